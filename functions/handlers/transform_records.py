@@ -1,0 +1,21 @@
+"""Transform Records: records become items in DynamoDB JSON."""
+
+from typing import Any
+
+from tablekeeper.found import Found
+from tablekeeper.runtime import catalogue, logger
+from tablekeeper.settings import TransformSettings
+from tablekeeper.transform import transform_document
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Takes `{found, document}`, returns `{items}` or where they are staged."""
+    found = Found.read(event["found"])
+    items = transform_document(
+        found, event["document"], TransformSettings.from_environment(), catalogue()
+    )
+    logger.info(
+        "transformed",
+        extra={"key": found.key, "dataset": found.dataset, "inline": "items" in items},
+    )
+    return items

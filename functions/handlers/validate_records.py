@@ -1,0 +1,17 @@
+"""Validate Records: parses exactly and reports every violation."""
+
+from typing import Any
+
+from tablekeeper.found import Found
+from tablekeeper.runtime import catalogue, execution_of, logger
+from tablekeeper.settings import ValidateSettings
+from tablekeeper.validate import validate
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
+    """Takes `{found, document, execution}`, returns `{records}`: their number."""
+    found = Found.read(event["found"])
+    settings = ValidateSettings.from_environment()
+    records = validate(found, event["document"], execution_of(event), settings, catalogue())
+    logger.info("valid", extra={"key": found.key, "dataset": found.dataset, "records": records})
+    return {"records": records}

@@ -1,0 +1,91 @@
+"""The edge to AWS: clients, and which of their errors pass by themselves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.errors import TransientServiceError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+TRANSIENT_CODES = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "LimitExceededException",
+        "OperationAborted",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingError",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionConflict",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    }
+)
+"""S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
+
+
+@cache
+def client(service: str) -> Any:
+    """One boto3 client a service; boto3 is imported here, so that who needs none does not pay for
+    it.
+    """
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 4}
+    )
+    return boto3.client(service, config=config, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"))  # type: ignore[call-overload]
+
+
+def dynamodb() -> DynamoDBClient:
+    """The DynamoDB client."""
+    found: DynamoDBClient = client("dynamodb")
+    return found
+
+
+def s3() -> S3Client:
+    """The S3 client."""
+    found: S3Client = client("s3")
+    return found
+
+
+@contextmanager
+def transient_errors() -> Iterator[None]:
+    """Within it, an AWS error that passes by itself is raised as TransientServiceError; others stay
+    as they are.
+    """
+    from botocore.exceptions import (
+        ClientError,
+        HTTPClientError,
+        IncompleteReadError,
+        ResponseStreamingError,
+    )
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "")
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code in TRANSIENT_CODES or status >= 500:
+            raise TransientServiceError(f"{error.operation_name}: {code}") from error
+        raise
+    except (HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
+        raise TransientServiceError(f"the connection broke: {type(error).__name__}") from error

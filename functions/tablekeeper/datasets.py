@@ -1,0 +1,190 @@
+"""Datasets: the files in schemas/, and which of them an object's key belongs to."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urldefrag, urljoin
+
+from tablekeeper.errors import DatasetDefinitionError, NoDatasetError
+from tablekeeper.exact_numbers import OutOfRangeError, parse_number
+from tablekeeper.expressions import Expression, compact_json
+
+SCHEMAS = Path(__file__).parents[1] / "schemas"
+SUFFIX = ".schema.json"
+KEYWORD = "x-tablekeeper"
+TRANSFORM_VERSION = 1
+"""Part of every digest. Raise it when the same record would become another item than before."""
+
+JSON_LINES = (".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One schema file with the keyword `x-tablekeeper`."""
+
+    name: str
+    schema: Mapping[str, Any] = field(repr=False)
+    prefix: str
+    suffixes: tuple[str, ...] = ()
+    format: str | None = None
+    records: Expression | None = None
+    key: Mapping[str, Expression] = field(default_factory=dict)
+    attributes: Mapping[str, Expression] | None = None
+    ttl: Expression | None = None
+
+    @classmethod
+    def read(cls, name: str, schema: Mapping[str, Any]) -> Dataset:
+        """Raises DatasetDefinitionError when the keyword cannot be used at all; `check_schemas`
+        says more.
+        """
+        keyword = schema[KEYWORD]
+        if not isinstance(keyword, dict) or not isinstance(keyword.get("prefix"), str):
+            raise DatasetDefinitionError(f'{name}{SUFFIX}: {KEYWORD} needs a "prefix", a string')
+        try:
+            return cls(
+                name=name,
+                schema=schema,
+                prefix=keyword["prefix"],
+                suffixes=tuple(keyword.get("suffixes", ())),
+                format=keyword.get("format"),
+                records=Expression(keyword["records"]) if "records" in keyword else None,
+                key={
+                    attribute: Expression(text)
+                    for attribute, text in keyword.get("key", {}).items()
+                },
+                attributes={a: Expression(text) for a, text in keyword["attributes"].items()}
+                if "attributes" in keyword
+                else None,
+                ttl=Expression(keyword["ttl"]) if "ttl" in keyword else None,
+            )
+        except DatasetDefinitionError as error:
+            raise DatasetDefinitionError(f"{name}{SUFFIX}: {error}") from None
+
+    def matches(self, key: str) -> bool:
+        """Whether an object's key belongs here, other datasets left aside."""
+        return key.startswith(self.prefix) and (not self.suffixes or key.endswith(self.suffixes))
+
+    def is_json_lines(self, key: str) -> bool:
+        """Whether an object of this dataset holds one record a line."""
+        if self.format:
+            return self.format == "jsonl"
+        return key.lower().removesuffix(".gz").endswith(JSON_LINES)
+
+    @cached_property
+    def object_fields(self) -> frozenset[str]:
+        """The fields of `_object` that the dataset's expressions use ("*": all)."""
+        expressions = [
+            *self.key.values(),
+            *(self.attributes or {}).values(),
+            self.records,
+            self.ttl,
+        ]
+        return frozenset().union(*(e.object_fields() for e in expressions if e))
+
+
+class Catalogue:
+    """The datasets of a folder, and the plain schemas beside them that they may refer to."""
+
+    def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes file names without `.schema.json`, and their content.
+
+        Raises DatasetDefinitionError.
+        """
+        self.schemas = dict(schemas)
+        self.datasets = {
+            name: Dataset.read(name, schema)
+            for name, schema in self.schemas.items()
+            if KEYWORD in schema
+        }
+
+    @classmethod
+    def load(cls, folder: Path = SCHEMAS) -> Catalogue:
+        """Raises DatasetDefinitionError for a file that is not a JSON object."""
+        schemas = {}
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            try:
+                schema = json.loads(
+                    path.read_text("utf-8-sig"), parse_float=parse_number, parse_int=parse_number
+                )
+            except (ValueError, OutOfRangeError) as error:
+                raise DatasetDefinitionError(f"{path.name} is not JSON: {error}") from None
+            if not isinstance(schema, dict):
+                raise DatasetDefinitionError(f"{path.name} holds no JSON object")
+            schemas[path.name.removesuffix(SUFFIX)] = schema
+        return cls(schemas)
+
+    def find(self, key: str) -> Dataset | None:
+        """The dataset with the longest prefix that an object's key matches."""
+        matching = [dataset for dataset in self.datasets.values() if dataset.matches(key)]
+        return max(matching, key=lambda dataset: len(dataset.prefix), default=None)
+
+    def get(self, key: str) -> Dataset:
+        """Like `find`, but raises NoDatasetError where there is none."""
+        dataset = self.find(key)
+        if dataset is None:
+            prefixes = ", ".join(sorted(dataset.prefix for dataset in self.datasets.values()))
+            raise NoDatasetError(f'no dataset matches the key "{key}"; the prefixes are {prefixes}')
+        return dataset
+
+    def resolve(self, uri: str) -> str | None:
+        """The name of the schema that a URI without fragment means: by `$id`, else by its last path
+        segment.
+        """
+        for name, schema in self.schemas.items():
+            if schema.get("$id") == uri:
+                return name
+        name = uri.rpartition("/")[2].removesuffix(SUFFIX)
+        return name if name in self.schemas and uri.endswith(SUFFIX) else None
+
+    def digest(self, dataset: Dataset, item_keys: str, ttl_attribute: str) -> str:
+        """What an item depends on besides its object: schemas, table keys, code. SHA-256 in 32
+        hexadecimal digits.
+        """
+        names = self._references(dataset.name)
+        parts = [str(TRANSFORM_VERSION), item_keys, ttl_attribute, dataset.name]
+        parts += [f"{name} {compact_json(self.schemas[name])}" for name in sorted(names)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+    def _references(self, name: str) -> set[str]:
+        """The schema and every one it refers to, directly or through another."""
+        found, new = {name}, [name]
+        while new:
+            schema = self.schemas[new.pop()]
+            for reference in _reference_values(schema):
+                uri = urldefrag(urljoin(str(schema.get("$id", "")), reference)).url
+                target = self.resolve(uri) if uri else None
+                if target and target not in found:
+                    found.add(target)
+                    new.append(target)
+        return found
+
+
+def _reference_values(schema: Any) -> Iterable[str]:
+    if isinstance(schema, dict):
+        for keyword, value in schema.items():
+            if keyword in ("$ref", "$dynamicRef") and isinstance(value, str):
+                yield value
+            else:
+                yield from _reference_values(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _reference_values(value)
+
+
+def is_ignored(key: str, patterns: str) -> bool:
+    """Whether a key is a folder marker (it ends in `/`), or its last segment matches one of the
+    globs.
+    """
+    name = key.rpartition("/")[2]
+    return not name or any(
+        fnmatch.fnmatchcase(name, pattern.strip())
+        for pattern in patterns.split(",")
+        if pattern.strip()
+    )

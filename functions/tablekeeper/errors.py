@@ -1,0 +1,339 @@
+"""The state machine's vocabulary: every error a function raises, and what becomes of it.
+
+Step Functions matches ErrorEquals against the exact class name, never a base class, so every class
+that can leave a handler stands here, says where the definition must name it (`states`), and is held
+against the definition by a test.
+
+`status` is what the name leads to: INVALID (mend the file or its schema), FAILED (mend the system,
+then reprocess), RETRY (tried again in place) or READ_AGAIN (the ledger row moved: read ledger and
+bucket again).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, NamedTuple
+
+VALIDATE, TRANSFORM, WRITE, DELETE = (
+    "Validate Records",
+    "Transform Records",
+    "Write Items",
+    "Delete Items",
+)
+
+
+class TablekeeperError(Exception):
+    """Base of every error that Tablekeeper raises on purpose; never raised itself."""
+
+    status: ClassVar[str] = "FAILED"
+    states: ClassVar[tuple[str, ...]] = ()
+    advice: ClassVar[str] = ""
+
+
+class InvalidFileError(TablekeeperError):
+    """Base of what is wrong with a file: mending the file or its schema helps, a retry does not."""
+
+    status = "INVALID"
+    states: ClassVar[tuple[str, ...]] = (VALIDATE,)
+
+
+# ---- the document ----
+
+
+class EncodingError(InvalidFileError):
+    """Raised when a file is not UTF-8 text, or is not the gzip that it begins as."""
+
+    advice = "Save the file as UTF-8 (or gzip of UTF-8) and upload it again."
+
+
+class EmptyFileError(InvalidFileError):
+    """Raised when a file holds nothing but white space; `[]` is how a file says that it has no
+    records.
+    """
+
+    advice = "Upload the content, `[]` for a file without records, or delete the object."
+
+
+class MalformedJsonError(InvalidFileError):
+    """Raised when a file is not JSON."""
+
+    advice = "Mend the syntax at the line and column that the cause names."
+
+
+class NonFiniteNumberError(InvalidFileError):
+    """Raised for NaN, Infinity and -Infinity, which are not JSON and which DynamoDB cannot hold."""
+
+    advice = "Write null, or leave the field out."
+
+
+class DuplicateJsonKeyError(InvalidFileError):
+    """Raised when an object has the same key twice; keeping either value would drop the other
+    silently.
+    """
+
+    advice = "Remove or rename one of the two keys."
+
+
+class NumberRangeError(InvalidFileError):
+    """Raised for a number that DynamoDB cannot hold exactly: over 38 digits, or out of 1E-130 to
+    9.99E+125.
+    """
+
+    states = (VALIDATE, TRANSFORM)
+    advice = "Write the number with at most 38 significant digits, or as a string."
+
+
+class LoneSurrogateError(InvalidFileError):
+    r"""Raised for half of a surrogate pair (such as \ud800), which is no character and has no
+    UTF-8.
+    """
+
+    advice = "Write both halves of the pair, or the character itself."
+
+
+class NestingError(InvalidFileError):
+    """Raised when values are nested deeper than the 32 levels that DynamoDB holds."""
+
+    states = (VALIDATE, TRANSFORM)
+    advice = "Flatten the value, or pick the part that is needed with `attributes`."
+
+
+class DocumentShapeError(InvalidFileError):
+    """Raised when a file holds something other than records: a record is a JSON object."""
+
+    advice = "Hold one object, an array of objects, or say with `records` where the objects are."
+
+
+class DocumentTooLargeError(InvalidFileError):
+    """Raised when a file, or what its gzip holds, is larger than the stack's MaxDocumentBytes."""
+
+    advice = "Split the file, or raise the stack's parameter MaxDocumentBytes."
+
+
+class ArchivedObjectError(InvalidFileError):
+    """Raised when the object is in an archive storage class and has to be restored before it can be
+    read.
+    """
+
+    advice = "Restore the object into a storage class that can be read, or delete it."
+
+
+class EncryptedObjectError(InvalidFileError):
+    """Raised when the object is encrypted with a key that its customer provides (SSE-C) and that
+    nobody else has.
+    """
+
+    advice = "Upload the object again with SSE-S3 or SSE-KMS."
+
+
+# ---- the dataset and its records ----
+
+
+class NoDatasetError(InvalidFileError):
+    """Raised when no dataset in schemas/ has a prefix (and suffix) that matches the key."""
+
+    advice = "Add a dataset, move the object, or ignore it with the parameter IgnorePatterns."
+
+
+class SchemaViolationError(InvalidFileError):
+    """Raised when records violate their dataset's JSON Schema; the message counts all and names the
+    first.
+    """
+
+    advice = "Mend the records at the JSON Pointers that the report names, or the schema."
+
+
+class ReservedAttributeError(InvalidFileError):
+    """Raised when a record or an item brings a name that Tablekeeper itself sets."""
+
+    states = (VALIDATE, TRANSFORM)
+    advice = "Rename the field, or choose other names with `attributes`."
+
+
+class ExpressionError(InvalidFileError):
+    """Raised when a JMESPath expression of the dataset cannot be evaluated on this file."""
+
+    states = (VALIDATE, TRANSFORM)
+    advice = "Mend the expression in the dataset's schema, or require in the schema what it needs."
+
+
+class KeyMissingError(InvalidFileError):
+    """Raised when a record gives no value for an attribute of the table's primary key."""
+
+    states = (TRANSFORM,)
+    advice = "Add the field, or compute it with `key` in the dataset's schema."
+
+
+class KeyTypeError(InvalidFileError):
+    """Raised when a key attribute's value has another type than the table's key schema says."""
+
+    states = (TRANSFORM,)
+    advice = (
+        "Write the value in the table's type, or convert it with `key` in the dataset's schema."
+    )
+
+
+class KeyLengthError(InvalidFileError):
+    """Raised when a key attribute is empty, or longer than 2,048 bytes (partition) or 1,024 bytes
+    (sort).
+    """
+
+    states = (TRANSFORM,)
+    advice = "Give the record a key that is neither empty nor too long."
+
+
+class DuplicateItemKeyError(InvalidFileError):
+    """Raised when two records of one file have the same primary key."""
+
+    states = (TRANSFORM,)
+    advice = "Remove one of the two records, or make the key distinguish them."
+
+
+class ItemTooLargeError(InvalidFileError):
+    """Raised when a record makes an item over DynamoDB's 400 KB (names and lineage included)."""
+
+    states = (TRANSFORM,)
+    advice = "Split the record, or pick the part that is needed with `attributes`."
+
+
+class TtlError(InvalidFileError):
+    """Raised when a dataset's `ttl` gives neither whole epoch seconds nor an ISO 8601 time."""
+
+    states = (TRANSFORM,)
+    advice = "Make the expression give epoch seconds, an ISO 8601 time with an offset, or null."
+
+
+class TooManyItemsError(InvalidFileError):
+    """Raised when the change does not fit one transaction: 98 items put and removed, 4 MB."""
+
+    states = (TRANSFORM, WRITE)
+    advice = "Split the file into files of at most 49 records each."
+
+
+# ---- the commit ----
+
+
+class ItemRejectedError(InvalidFileError):
+    """Raised when DynamoDB refuses an item's content that passed our own checks."""
+
+    states = (WRITE,)
+    advice = "Mend what DynamoDB names; please report it, our own check should have said so."
+
+
+class ItemKey(NamedTuple):
+    """An item's primary key in DynamoDB JSON, as sorted JSON text: equal keys have equal text."""
+
+    text: str
+
+    @classmethod
+    def of(cls, attributes: dict[str, Any]) -> ItemKey:
+        """The key of these attributes, such as `{"pk": {"S": "a"}}`."""
+        return cls(
+            json.dumps(attributes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        )
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The key attributes in DynamoDB JSON."""
+        attributes: dict[str, Any] = json.loads(self.text)
+        return attributes
+
+
+class KeyOwnershipError(InvalidFileError):
+    """Raised when an item belongs to another file, or Tablekeeper did not write it.
+
+    It is retried for a minute first. The message begins with the item's key and its owner in JSON,
+    so that the sweep can read them back with `parse`.
+    """
+
+    states = (WRITE,)
+    advice = (
+        "Remove the record from one of the two files. When the owner lets the item go, this file "
+        "is tried again by itself; an item that Tablekeeper did not write has to be removed by "
+        "whoever wrote it."
+    )
+
+    def __init__(self, item: ItemKey, owner: str | None) -> None:
+        self.item, self.owner = item, owner
+        named = json.dumps(owner, ensure_ascii=False)
+        whose = named if owner else f"{named}: Tablekeeper did not write it"
+        super().__init__(f"Item {item.text} belongs to {whose}. {self.advice}")
+
+    @staticmethod
+    def parse(message: str) -> tuple[ItemKey, str | None]:
+        """The item and the owner that such a message names.
+
+        Raises:
+            ValueError: the message is not one of this class.
+        """
+        decoder = json.JSONDecoder()
+        if not message.startswith("Item "):
+            raise ValueError("not the message of a KeyOwnershipError")
+        attributes, end = decoder.raw_decode(message, 5)
+        between = " belongs to "
+        if message[end : end + len(between)] != between:
+            raise ValueError("not the message of a KeyOwnershipError")
+        owner, _ = decoder.raw_decode(message, end + len(between))
+        return ItemKey.of(attributes), owner
+
+
+class StaleRevisionError(TablekeeperError):
+    """Raised when the ledger row's revision moved since it was read; reading again helps."""
+
+    status = "READ_AGAIN"
+    states = (WRITE, DELETE)
+    advice = "Nothing: the execution reads the ledger and the bucket again."
+
+
+class ContentionError(TablekeeperError):
+    """Raised when twelve rounds of reading again did not find the ledger row standing still."""
+
+    advice = (
+        "Reprocess the file; if it happens often, fewer writers should change the same key at once."
+    )
+
+
+class TransientServiceError(TablekeeperError):
+    """Raised when an AWS service throttled or failed in a way that passes; a retry helps."""
+
+    status = "RETRY"
+    advice = (
+        "Nothing while it is retried; if it lasts, look at the service that the cause names, then "
+        "reprocess."
+    )
+
+
+class InvalidEventError(TablekeeperError):
+    """Raised when an execution's input does not name an object of the source bucket."""
+
+    advice = "Start executions with an S3 event, or with detail.bucket.name and detail.object.key."
+
+
+class DatasetDefinitionError(TablekeeperError):
+    """Raised when a file in schemas/ cannot be used; the deployment is bad, not the object."""
+
+    advice = "Mend the file in schemas/, deploy, then reprocess."
+
+
+class ConfigurationError(TablekeeperError):
+    """Raised when a function's environment variables do not say what it needs."""
+
+    advice = "Deploy the stack from its template."
+
+
+def message_of(cause: str) -> str:
+    """The message inside the Cause of a failed Lambda task.
+
+    Lambda gives `{"errorMessage": "...", "errorType": ...}`, and Step Functions cuts it at 32,768
+    characters, so only the first member can be relied on. A cause of any other form is returned as
+    it is.
+    """
+    start = '{"errorMessage":'
+    compact = cause.replace('{"errorMessage": ', start, 1)
+    if not compact.startswith(start):
+        return cause
+    try:
+        message, _ = json.JSONDecoder().raw_decode(compact, len(start))
+    except ValueError:
+        return cause
+    return message if isinstance(message, str) else cause

@@ -1,0 +1,28 @@
+"""Events: hints that a key changed. Nothing in one is trusted but the bucket and the key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tablekeeper.errors import InvalidEventError
+
+
+def object_of(event: Any, bucket: str) -> str:
+    """The key that an EventBridge S3 event names, as it stands: there it is not URL-encoded.
+
+    Raises:
+        InvalidEventError: it names no object, or one of another bucket.
+    """
+    detail = event.get("detail") if isinstance(event, dict) else None
+    detail = detail if isinstance(detail, dict) else {}
+    named, key = (
+        part.get(field) if isinstance(part := detail.get(name), dict) else None
+        for name, field in (("bucket", "name"), ("object", "key"))
+    )
+    if not isinstance(named, str) or not isinstance(key, str) or not key:
+        raise InvalidEventError("the input has no detail.bucket.name and detail.object.key")
+    if named != bucket:
+        raise InvalidEventError(
+            f'the input names the bucket "{named}"; this stack keeps "{bucket}"'
+        )
+    return key

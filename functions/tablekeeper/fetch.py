@@ -1,0 +1,121 @@
+"""Fetch Object: the ledger's revision first, the object's current state second. The order is what
+convergence rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tablekeeper import aws
+from tablekeeper.datasets import Catalogue, Dataset, is_ignored
+from tablekeeper.errors import (
+    ArchivedObjectError,
+    ContentionError,
+    DocumentTooLargeError,
+    EncryptedObjectError,
+)
+from tablekeeper.events import object_of
+from tablekeeper.found import Found, as_of, iso_milliseconds, object_uri
+from tablekeeper.ledger import Row, read_row
+from tablekeeper.settings import FetchSettings
+from tablekeeper.staging import document_payload, refused_document
+
+MAX_ROUNDS = 12
+
+
+def fetch(
+    payload: Mapping[str, Any], settings: FetchSettings, catalogue: Catalogue
+) -> dict[str, Any]:
+    """What ledger and bucket hold now: `{"found": ..., "document": ...}`; document may be null.
+
+    Raises:
+        ContentionError: other executions committed this key in each of twelve rounds.
+        InvalidEventError: the input names no object of the source bucket.
+        TransientServiceError: a retry helps.
+    """
+    event = payload["event"]
+    key = object_of(event, settings.source_bucket)
+    if payload["round"] > MAX_ROUNDS:
+        raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
+    row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
+    seen: dict[str, Any] = {
+        "bucket": settings.source_bucket,
+        "key": key,
+        "revision": row.revision,
+        "as_of": as_of(payload["entered"]),
+    }
+    if is_ignored(key, settings.ignore_patterns):
+        return _answer(Found(action="ignore", **seen))
+    dataset = catalogue.find(key)
+    if dataset:
+        seen |= {
+            "dataset": dataset.name,
+            "digest": catalogue.digest(dataset, str(settings.item_keys), settings.ttl_attribute),
+        }
+    with aws.transient_errors():
+        return _read_object(seen, row, dataset, settings, force=event.get("force") is True)
+
+
+def _read_object(
+    seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
+) -> dict[str, Any]:
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = aws.s3().get_object(Bucket=settings.source_bucket, Key=seen["key"])
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "")
+        message = error.response["Error"].get("Message", "")
+        if code in ("NoSuchKey", "404"):
+            return _answer(
+                Found(action="unchanged" if _is_tombstone(row) and not force else "delete", **seen)
+            )
+        if code == "InvalidObjectState":
+            refused = refused_document(
+                ArchivedObjectError, "the object is in an archive storage class"
+            )
+            return _answer(Found(action="validate", **seen), refused)
+        if code == "InvalidRequest" and "encrypt" in message.lower():
+            refused = refused_document(EncryptedObjectError, "the object is encrypted with SSE-C")
+            return _answer(Found(action="validate", **seen), refused)
+        raise
+    seen |= {
+        "etag": answer["ETag"].strip('"'),
+        "version_id": answer.get("VersionId"),
+        "size": answer["ContentLength"],
+        "last_modified": iso_milliseconds(answer["LastModified"]),
+    }
+    with answer["Body"] as body:
+        if not force and _is_unchanged(row, seen, dataset):
+            return _answer(Found(action="unchanged", **seen))
+        found = Found(action="validate", **seen)
+        if seen["size"] > settings.max_document_bytes:
+            message = (
+                f"the object has {seen['size']:,} bytes, more than {settings.max_document_bytes:,}"
+            )
+            return _answer(found, refused_document(DocumentTooLargeError, message))
+        return _answer(found, document_payload(settings.staging_bucket, body.read()))
+
+
+def _answer(found: Found, document: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"found": found.payload(), "document": document}
+
+
+def _is_tombstone(row: Row) -> bool:
+    return row.status == "DELETED"
+
+
+def _is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) -> bool:
+    """Whether the table holds just what this object, with this dataset, makes.
+
+    Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left
+    counts only when an expression uses it.
+    """
+    if dataset is None or row.status != "SYNCED":
+        return False
+    names = {"version_id", "last_modified"}
+    used = names if "*" in dataset.object_fields else names & dataset.object_fields
+    return (row.etag, row.digest) == (seen["etag"], seen["digest"]) and all(
+        getattr(row, name) == seen[name] for name in used
+    )

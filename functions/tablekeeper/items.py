@@ -1,0 +1,261 @@
+"""Items: what a record becomes in DynamoDB, checked against DynamoDB's limits before anything is
+written.
+
+Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+Sizes:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from tablekeeper.datasets import Dataset
+from tablekeeper.documents import pointer
+from tablekeeper.errors import (
+    DuplicateItemKeyError,
+    ExpressionError,
+    ItemKey,
+    ItemTooLargeError,
+    KeyLengthError,
+    KeyMissingError,
+    KeyTypeError,
+    NestingError,
+    NumberRangeError,
+    ReservedAttributeError,
+    TooManyItemsError,
+    TtlError,
+)
+from tablekeeper.exact_numbers import OutOfRangeError, check_number, format_number
+from tablekeeper.found import Execution, Found, now
+from tablekeeper.records import RESERVED, Record
+from tablekeeper.settings import TableKey
+
+MAX_ITEM_BYTES = 400 * 1024
+MAX_DEPTH = 32
+MAX_KEY_BYTES = (2048, 1024)
+TRANSACTION_ITEMS = 98
+"""A transaction has 100 actions; the ledger row and the audit row take two."""
+TRANSACTION_BYTES = 3_500_000
+"""A transaction has 4 MB; this leaves room for the ledger row with its item keys, and the audit
+row.
+"""
+_LINEAGE_BYTES = 800
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+AttributeValue = dict[str, Any]
+Item = dict[str, AttributeValue]
+"""An item in DynamoDB JSON: `{"price": {"N": "1.1"}}`."""
+
+
+def transform(
+    records: Iterable[Record],
+    found: Found,
+    dataset: Dataset,
+    table_key: TableKey,
+    ttl_attribute: str,
+) -> list[Item]:
+    """The items of a file's records, without lineage.
+
+    Raises:
+        InvalidFileError: a record makes no item that the table can hold, or two make the same.
+    """
+    items: list[Item] = []
+    seen: dict[ItemKey, int] = {}
+    size = 0
+    for record in records:
+        item = _item(record, found, dataset, table_key, ttl_attribute)
+        key = item_key(item, table_key)
+        if key in seen:
+            raise DuplicateItemKeyError(
+                f"records {seen[key]} and {record.place} both have the key {key.text}"
+            )
+        seen[key] = record.place
+        size += _check_size(item, record.place)
+        items.append(item)
+    if len(items) > TRANSACTION_ITEMS or size > TRANSACTION_BYTES:
+        raise TooManyItemsError(
+            f"the file makes {len(items)} items of {size:,} bytes together; one transaction holds "
+            f"{TRANSACTION_ITEMS} items and {TRANSACTION_BYTES:,} bytes"
+        )
+    return items
+
+
+def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey:
+    """The primary key of an item."""
+    return ItemKey.of({name: item[name] for name in table_key.names})
+
+
+def lineage(found: Found, execution: Execution) -> AttributeValue:
+    """The attribute `_source`: which file, version and execution wrote an item. Ownership looks at
+    bucket and key.
+    """
+    values = {
+        "bucket": found.bucket,
+        "key": found.key,
+        "version_id": found.version_id,
+        "etag": found.etag,
+        "dataset": found.dataset,
+        "digest": found.digest,
+        "execution": execution.id,
+        "time": now(),
+    }
+    return {"M": {name: {"S": value} for name, value in values.items() if value is not None}}
+
+
+def owner(item: Mapping[str, AttributeValue]) -> str | None:
+    """The attribute `_source`: who wrote an item, from what. Ownership looks at bucket and key."""
+    source = item.get("_source", {}).get("M", {})
+    bucket, key = (source.get(name, {}).get("S") for name in ("bucket", "key"))
+    return f"s3://{bucket}/{key}" if bucket and key else None
+
+
+def _item(
+    record: Record, found: Found, dataset: Dataset, table_key: TableKey, ttl_attribute: str
+) -> Item:
+    scope = {**record.value, "_object": found.object_scope(), "_index": record.place}
+    where = f"record {record.place}"
+    if dataset.attributes is None:
+        values = record.value
+    else:
+        given = {name: expression(scope) for name, expression in dataset.attributes.items()}
+        values = {name: value for name, value in given.items() if value is not None}
+    item = {name: _attribute(value, (name,), where) for name, value in values.items()}
+    for name in RESERVED:
+        if name in item:
+            raise ReservedAttributeError(
+                f'{where} makes an attribute "{name}", which Tablekeeper itself sets'
+            )
+    for (name, kind), limit in zip(table_key.attributes, MAX_KEY_BYTES, strict=False):
+        if name in dataset.key:
+            _set(item, name, dataset.key[name](scope), where, "key")
+        _check_key(item.get(name), name, kind, limit, where)
+    if dataset.ttl:
+        _set(item, ttl_attribute, _epoch_seconds(dataset.ttl(scope), where), where, "ttl")
+    return item
+
+
+def _set(item: Item, name: str, value: Any, where: str, what: str) -> None:
+    """Sets what an expression gives; a field of the record with that name and another value is
+    never dropped.
+    """
+    if value is None:
+        return
+    computed = _attribute(value, (name,), where)
+    if item.get(name, computed) != computed:
+        raise ReservedAttributeError(
+            f'{where} has a field "{name}" of its own, '
+            f"which the `{what}` of its dataset would overwrite"
+        )
+    item[name] = computed
+
+
+def _attribute(
+    value: Any, path: tuple[str | int, ...], where: str, depth: int = 0
+) -> AttributeValue:
+    if isinstance(value, str):
+        return {"S": value}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | Decimal):
+        try:
+            check_number(value)
+        except OutOfRangeError as error:
+            raise NumberRangeError(
+                f'{where}, "{pointer(path)}": DynamoDB cannot hold the number: {error}'
+            ) from None
+        return {"N": format_number(value)}
+    if depth == MAX_DEPTH:
+        raise NestingError(
+            f'{where}, "{pointer(path[:4])}…": nested deeper than {MAX_DEPTH} levels'
+        )
+    if isinstance(value, list):
+        return {
+            "L": [_attribute(each, (*path, i), where, depth + 1) for i, each in enumerate(value)]
+        }
+    if isinstance(value, dict):
+        return {
+            "M": {
+                name: _attribute(each, (*path, name), where, depth + 1)
+                for name, each in value.items()
+            }
+        }
+    raise ExpressionError(f'{where}, "{pointer(path)}": an expression gave no JSON value')
+
+
+def _check_key(value: AttributeValue | None, name: str, kind: str, limit: int, where: str) -> None:
+    if value is None:
+        raise KeyMissingError(f'{where} gives no value for the key attribute "{name}"')
+    ((actual, content),) = value.items()
+    if actual != kind:
+        types = {
+            "S": "a string",
+            "N": "a number",
+            "BOOL": "a boolean",
+            "NULL": "null",
+            "L": "an array",
+            "M": "an object",
+        }
+        raise KeyTypeError(
+            f'{where}: the key attribute "{name}" is {types[actual]}; the table wants {types[kind]}'
+        )
+    length = len(content.encode())
+    if kind == "S" and not length:
+        raise KeyLengthError(f'{where}: the key attribute "{name}" is empty')
+    if kind == "S" and length > limit:
+        raise KeyLengthError(
+            f'{where}: the key attribute "{name}" has {length:,} bytes, more than {limit:,}'
+        )
+
+
+def _epoch_seconds(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _ISO_TIME.fullmatch(value):
+        try:
+            return int(datetime.fromisoformat(value).timestamp())
+        except ValueError:
+            pass
+    raise TtlError(
+        f"{where}: `ttl` gives neither whole epoch seconds nor an ISO 8601 time with an offset"
+    )
+
+
+def _check_size(item: Item, index: int) -> int:
+    size = _LINEAGE_BYTES + sum(
+        len(name.encode()) + attribute_size(value) for name, value in item.items()
+    )
+    if size > MAX_ITEM_BYTES:
+        raise ItemTooLargeError(
+            f"record {index} makes an item of {size:,} bytes, lineage included; "
+            f"DynamoDB holds {MAX_ITEM_BYTES:,}"
+        )
+    return size
+
+
+def attribute_size(value: AttributeValue) -> int:
+    """Bytes that DynamoDB counts for an attribute value, its name left aside; numbers are rounded
+    up.
+    """
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return len(content.encode())
+    if kind == "N":
+        return min(21, len(content) // 2 + 2)
+    if kind == "L":
+        return 3 + sum(1 + attribute_size(each) for each in content)
+    if kind == "M":
+        return 3 + sum(
+            1 + len(name.encode()) + attribute_size(each) for name, each in content.items()
+        )
+    return 1

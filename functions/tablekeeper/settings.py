@@ -1,0 +1,126 @@
+"""What each function is told by its environment; the template sets exactly these variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+from tablekeeper.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class TableKey:
+    """The primary key of the items table: names and types (S or N) of its one or two attributes,
+    partition first.
+    """
+
+    attributes: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> TableKey:
+        """Reads `pk:S,sk:S`.
+
+        Raises:
+            ConfigurationError: anything but one or two attributes of type S or N.
+        """
+        attributes = tuple(
+            (name, kind) for name, _, kind in (part.rpartition(":") for part in text.split(","))
+        )
+        if not 1 <= len(attributes) <= 2 or any(
+            not name or kind not in ("S", "N") for name, kind in attributes
+        ):
+            raise ConfigurationError(
+                f'ITEM_KEYS is "{text}"; expected one or two of name:type, type S or N'
+            )
+        return cls(attributes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The attributes' names, partition key first."""
+        return tuple(name for name, _ in self.attributes)
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}:{kind}" for name, kind in self.attributes)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base: each field is read from the environment variable of the same name in capitals."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Raises ConfigurationError when a variable is missing or is not of its field's type."""
+        environment = os.environ if environment is None else environment
+        values: dict[str, object] = {}
+        for field in fields(cls):
+            name = field.name.upper()
+            text = environment.get(name)
+            if text is None:
+                raise ConfigurationError(f"environment variable {name} is not set")
+            try:
+                values[field.name] = (
+                    TableKey.parse(text)
+                    if field.type == "TableKey"
+                    else int(text)
+                    if field.type == "int"
+                    else text
+                )
+            except ValueError as error:
+                raise ConfigurationError(
+                    f'environment variable {name} is "{text}", not a number'
+                ) from error
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class FetchSettings(Settings):
+    """Of Fetch Object. Sizes in bytes; ignore_patterns are globs, comma separated."""
+
+    source_bucket: str
+    ledger_table: str
+    staging_bucket: str
+    ignore_patterns: str
+    item_keys: TableKey
+    ttl_attribute: str
+    max_document_bytes: int
+
+
+@dataclass(frozen=True)
+class ValidateSettings(Settings):
+    """Of Validate Records."""
+
+    staging_bucket: str
+    max_document_bytes: int
+
+
+@dataclass(frozen=True)
+class TransformSettings(Settings):
+    """Of Transform Records."""
+
+    staging_bucket: str
+    item_keys: TableKey
+    ttl_attribute: str
+    max_document_bytes: int
+
+
+@dataclass(frozen=True)
+class WriteSettings(Settings):
+    """Of Write Items. Retention in seconds."""
+
+    ledger_table: str
+    items_table: str
+    staging_bucket: str
+    item_keys: TableKey
+    audit_retention_seconds: int
+
+
+@dataclass(frozen=True)
+class DeleteSettings(Settings):
+    """Of Delete Items. Retention in seconds."""
+
+    ledger_table: str
+    items_table: str
+    item_keys: TableKey
+    audit_retention_seconds: int
