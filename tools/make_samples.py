@@ -1,8 +1,8 @@
 """Makes samples/ out of public data in two packages; `--check` holds what is there against them.
 
     python -m pip install pycountry==26.2.16
-    npm install --ignore-scripts --prefix build/samples vega-datasets@3.2.1
-    python tools/make_samples.py --vega-datasets build/samples/node_modules/vega-datasets
+    npm install --ignore-scripts --prefix .local/samples vega-datasets@3.2.1
+    python tools/make_samples.py --vega-datasets .local/samples/node_modules/vega-datasets
 
 Neither package is needed to use, test or develop Tablekeeper. Numbers are copied as text, so that
 a sample has the digits of its source. samples/bad/ is made by breaking good samples.
@@ -110,7 +110,7 @@ def broken(good: Samples, later: Samples) -> Iterator[tuple[str, str]]:
     yield "weather/seattle/2012-03-trace-of-rain.json", _array(days)
 
     days = _records(later["weather/new-york/2012-03.json"])[:5]
-    days[1] = _with_number(days[1], "wind", str(Decimal.from_float(5.1)))
+    days[1] = _with_number(days[1], "wind", str(Decimal.from_float(5.4)))
     yield "weather/new-york/2012-03-float-digits.json", _array(days)
 
     days = _records(good["weather/seattle/2012-01.json"])[-1:]
@@ -163,7 +163,7 @@ def _find_vega_datasets(folder: Path) -> Path:
     if found != VEGA_DATASETS_VERSION:
         sys.exit(
             f"vega-datasets in {folder} is {found}: "
-            f"npm install --ignore-scripts --prefix build/samples vega-datasets@{VEGA_DATASETS_VERSION}"
+            f"npm install --ignore-scripts --prefix .local/samples vega-datasets@{VEGA_DATASETS_VERSION}"
         )
     return folder
 
@@ -172,7 +172,7 @@ def main() -> int:
     """Writes the samples, or with `--check` names those that differ and returns 1 if any does."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--vega-datasets", type=Path, default=Path("build/samples/node_modules/vega-datasets")
+        "--vega-datasets", type=Path, default=Path(".local/samples/node_modules/vega-datasets")
     )
     parser.add_argument("--output", type=Path, default=Path(__file__).parents[1] / "samples")
     parser.add_argument("--check", action="store_true", help="write nothing; name what differs")

@@ -13,6 +13,7 @@ from tablekeeper.errors import TransientServiceError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
 TRANSIENT_CODES = frozenset(
     {
@@ -26,6 +27,7 @@ TRANSIENT_CODES = frozenset(
         "RequestTimeout",
         "RequestTimeoutException",
         "ServiceUnavailable",
+        "ServiceUnavailableException",
         "SlowDown",
         "ThrottledException",
         "Throttling",
@@ -64,6 +66,12 @@ def dynamodb() -> DynamoDBClient:
 def s3() -> S3Client:
     """The S3 client."""
     found: S3Client = client("s3")
+    return found
+
+
+def states() -> SFNClient:
+    """The Step Functions client."""
+    found: SFNClient = client("stepfunctions")
     return found
 
 

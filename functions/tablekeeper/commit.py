@@ -31,7 +31,7 @@ from tablekeeper.ledger import (
     read_row,
     update_row,
 )
-from tablekeeper.settings import DeleteSettings, TableKey, WriteSettings
+from tablekeeper.settings import DeleteSettings, SweepSettings, TableKey, WriteSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -50,7 +50,7 @@ class Tables:
     audit_retention: int
 
     @classmethod
-    def of(cls, settings: WriteSettings | DeleteSettings) -> Tables:
+    def of(cls, settings: WriteSettings | DeleteSettings | SweepSettings) -> Tables:
         """The tables that a function's settings name."""
         return cls(
             client=dynamodb(),

@@ -91,9 +91,7 @@ def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey
 
 
 def lineage(found: Found, execution: Execution) -> AttributeValue:
-    """The attribute `_source`: which file, version and execution wrote an item. Ownership looks at
-    bucket and key.
-    """
+    """The attribute `_source`: who wrote an item, from what. Ownership looks at bucket and key."""
     values = {
         "bucket": found.bucket,
         "key": found.key,
@@ -108,7 +106,7 @@ def lineage(found: Found, execution: Execution) -> AttributeValue:
 
 
 def owner(item: Mapping[str, AttributeValue]) -> str | None:
-    """The attribute `_source`: who wrote an item, from what. Ownership looks at bucket and key."""
+    """The file that an item belongs to, as s3://bucket/key; None: Tablekeeper did not write it."""
     source = item.get("_source", {}).get("M", {})
     bucket, key = (source.get(name, {}).get("S") for name in ("bucket", "key"))
     return f"s3://{bucket}/{key}" if bucket and key else None

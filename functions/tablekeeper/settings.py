@@ -124,3 +124,22 @@ class DeleteSettings(Settings):
     items_table: str
     item_keys: TableKey
     audit_retention_seconds: int
+
+
+@dataclass(frozen=True)
+class SafetyNetSettings(Settings):
+    """Of the safety net. Retention in seconds."""
+
+    ledger_table: str
+    audit_retention_seconds: int
+
+
+@dataclass(frozen=True)
+class SweepSettings(Settings):
+    """Of the sweep. Retention in seconds."""
+
+    ledger_table: str
+    items_table: str
+    item_keys: TableKey
+    audit_retention_seconds: int
+    state_machine_arn: str

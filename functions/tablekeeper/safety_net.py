@@ -1,0 +1,72 @@
+"""The safety net: records every execution that ended without recording itself.
+
+What no Catch sees (an abort, a time-out of the whole execution, a result over the payload limit, a
+Record Failure that could not write) reaches it as a status change event, which is best effort; the
+sweep finds what that missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.failures import Failure, record_failure
+from tablekeeper.found import Execution, iso_milliseconds
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
+
+ERRORS = {"ABORTED": "ExecutionAborted", "TIMED_OUT": "States.Timeout"}
+"""The error of an execution that ended without one, by its status."""
+
+
+def record_uncaught(
+    states: SFNClient, dynamodb: DynamoDBClient, ledger: str, execution_arn: str, retention: int
+) -> bool:
+    """Records an execution that ended badly, if it did not do so itself; whether it was missing.
+
+    Raises:
+        TransientServiceError: a retry helps.
+    """
+    with transient_errors():
+        described = states.describe_execution(executionArn=execution_arn)
+    status = described["status"]
+    if status not in ("FAILED", "TIMED_OUT", "ABORTED"):
+        return False
+    execution = _execution(described)
+    failure = Failure(
+        state=_last_state(states, execution_arn),
+        error=described.get("error") or ERRORS.get(status, status),
+        cause=described.get("cause") or f"The execution ended {status} outside of any Catch.",
+    )
+    return record_failure(dynamodb, ledger, execution, failure, retention)
+
+
+def _execution(described: DescribeExecutionOutputTypeDef) -> Execution:
+    return Execution(
+        id=described["executionArn"],
+        name=described.get("name", described["executionArn"].rpartition(":")[2]),
+        start=iso_milliseconds(described["startDate"].astimezone(UTC)),
+        redrive=described.get("redriveCount", 0),
+        event=described.get("input", "{}"),
+    )
+
+
+def _last_state(states: SFNClient, execution_arn: str) -> str:
+    """The state that the execution entered last; "-" when the history does not say."""
+    with transient_errors():
+        history = states.get_execution_history(
+            executionArn=execution_arn,
+            reverseOrder=True,
+            maxResults=50,
+            includeExecutionData=False,
+        )
+    for event in history["events"]:
+        entered: Mapping[str, Any] = event.get("stateEnteredEventDetails", {})
+        if "name" in entered:
+            return str(entered["name"])
+    return "-"

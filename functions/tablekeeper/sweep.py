@@ -1,0 +1,135 @@
+"""The sweep: makes certain what events only make likely. It looks at states of affairs, so no
+wake-up is ever lost.
+
+Once a minute it compares the executions that ended badly with the ledger, and tries a file again
+that was refused because of an item's owner, once that owner has let the item go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.commit import Tables
+from tablekeeper.errors import KeyOwnershipError, message_of
+from tablekeeper.found import iso_milliseconds
+from tablekeeper.items import owner
+from tablekeeper.ledger import CURRENT
+from tablekeeper.safety_net import record_uncaught
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+BAD_ENDS = ("FAILED", "TIMED_OUT", "ABORTED")
+OVERLAP = timedelta(minutes=10)
+"""ListExecutions is eventually consistent, so each sweep looks again at what ended shortly before
+the last one.
+"""
+WATERMARK = {"pk": {"S": "SWEEP"}, "sk": {"S": CURRENT}}
+
+
+class Swept(NamedTuple):
+    """What a sweep did: failures recorded that were missing, files tried again."""
+
+    recorded: int
+    restarted: int
+
+
+def sweep(states: SFNClient, tables: Tables, state_machine: str) -> Swept:
+    """One sweep.
+
+    Raises TransientServiceError; the next sweep then does what this one left undone.
+    """
+    begun = datetime.now(UTC)
+    since = _watermark(tables) - OVERLAP
+    recorded = sum(
+        record_uncaught(states, tables.client, tables.ledger, arn, tables.audit_retention)
+        for arn in _ended_badly(states, state_machine, since)
+    )
+    restarted = sum(
+        _restart(states, state_machine, row) for row in _refused(tables) if _is_free(tables, row)
+    )
+    with transient_errors():
+        tables.client.put_item(
+            TableName=tables.ledger, Item={**WATERMARK, "swept_to": {"S": iso_milliseconds(begun)}}
+        )
+    return Swept(recorded, restarted)
+
+
+def _watermark(tables: Tables) -> datetime:
+    """Until when executions have been looked at; the beginning of time when never."""
+    with transient_errors():
+        row = tables.client.get_item(TableName=tables.ledger, Key=WATERMARK, ConsistentRead=True)
+    text = row.get("Item", {}).get("swept_to", {}).get("S", "1970-01-02T00:00:00.000Z")
+    return datetime.fromisoformat(text)
+
+
+def _ended_badly(states: SFNClient, state_machine: str, since: datetime) -> Iterator[str]:
+    for status in BAD_ENDS:
+        pages = states.get_paginator("list_executions").paginate(
+            stateMachineArn=state_machine,
+            statusFilter=status,  # type: ignore[arg-type]
+        )
+        with transient_errors():
+            for page in pages:
+                for execution in page["executions"]:
+                    if execution["stopDate"] >= since:
+                        yield execution["executionArn"]
+
+
+def _refused(tables: Tables) -> Iterator[Mapping[str, Any]]:
+    """The CURRENT rows of files that were refused because of an item's owner."""
+    pages = tables.client.get_paginator("query").paginate(
+        TableName=tables.ledger,
+        IndexName="problems",
+        KeyConditionExpression="problem_status = :invalid",
+        FilterExpression="problem_error = :error",
+        ExpressionAttributeValues={
+            ":invalid": {"S": "INVALID"},
+            ":error": {"S": KeyOwnershipError.__name__},
+        },
+    )
+    with transient_errors():
+        for page in pages:
+            for entry in page["Items"]:
+                key = {"pk": entry["pk"], "sk": entry["sk"]}
+                row = tables.client.get_item(TableName=tables.ledger, Key=key, ConsistentRead=True)
+                if (
+                    row.get("Item", {}).get("problem_error", {}).get("S")
+                    == KeyOwnershipError.__name__
+                ):
+                    yield row["Item"]
+
+
+def _is_free(tables: Tables, row: Mapping[str, Any]) -> bool:
+    """Whether the item that stood in the way has another owner than the one named, or none any
+    more.
+    """
+    item, named = KeyOwnershipError.parse(message_of(row["problem"]["M"]["cause"]["S"]))
+    with transient_errors():
+        found = tables.client.get_item(
+            TableName=tables.items, Key=item.attributes, ConsistentRead=True
+        )
+    return "Item" not in found or owner(found["Item"]) != named
+
+
+def _restart(states: SFNClient, state_machine: str, row: Mapping[str, Any]) -> bool:
+    """Starts the refused execution's input again; its name makes that happen once a revision."""
+    from botocore.exceptions import ClientError
+
+    name = hashlib.sha256(f"{row['pk']['S']} {row['revision']['N']}".encode()).hexdigest()[:40]
+    try:
+        with transient_errors():
+            states.start_execution(
+                stateMachineArn=state_machine,
+                name=f"sweep-{name}",
+                input=row["problem"]["M"]["input"]["S"],
+            )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+        return False
+    return True
