@@ -1,0 +1,83 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON ?= python3
+VENVS := .local/venvs
+DEV := $(VENVS)/dev/bin
+RUN := PYTHONPATH=. $(DEV)/python
+ENVIRONMENTS := $(foreach name,dev engine runtime sam,$(VENVS)/$(name)/.ready)
+
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
+
+.PHONY: setup
+setup: $(ENVIRONMENTS) ## Install the tools into .local/venvs; every target that needs them does it
+
+$(VENVS)/dev/.ready: requirements/dev.txt functions/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, $(PYTHON) is not: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
+	@echo "setting up the project's environment"
+	@[ -x $(DEV)/uv ] || { $(PYTHON) -m venv --clear $(VENVS)/dev && \
+	  $(DEV)/python -m pip install --quiet --constraint requirements/dev.txt uv; }
+	@$(DEV)/uv pip sync --quiet --python $(DEV)/python requirements/dev.txt
+	@touch $@
+
+$(VENVS)/%/.ready: requirements/%.txt | $(VENVS)/dev/.ready
+	@echo "setting up the environment of: $*"
+	@$(DEV)/uv venv --quiet --clear --python $(DEV)/python $(VENVS)/$*
+	@$(DEV)/uv pip sync --quiet --python $(VENVS)/$*/bin/python requirements/$*.txt
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Show it at work on a local engine: files in the bucket, items in the table
+	@$(RUN) -m local.demo
+
+.PHONY: up
+up: setup ## Start a local engine with the project deployed to it; described in .local/stack.json
+	@$(RUN) -m local.stack up
+
+.PHONY: down
+down: setup ## End the local engine
+	@$(RUN) -m local.stack down
+
+.PHONY: test
+test: setup ## Run every test
+	@$(RUN) -m pytest
+
+.PHONY: check
+check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each other together
+	@$(DEV)/ruff check .
+	@$(DEV)/ruff format --check .
+	@$(DEV)/mypy
+	@$(DEV)/cfn-lint template.yaml
+	@$(DEV)/statelint --ignore=FLOAT,URI statemachine/*.asl.json
+	@$(RUN) -m pytest tests/statemachine
+
+.PHONY: bench
+bench: setup ## Measure: throughput, transitions and cold starts
+	@$(RUN) -m tests.benchmarks
+
+.PHONY: build
+build: setup ## Build the functions for a deployment to the local engine
+	@$(RUN) -m local.stack build
+
+.PHONY: deploy
+deploy: setup ## Build and deploy to AWS, as samconfig.toml says
+	@PATH="$(CURDIR)/$(DEV):$$PATH" $(VENVS)/sam/bin/sam build
+	@$(VENVS)/sam/bin/sam deploy
+
+.PHONY: pins
+pins: $(VENVS)/dev/.ready ## Pin the newest versions that requirements/*.in allow
+	@for name in dev engine runtime sam; do \
+	  $(DEV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
+	    --no-emit-index-url --no-emit-find-links requirements/$$name.in --output-file requirements/$$name.txt; \
+	done
+
+.PHONY: clean
+clean: ## End the local engine and remove everything that was set up or built
+	@if [ -e .local/engine.json ] && [ -x $(DEV)/python ]; then $(RUN) -m local.stack down; fi
+	@rm -rf .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

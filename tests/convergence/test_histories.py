@@ -1,0 +1,57 @@
+"""The promise itself: after any history the table equals the bucket, and nothing is silent."""
+
+import random
+from collections.abc import Iterator
+from itertools import chain
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.convergence.world import WEAKNESSES, first_wrong, history, moto, moto_world, universe
+
+HINTS = {
+    "read-bucket-first": 871,
+    "no-revision": 28,
+    "invalid-unconditional": 189,
+}
+"""Seeds that went wrong once: tried first, so that the search is short. Any seed that goes wrong will do."""
+SEARCH = 3000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _universe() -> Iterator[None]:
+    with universe():
+        yield
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_the_table_equals_the_bucket_after_any_history(block: int) -> None:
+    for seed in range(block * 40, block * 40 + 40):
+        assert history(random.Random(seed)) == [], f"seed {seed}"
+
+
+@settings(
+    max_examples=100,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),
+)
+@given(st.randoms(use_true_random=False))
+def test_no_history_that_hypothesis_looks_for_goes_wrong(rng: random.Random) -> None:
+    assert history(rng) == []
+
+
+def test_the_same_histories_hold_on_moto() -> None:
+    """moto is a second opinion on what the fakes say that S3 and DynamoDB do."""
+    with moto_world():
+        for seed in range(12):
+            assert history(random.Random(seed), clients=moto) == [], f"seed {seed}"
+
+
+@pytest.mark.parametrize("weakness", WEAKNESSES)
+def test_every_protection_is_needed(weakness: str) -> None:
+    """With one protection of the code switched off, histories go wrong: these tests have teeth."""
+    seeds = chain([HINTS[weakness]] if weakness in HINTS else [], range(SEARCH))
+    assert first_wrong(weakness, seeds), f"{SEARCH} histories without {weakness}, and nothing wrong"

@@ -1,0 +1,732 @@
+"""Random histories of the real code: what commit_model does with a model, done with handlers, definition, S3 and DynamoDB.
+
+World: a versioned bucket (moto) with three files that hold a few named records each, some of them claimed by two files,
+or garbage. Every change emits an event that is delivered once, twice or never, in any order. Executions run the real
+definition with the real handlers, and stop before and after every call to S3 and DynamoDB: there, any other execution may
+run, the function may crash, or be given up for dead and run on as a zombie beside its own retry, the answer may be lost,
+the call may be refused, or the whole execution aborted. At the end the table must equal the bucket.
+
+    python -m tests.convergence.world 20000            every protection on: nothing wrong
+    python -m tests.convergence.world 2000 WEAKNESS    one protection off: the first history that goes wrong
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import logging
+import os
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from botocore.exceptions import ClientError
+from greenlet import greenlet
+from moto import mock_aws
+
+from handlers import delete_items, fetch_object, transform_records, validate_records, write_items
+from tablekeeper import aws, commit, failures, runtime
+from tablekeeper import fetch as fetch_module
+from tablekeeper import sweep as sweep_module
+from tablekeeper.commit import Committed, Tables
+from tablekeeper.datasets import Catalogue
+from tablekeeper.errors import KeyOwnershipError, message_of
+from tablekeeper.found import Execution, Found, iso_milliseconds, object_uri
+from tablekeeper.items import owner
+from tablekeeper.ledger import Row, audit_row
+from tablekeeper.safety_net import record_uncaught
+from tablekeeper.settings import SweepSettings
+from tablekeeper.sweep import sweep
+from tests.support.fakes import FakeDynamoDB, FakeS3
+from tests.support.interpreter import Context, Interpreter, StateError, load_definition
+
+POOL = {"X": "abmn", "Y": "dmno", "Z": "gno"}
+GARBAGE = b'{"pk": "not json'
+LIMIT = 9000
+HANDLERS = {
+    "FetchObject": fetch_object.handler,
+    "ValidateRecords": validate_records.handler,
+    "TransformRecords": transform_records.handler,
+    "WriteItems": write_items.handler,
+    "DeleteItems": delete_items.handler,
+}
+WEAKNESSES = (
+    "read-bucket-first",
+    "no-revision",
+    "event-is-truth",
+    "silent-unchanged",
+    "failed-unconditional",
+    "invalid-unconditional",
+    "strict-deletes",
+    "no-sweep",
+    "no-audit-condition",
+    "late-failure-wins",
+    "no-safety-net",
+)
+ENVIRONMENT = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "SOURCE_BUCKET": "source",
+    "LEDGER_TABLE": "ledger",
+    "ITEMS_TABLE": "items",
+    "STAGING_BUCKET": "staging",
+    "ITEM_KEYS": "pk:S,sk:S",
+    "TTL_ATTRIBUTE": "expires_at",
+    "IGNORE_PATTERNS": "_SUCCESS",
+    "MAX_DOCUMENT_BYTES": "1000000",
+    "AUDIT_RETENTION_SECONDS": "1000",
+    "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:sync",
+    "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+}
+SCHEMA = {
+    "x-tablekeeper": {"prefix": "h/"},
+    "type": "object",
+    "required": ["pk", "sk", "value"],
+}
+
+
+class Crash(BaseException):
+    """The function's process is gone."""
+
+
+class TimedOut(BaseException):
+    """Step Functions gave the function up for dead."""
+
+
+class Aborted(BaseException):
+    """Somebody stopped the execution."""
+
+
+@dataclasses.dataclass
+class Running:
+    """An execution under way: its own greenlet, and that of the function it waits for."""
+
+    context: Context
+    greenlet: Any = None
+    function: Any = None
+    status: str = "RUNNING"
+    stopped: str = ""
+    error: str | None = None
+    cause: str | None = None
+
+
+class World:
+    """One history. Items of one history share a partition key, so that histories can share their tables."""
+
+    def __init__(
+        self, rng: random.Random, number: int, weak: frozenset[str], clients: Callable[[], tuple[Any, Any]]
+    ) -> None:
+        self.rng, self.number, self.weak = rng, number, weak
+        self.hub = greenlet.getcurrent()
+        s3, dynamodb = clients()
+        self.s3, self.dynamodb = Tap(self, s3), Tap(self, dynamodb)
+        self.executions: list[Running] = []
+        self.running: list[Running] = []
+        self.zombies: list[Any] = []
+        self.outcomes: dict[str, list[str]] = collections.defaultdict(list)
+        self.good: dict[str, list[dict[str, int]]] = {key: [{}] for key in POOL}
+        self.expired: set[str] = set()
+        self.stash: dict[str, Any] = {}
+        self.faults = rng.randrange(12)
+        self.value = self.time = 0
+        self.current: Running | None = None
+        self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
+        substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
+        self.interpreter = Interpreter(
+            load_definition(substitutions | {"LedgerTableName": "ledger", "AuditRetentionSeconds": "1000"}),
+            self.invoke,
+            self.pause,
+            self.clock,
+        )
+
+    # ---- the bucket ----
+
+    def key(self, name: str) -> str:
+        return f"h/{self.number}/{name}"
+
+    def change(self) -> dict[str, Any]:
+        """One change of one file; returns its event."""
+        client, name = self.s3.client, self.rng.choice(self.files)
+        key = self.key(name)
+        versions = self._versions(key)
+        roll = self.rng.random()
+        if roll < 0.12:
+            client.put_object(Bucket="source", Key=key, Body=GARBAGE)
+        elif roll < 0.55 or not versions:
+            bodies = [each for each in versions if each["body"]]
+            if bodies and self.rng.random() < 0.25:
+                body = self.rng.choice(bodies)["body"]
+            else:
+                self.value += 1
+                records = [
+                    {"pk": str(self.number), "sk": item, "value": self.value}
+                    for item in POOL[name]
+                    if self.rng.random() < 0.6
+                ]
+                body = json.dumps(records).encode()
+            client.put_object(Bucket="source", Key=key, Body=body)
+        elif roll < 0.7:
+            client.delete_object(Bucket="source", Key=key)
+        else:
+            version = self.rng.choice(versions)["id"]
+            client.delete_object(Bucket="source", Key=key, VersionId=version)
+        content = self.content(name)
+        if content is not None:
+            self.good[name].append(content)
+        deleted = roll >= 0.55
+        return {
+            "detail-type": "Object Deleted" if deleted else "Object Created",
+            "detail": {"bucket": {"name": "source"}, "object": {"key": key}},
+        }
+
+    def expire(self) -> None:
+        """Time to live: an item goes, and nobody is told."""
+        items = self.dynamodb.client.tables.get("items", {}) if isinstance(self.dynamodb.client, FakeDynamoDB) else {}
+        if items:
+            key = self.rng.choice(sorted(items))
+            self.expired.add(key[1])
+            del items[key]
+
+    def _versions(self, key: str) -> list[dict[str, Any]]:
+        listed = self.s3.client.list_object_versions(Bucket="source", Prefix=key)
+        versions = [
+            {"id": each["VersionId"], "body": self._body(key, each["VersionId"])}
+            for each in listed.get("Versions", ())
+        ]
+        return versions + [{"id": each["VersionId"], "body": None} for each in listed.get("DeleteMarkers", ())]
+
+    def _body(self, key: str, version: str) -> bytes:
+        body: bytes = self.s3.client.get_object(Bucket="source", Key=key, VersionId=version)["Body"].read()
+        return body
+
+    def content(self, name: str) -> dict[str, int] | None:
+        """The items that a file stands for now; None for garbage."""
+        try:
+            body = self.s3.client.get_object(Bucket="source", Key=self.key(name))["Body"].read()
+        except ClientError:
+            return {}
+        return None if body == GARBAGE else {each["sk"]: each["value"] for each in json.loads(body)}
+
+    # ---- executions ----
+
+    def clock(self) -> str:
+        """A time that passes a minute a step, so that the allowance for clock skew does not hide what it guards."""
+        return iso_milliseconds(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=self.time))
+
+    def start(self, event: Any) -> None:
+        context = Context(f"{self.number}-{len(self.executions)}", event, self.clock())
+        one = Running(context)
+        one.greenlet = greenlet(lambda: self._run(one), parent=self.hub)
+        self.executions.append(one)
+        self.running.append(one)
+
+    def _run(self, one: Running) -> None:
+        try:
+            self.interpreter.run(one.context)
+            one.status = "SUCCEEDED"
+        except StateError as error:
+            one.status, one.error, one.cause = "FAILED", error.error, error.cause
+        except Aborted:
+            one.status = "ABORTED"
+        one.stopped = self.clock()
+
+    def invoke(self, context: Context, resource: str, arguments: Any) -> Any:
+        """A Task: a function in a greenlet of its own, or DynamoDB."""
+        if resource != "arn:aws:states:::lambda:invoke":
+            return self._integration(resource, arguments)
+        one = next(each for each in self.running if each.context is context)
+        payload = json.loads(json.dumps(arguments["Payload"]))
+        handler: Callable[..., Any] = HANDLERS[arguments["FunctionName"]]
+
+        def function() -> Any:
+            try:
+                return ("result", handler(payload, None))
+            except Exception as error:
+                cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
+                return ("error", (type(error).__name__, cause))
+            except Crash:
+                return ("error", ("Runtime.ExitError", ""))
+
+        one.function = greenlet(function)
+        try:
+            kind, value = one.function.switch()
+        except TimedOut:
+            raise StateError("States.Timeout") from None
+        finally:
+            one.function = None
+        if kind == "error":
+            raise StateError(*value)
+        return {"Payload": json.loads(json.dumps(value))}
+
+    def _integration(self, resource: str, arguments: Any) -> Any:
+        transaction = resource.endswith("transactWriteItems")
+        if transaction:
+            weaken_record_failure(self.weak, arguments["TransactItems"])
+        try:
+            if transaction:
+                return self.dynamodb.transact_write_items(**arguments)
+            return self.dynamodb.put_item(**arguments)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            prefix = "DynamoDb" if transaction else "DynamoDB"
+            name = code if code.endswith("Exception") else f"{code}Exception"
+            raise StateError(f"{prefix}.{name}", error.response["Error"]["Message"]) from None
+
+    def pause(self) -> None:
+        """Anything may happen here."""
+        if greenlet.getcurrent() is not self.hub:
+            self.hub.switch()
+
+    def step(self) -> None:
+        """Lets one execution go on to its next stop, or lets a fault happen to it.
+
+        Mostly the same one again: a whole execution that passes between two calls of another is what breaks things.
+        """
+        self.time += 1
+        if self.zombies and self.rng.random() < 0.2:
+            zombie = self.rng.choice(self.zombies)
+            zombie.switch()
+            self.zombies = [each for each in self.zombies if not each.dead]
+            return
+        if self.current not in self.running or self.rng.random() < 0.15:
+            self.current = self.rng.choice(self.running)
+        one = self.current
+        roll = self.rng.random()
+        if self.faults and roll < 0.06 and one.function:
+            self.faults -= 1
+            function = one.function
+            if self.rng.random() < 0.5:
+                function.throw(Crash)
+            else:
+                function.parent = self.hub
+                self.zombies.append(function)
+                one.greenlet.throw(TimedOut)
+        elif self.faults and roll < 0.07:
+            self.faults -= 1
+            if one.function:
+                one.function.parent = self.hub
+                self.zombies.append(one.function)
+            if one.greenlet:
+                one.greenlet.throw(Aborted)
+            one.status, one.stopped = "ABORTED", self.clock()
+        else:
+            (one.function or one.greenlet).switch()
+        if one.status != "RUNNING":
+            self.running.remove(one)
+
+    def fault(self, moment: str) -> None:
+        """Maybe an error of the service: before a call it was not carried out, after it the answer is lost."""
+        if not self.faults or greenlet.getcurrent() is self.hub or self.rng.random() > 0.03:
+            return
+        self.faults -= 1
+        code = "InternalServerError" if moment == "after" else self.rng.choice(["InternalServerError", "AccessDenied"])
+        raise ClientError({"Error": {"Code": code, "Message": code}}, "Injected")
+
+    # ---- what looks after it all ----
+
+    def tables(self) -> Tables:
+        return dataclasses.replace(Tables.of(SweepSettings.from_environment()), client=self.dynamodb)
+
+    def record_late(self, one: Running) -> None:
+        """A status change event of an execution that ended badly, delivered late, perhaps twice."""
+        for _ in range(self.rng.choice([1, 1, 2])):
+            record_uncaught(self.states(), self.dynamodb, "ledger", one.context.id, 1000)
+
+    def sweep(self) -> int:
+        """How much there was to do."""
+        return sum(sweep(self.states(), self.tables(), ENVIRONMENT["STATE_MACHINE_ARN"]))
+
+    def states(self) -> Any:
+        return StepFunctions(self)
+
+    def row(self, name: str) -> dict[str, Any]:
+        key = {"pk": {"S": object_uri("source", self.key(name))}, "sk": {"S": "CURRENT"}}
+        item: dict[str, Any] = self.dynamodb.client.get_item(TableName="ledger", Key=key).get("Item", {})
+        return item
+
+    def items(self) -> dict[str, tuple[str | None, int]]:
+        """Every item of this history: its name, its owner, its value."""
+        found = self.dynamodb.client.query(
+            TableName="items",
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": str(self.number)}},
+        )
+        return {each["sk"]["S"]: (owner(each), int(each["value"]["N"])) for each in found["Items"]}
+
+
+class StepFunctions:
+    """The calls of the Step Functions API that the safety net and the sweep make, answered from a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def get_paginator(self, _name: str) -> StepFunctions:
+        return self
+
+    def paginate(self, statusFilter: str, **_: Any) -> Iterator[Any]:  # noqa: N803
+        ended = [one for one in self.world.executions if one.status == statusFilter]
+        yield {
+            "executions": [
+                {"executionArn": one.context.id, "stopDate": datetime.now(UTC)}
+                for one in ended
+                if "no-safety-net" not in self.world.weak
+            ]
+        }
+
+    def describe_execution(self, executionArn: str) -> Any:  # noqa: N803
+        one = next(each for each in self.world.executions if each.context.id == executionArn)
+        return {
+            "executionArn": executionArn,
+            "name": one.context.name,
+            "status": one.status,
+            "startDate": datetime.fromisoformat(one.context.start),
+            "input": json.dumps(one.context.input),
+            "error": one.error,
+            "cause": one.cause,
+        }
+
+    def get_execution_history(self, executionArn: str, **_: Any) -> Any:  # noqa: N803
+        one = next(each for each in self.world.executions if each.context.id == executionArn)
+        return {"events": [{"stateEnteredEventDetails": {"name": one.context.path[-1]}}] if one.context.path else []}
+
+    def start_execution(self, name: str, input: str, **_: Any) -> None:  # noqa: A002
+        self.world.start(json.loads(input))
+
+
+class Tap:
+    """A client that stops the world before and after each of its calls, and sometimes fails them."""
+
+    def __init__(self, world: World, client: Any) -> None:
+        self.world, self.client = world, client
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*positional: Any, **arguments: Any) -> Any:
+            self.world.pause()
+            self.world.fault("before")
+            if name == "get_object" and (stashed := self.world.stash.pop(arguments["Key"], None)):
+                answer = stashed
+            else:
+                answer = getattr(self.client, name)(*positional, **arguments)
+            self._note(name, arguments)
+            self.world.pause()
+            self.world.fault("after")
+            return answer
+
+        return call
+
+    def _note(self, name: str, arguments: Any) -> None:
+        """Keeps every outcome that was written, to find executions that have two."""
+        puts = [each.get("Put", {}) for each in arguments.get("TransactItems", ())]
+        for put in [*puts, arguments] if name in ("transact_write_items", "put_item") else ():
+            item = put.get("Item", {})
+            if "outcome" in item:
+                self.world.outcomes[item["execution"]["S"]].append(item["outcome"]["S"])
+
+
+def fakes() -> tuple[Any, Any]:
+    """S3 and DynamoDB for one history, in memory."""
+    return FakeS3(), FakeDynamoDB()
+
+
+def moto() -> tuple[Any, Any]:
+    """S3 and DynamoDB for one history, by moto; within `moto_world`."""
+    _empty_tables()
+    return boto3.client("s3"), boto3.client("dynamodb")
+
+
+def history(
+    rng: random.Random, weak: frozenset[str] = frozenset(), clients: Callable[[], tuple[Any, Any]] = fakes
+) -> list[Any]:
+    """Runs one random history within `universe`; returns what is wrong with its end: (kind, file or execution, details)."""
+    world = World(rng, next(_numbers), weak, clients)
+    queue: list[Any] = []
+    late: list[Running] = []
+    changes, lossy, reprocess = rng.randrange(3, 14), rng.random() < 0.4, rng.random() < 0.5
+    expiry = rng.random() < 0.3
+    reconciled, steps, restarts, noticed = not lossy, 0, 0, 0
+    with weakened(world):
+        while True:
+            steps += 1
+            if steps > LIMIT:
+                return [("stuck", steps, None)]
+            if not changes and not reconciled:
+                reconciled = True
+                for name in POOL:
+                    world.start({"detail": {"bucket": {"name": "source"}, "object": {"key": world.key(name)}}})
+            ended = [one for one in world.executions[:] if one.status in ("FAILED", "ABORTED")]
+            if len(ended) > noticed and rng.random() < 0.5 and "no-safety-net" not in weak:
+                late += ended[noticed:]
+                noticed = len(ended)
+            if not (changes or queue or world.running or world.zombies or late):
+                restarted = 0
+                for name in POOL:
+                    problem = world.row(name).get("problem", {}).get("M", {})
+                    if problem.get("status", {}).get("S") == "FAILED" and reprocess and restarts < 40:
+                        restarts += 1
+                        restarted += 1
+                        world.start(json.loads(problem["input"]["S"]))
+                if not world.sweep() and not restarted:
+                    break
+                continue
+            what = rng.choice(
+                ["change"] * 2 * bool(changes)
+                + ["deliver"] * bool(queue)
+                + ["step"] * 6 * bool(world.running or world.zombies)
+                + ["late"] * bool(late)
+            )
+            if what == "change":
+                changes -= 1
+                if expiry and rng.random() < 0.2:
+                    world.expire()
+                event = world.change()
+                if not (lossy and rng.random() < 0.2):
+                    queue += [event] * rng.choice([1, 1, 2])
+            elif what == "deliver":
+                world.start(queue.pop(rng.randrange(len(queue))))
+            elif what == "late":
+                world.record_late(late.pop(rng.randrange(len(late))))
+            elif world.running:
+                world.step()
+            else:
+                world.zombies.pop().throw(Crash)
+        return list(wrongs(world, reprocess))
+
+
+def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
+    """What must not be at the end of a history."""
+    for one in world.executions:
+        outcomes = world.outcomes[one.context.id]
+        if len(outcomes) != 1:
+            yield ("outcomes", one.context.name, outcomes)
+        elif one.status == "SUCCEEDED" and outcomes[0] in ("INVALID", "FAILED"):
+            yield ("green, but recorded otherwise", one.context.name, outcomes)
+    items = world.items()
+    for name in POOL:
+        uri = object_uri("source", world.key(name))
+        have = {item: value for item, (holder, value) in items.items() if holder == uri}
+        content, row = world.content(name), world.row(name)
+        good = [_without(each, world.expired) for each in world.good[name]]
+        problem = row.get("problem", {}).get("M", {})
+        kind = problem.get("status", {}).get("S")
+        conflict = None
+        if kind == "INVALID" and problem["error"]["S"] == KeyOwnershipError.__name__:
+            conflict = KeyOwnershipError.parse(message_of(problem["cause"]["S"]))
+        if content is None and not kind:
+            yield ("silent", name, row)
+        if (content is None or kind == "INVALID") and kind != "FAILED" and _without(have, world.expired) not in good:
+            yield ("torn", name, have)
+        if content is not None and kind == "INVALID":
+            if not conflict:
+                yield ("INVALID shown for a good file", name, problem)
+            elif items.get(conflict[0].attributes["sk"]["S"], (None,))[0] != conflict[1]:
+                yield ("refused for ever with nothing in the way", name, problem)
+        if content is not None and kind is None and _differs(have, content, world.expired):
+            yield ("silent difference", name, (content, have))
+        if kind == "FAILED" and reprocess:
+            yield ("FAILED though reprocessed", name, problem)
+        if kind == "FAILED" and problem["started"]["S"] <= row.get("as_of", {}).get("S", ""):
+            yield ("an old failure shown as the truth", name, problem)
+
+
+def _without(items: dict[str, int], expired: set[str]) -> dict[str, int]:
+    return {name: value for name, value in items.items() if name not in expired}
+
+
+def _differs(have: dict[str, int], content: dict[str, int], expired: set[str]) -> bool:
+    """Whether a file's items are not what they should be; an expired one may be missing, but never wrong."""
+    missing = content.keys() - have.keys()
+    return not have.items() <= content.items() or not missing <= expired
+
+
+# ---- weaknesses: each switches one protection of the real code off ----
+
+
+def weaken_record_failure(weak: frozenset[str], actions: list[Any]) -> None:
+    """Takes conditions off the transaction of Record Failure."""
+    outcome = actions[0]["Put"]["Item"]["outcome"]["S"]
+    update = actions[1]["Update"]
+    if outcome == "FAILED" and "failed-unconditional" in weak:
+        del actions[0]["Put"]["ConditionExpression"]
+    if outcome == "FAILED" and "late-failure-wins" in weak:
+        update["ConditionExpression"] = "attribute_not_exists(as_of) OR as_of <> :bound"
+    if outcome == "INVALID" and "invalid-unconditional" in weak:
+        update["ConditionExpression"] = "attribute_not_exists(revision) OR revision <> :bound OR revision = :bound"
+
+
+@contextmanager
+def weakened(world: World) -> Iterator[None]:
+    """Connects the code to this world, with the protections in `weak` switched off."""
+    weak = world.weak
+    patches: list[Any] = [
+        patch.object(aws, "s3", lambda: world.s3),
+        patch.object(aws, "dynamodb", lambda: world.dynamodb),
+        patch.object(commit, "dynamodb", lambda: world.dynamodb),
+    ]
+    read_row, update_row = fetch_module.read_row, commit.update_row
+    put_audit_row, fetch = commit.put_audit_row, fetch_object.fetch
+    why_cancelled = commit._why_cancelled
+
+    def bucket_first(client: Any, table: str, uri: str) -> Row:
+        key = uri.removeprefix("s3://source/")
+        try:
+            world.stash[key] = world.s3.get_object(Bucket="source", Key=key)
+        except ClientError:
+            pass
+        return read_row(client, table, uri)
+
+    def any_revision(client: Any, table: str, uri: str) -> Row:
+        return dataclasses.replace(read_row(client, table, uri), revision=_Any())
+
+    def no_condition(*args: Any, **kwargs: Any) -> Any:
+        action = update_row(*args, **kwargs)
+        del action["Update"]["ConditionExpression"]
+        action["Update"]["ExpressionAttributeValues"].pop(":seen", None)
+        action["Update"]["ExpressionAttributeNames"].pop("#revision", None)
+        return action
+
+    def believe_event(payload: Any, *args: Any) -> Any:
+        answer = fetch(payload, *args)
+        if payload["event"].get("detail-type") == "Object Deleted":
+            answer["found"] |= {"action": "delete"}
+        return answer
+
+    def say_nothing(tables: Tables, found: Found, execution: Execution) -> Committed:
+        row = audit_row(found.uri, execution, "UNCHANGED", 1000)
+        tables.client.put_item(TableName="ledger", Item=row)
+        return Committed("UNCHANGED")
+
+    def strict(response: Any, puts: Any, removed: Any) -> Any:
+        taken = why_cancelled(response, puts, removed)
+        if taken:
+            raise KeyOwnershipError(min(taken), "another file")
+        return taken
+
+    def unconditional(table: str, row: Any) -> Any:
+        action = put_audit_row(table, row)
+        del action["Put"]["ConditionExpression"]
+        return action
+
+    switches: dict[str, list[Any]] = {
+        "read-bucket-first": [patch.object(fetch_module, "read_row", bucket_first)],
+        "no-revision": [
+            patch.object(commit, "update_row", no_condition),
+            patch.object(commit, "read_row", any_revision),
+        ],
+        "event-is-truth": [patch.object(fetch_object, "fetch", believe_event)],
+        "silent-unchanged": [patch.object(write_items, "commit_unchanged", say_nothing)],
+        "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
+        "strict-deletes": [patch.object(commit, "_why_cancelled", strict)],
+        "no-sweep": [patch.object(sweep_module, "_restart", lambda *_: False)],
+        "no-audit-condition": [patch.object(commit, "put_audit_row", unconditional)],
+    }
+    with ExitStack() as stack:
+        for each in [*patches, *(one for name in weak for one in switches.get(name, ()))]:
+            stack.enter_context(each)
+        yield
+
+
+class _Any(int):
+    """Equal to every revision."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = int.__hash__
+
+
+def _count() -> Iterator[int]:
+    number = 0
+    while True:
+        number += 1
+        yield number
+
+
+_numbers = _count()
+
+
+@contextmanager
+def universe() -> Iterator[None]:
+    """The environment of the handlers, and their one dataset."""
+    catalogue = Catalogue({"histories": SCHEMA})
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
+        for module in (fetch_object, validate_records, transform_records):
+            stack.enter_context(patch.object(module, "catalogue", lambda: catalogue))
+        logging.getLogger(runtime.logger.name).setLevel(logging.CRITICAL)
+        stack.callback(aws.client.cache_clear)
+        yield
+
+
+@contextmanager
+def moto_world() -> Iterator[None]:
+    """moto's S3 with the buckets that histories share."""
+    with mock_aws():
+        s3 = boto3.client("s3")
+        for bucket in ("source", "staging"):
+            s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
+        yield
+
+
+def _empty_tables() -> None:
+    """moto copies whole tables for each transaction, so every history starts with empty ones."""
+    dynamodb = boto3.client("dynamodb")
+    for table in dynamodb.list_tables()["TableNames"]:
+        dynamodb.delete_table(TableName=table)
+    for table in ("items", "ledger"):
+        index = {
+            "IndexName": "problems",
+            "KeySchema": _key_schema("problem_status", "problem_at"),
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["problem_error"]},
+        }
+        names = ["pk", "sk"] + (["problem_status", "problem_at"] if table == "ledger" else [])
+        dynamodb.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=_key_schema("pk", "sk"),
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
+            **({"GlobalSecondaryIndexes": [index]} if table == "ledger" else {}),  # type: ignore[arg-type]
+        )
+
+
+def _key_schema(*names: str) -> Any:
+    return [{"AttributeName": n, "KeyType": kind} for n, kind in zip(names, ("HASH", "RANGE"), strict=True)]
+
+
+def first_wrong(weakness: str, seeds: Iterable[int]) -> tuple[int, Any] | None:
+    """The first of the seeds whose history goes wrong with a protection off, and how."""
+    for seed in seeds:
+        wrong = history(random.Random(seed), frozenset([weakness]))
+        if wrong:
+            return seed, wrong
+    return None
+
+
+def main() -> None:
+    """Runs histories and says what is wrong with them; with a weakness, until one goes wrong."""
+    count, weaknesses = int(sys.argv[1]), sys.argv[2:]
+    with universe():
+        for weakness in weaknesses:
+            print(weakness, first_wrong(weakness, range(count)), flush=True)
+        if not weaknesses:
+            kinds: dict[str, list[int]] = {}
+            for seed in range(count):
+                for kind, _, _ in history(random.Random(seed)):
+                    kinds.setdefault(kind, []).append(seed)
+            found = "; ".join(f"{len(set(each))} {kind} (seeds {each[:3]})" for kind, each in sorted(kinds.items()))
+            print(f"{count} histories: {found or 'nothing wrong'}")
+            sys.exit(bool(kinds))
+
+
+if __name__ == "__main__":
+    main()

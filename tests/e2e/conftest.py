@@ -1,0 +1,24 @@
+"""The stack that every end-to-end test of a run shares: the built project on a local engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.stack import Stack, running_stack
+
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Stack]:
+    """The project with the datasets of tests/e2e/schemas added, never the engine of `make up`.
+
+    All workers of a run share it, so a test takes object keys and item keys of its own.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    with running_stack(shared / "stack", schemas=SCHEMAS) as running:
+        yield running

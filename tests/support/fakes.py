@@ -1,0 +1,245 @@
+"""S3 and DynamoDB in memory: just the calls that Tablekeeper makes, hundreds of times as fast as moto.
+
+Random histories need tens of thousands of transactions. The same histories also run on moto, which holds these fakes
+to a second opinion.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from hashlib import md5
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+Item = dict[str, Any]
+
+
+def client_error(code: str, message: str = "", **more: Any) -> ClientError:
+    """An error as boto3 raises it."""
+    return ClientError({"Error": {"Code": code, "Message": message or code}, **more}, "Fake")
+
+
+class FakeS3:
+    """Versioned buckets."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self.count = 0
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, **_: Any) -> None:  # noqa: N803
+        self._add(Bucket, Key, Body)
+
+    def delete_object(self, Bucket: str, Key: str, VersionId: str | None = None) -> None:  # noqa: N803
+        if VersionId is None:
+            self._add(Bucket, Key, None)
+        else:
+            stack = self.objects.get((Bucket, Key), [])
+            stack[:] = [each for each in stack if each["VersionId"] != VersionId]
+
+    def get_object(self, Bucket: str, Key: str, VersionId: str | None = None) -> Any:  # noqa: N803
+        stack = self.objects.get((Bucket, Key), [])
+        if VersionId is not None:
+            stack = [each for each in stack if each["VersionId"] == VersionId]
+        if not stack or stack[-1]["Body"] is None:
+            raise client_error("NoSuchKey")
+        found = stack[-1]
+        return {
+            "ETag": f'"{md5(found["Body"]).hexdigest()}"',
+            "VersionId": found["VersionId"],
+            "ContentLength": len(found["Body"]),
+            "LastModified": found["LastModified"],
+            "Body": _Body(found["Body"]),
+        }
+
+    def list_object_versions(self, Bucket: str, Prefix: str) -> Any:  # noqa: N803
+        stack = self.objects.get((Bucket, Prefix), [])
+        return {
+            "Versions": [each for each in reversed(stack) if each["Body"] is not None],
+            "DeleteMarkers": [each for each in reversed(stack) if each["Body"] is None],
+        }
+
+    def _add(self, bucket: str, key: str, body: bytes | None) -> None:
+        self.count += 1
+        version = {"VersionId": f"v{self.count}", "Body": body, "LastModified": datetime.now(UTC)}
+        self.objects.setdefault((bucket, key), []).append(version)
+
+
+class _Body(io.BytesIO):
+    """A streaming body."""
+
+
+class FakeDynamoDB:
+    """Tables with the keys pk and sk; conditions are evaluated, not trusted."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[tuple[str, str], Item]] = {}
+
+    def get_item(self, TableName: str, Key: Item, **_: Any) -> Any:  # noqa: N803
+        item = self._table(TableName).get(_key(Key))
+        return {} if item is None else {"Item": copy.deepcopy(item)}
+
+    def put_item(self, **put: Any) -> Any:
+        if not self._holds(put, put["Item"]):
+            raise client_error("ConditionalCheckFailedException", "The conditional request failed")
+        self._table(put["TableName"])[_key(put["Item"])] = copy.deepcopy(put["Item"])
+        return {}
+
+    def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
+        reasons: list[dict[str, Any]] = []
+        actions = [next(iter(action.items())) for action in TransactItems]
+        targets = [(a["TableName"], _key(a["Item"] if kind == "Put" else a["Key"])) for kind, a in actions]
+        if len(set(targets)) < len(targets) or len(targets) > 100:
+            raise client_error("ValidationException")
+        for kind, action in actions:
+            key = action["Item"] if kind == "Put" else action["Key"]
+            if self._holds(action, key):
+                reasons.append({"Code": "None"})
+            else:
+                old = self._table(action["TableName"]).get(_key(key))
+                asked = action.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and old
+                reasons.append({"Code": "ConditionalCheckFailed"} | ({"Item": copy.deepcopy(old)} if asked else {}))
+        if any(reason["Code"] != "None" for reason in reasons):
+            codes = ", ".join(reason["Code"] for reason in reasons)
+            message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+            raise client_error("TransactionCanceledException", message, CancellationReasons=reasons)
+        for kind, action in actions:
+            table = self._table(action["TableName"])
+            if kind == "Put":
+                table[_key(action["Item"])] = copy.deepcopy(action["Item"])
+            elif kind == "Delete":
+                table.pop(_key(action["Key"]), None)
+            else:
+                key = _key(action["Key"])
+                table[key] = _updated({**action["Key"], **table.get(key, {})}, action)
+        return {}
+
+    def query(self, TableName: str, ExpressionAttributeValues: Item, **more: Any) -> Any:  # noqa: N803
+        """By pk; on the index `problems` by problem_status, with the filter on problem_error."""
+        items = self._table(TableName).values()
+        if more.get("IndexName") == "problems":
+            values = ExpressionAttributeValues
+            found = [
+                each
+                for each in items
+                if each.get("problem_status") == values[":invalid"] and each["problem_error"] == values[":error"]
+            ]
+        else:
+            found = [each for each in items if each["pk"] == ExpressionAttributeValues[":pk"]]
+        return {"Items": copy.deepcopy(found)}
+
+    def get_paginator(self, _name: str) -> FakeDynamoDB:
+        return self
+
+    def paginate(self, **query: Any) -> Iterator[Any]:
+        yield self.query(**query)
+
+    def _table(self, name: str) -> dict[tuple[str, str], Item]:
+        return self.tables.setdefault(name, {})
+
+    def _holds(self, action: Mapping[str, Any], key: Item) -> bool:
+        if "ConditionExpression" not in action:
+            return True
+        item = self._table(action["TableName"]).get(_key(key), {})
+        return _Condition(action, item).holds()
+
+
+class _Condition:
+    """A condition on an item: attribute_not_exists, comparisons, AND, OR and parentheses."""
+
+    def __init__(self, action: Mapping[str, Any], item: Item) -> None:
+        self.tokens = list(_tokens(action["ConditionExpression"]))
+        self.names = action.get("ExpressionAttributeNames", {})
+        self.values = action.get("ExpressionAttributeValues", {})
+        self.item, self.place = item, 0
+
+    def holds(self) -> bool:
+        result = self._or()
+        assert self.place == len(self.tokens), self.tokens
+        return result
+
+    def _next(self) -> str:
+        self.place += 1
+        return self.tokens[self.place - 1]
+
+    def _peek(self) -> str | None:
+        return self.tokens[self.place] if self.place < len(self.tokens) else None
+
+    def _or(self) -> bool:
+        result = self._and()
+        while self._peek() == "OR":
+            self._next()
+            result = self._and() or result
+        return result
+
+    def _and(self) -> bool:
+        result = self._term()
+        while self._peek() == "AND":
+            self._next()
+            result = self._term() and result
+        return result
+
+    def _term(self) -> bool:
+        token = self._next()
+        if token == "(":
+            result = self._or()
+            assert self._next() == ")"
+            return result
+        if token == "attribute_not_exists":
+            assert self._next() == "("
+            value = self._value(self._next())
+            assert self._next() == ")"
+            return value is None
+        operator, left, right = self._next(), self._value(token), self._value(self._next())
+        if left is None or right is None or left.keys() != right.keys():
+            return operator == "<>"
+        ((kind, a),), ((_, b),) = left.items(), right.items()
+        a, b = (Decimal(a), Decimal(b)) if kind == "N" else (a, b)
+        return bool({"=": a == b, "<": a < b, "<>": a != b}[operator])
+
+    def _value(self, token: str) -> Any:
+        return _resolve(token, self.item, self.names, self.values)
+
+
+def _resolve(token: str, item: Item, names: Mapping[str, str], values: Item) -> Any:
+    if token.startswith(":"):
+        return values[token]
+    found: Any = {"M": item}
+    for part in token.split("."):
+        found = found.get("M", {}).get(names[part] if part.startswith("#") else part) if found else None
+    return found
+
+
+def _updated(item: Item, action: Mapping[str, Any]) -> Item:
+    names, values = action.get("ExpressionAttributeNames", {}), action["ExpressionAttributeValues"]
+    new = copy.deepcopy(item)
+    sets, _, removes = action["UpdateExpression"].removeprefix("SET ").partition(" REMOVE ")
+    for clause in re.split(r", (?=[\w#]+ = )", sets):
+        target, _, expression = clause.partition(" = ")
+        terms = []
+        for term in expression.split(" + "):
+            default = re.fullmatch(r"if_not_exists\(([\w#]+), (:\w+)\)", term.strip())
+            if default:
+                terms.append(_resolve(default[1], item, names, values) or values[default[2]])
+            else:
+                terms.append(_resolve(term.strip(), item, names, values))
+        value = terms[0] if len(terms) == 1 else {"N": str(sum(int(each["N"]) for each in terms))}
+        new[names.get(target, target)] = copy.deepcopy(value)
+    for target in filter(None, removes.split(", ")):
+        new.pop(names.get(target, target), None)
+    return new
+
+
+def _key(attributes: Item) -> tuple[str, str]:
+    return attributes["pk"]["S"], attributes["sk"]["S"]
+
+
+@cache
+def _tokens(expression: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"<>|[()=<>,]|[\w:#.]+", expression))

@@ -1,0 +1,167 @@
+"""A small second reading of Amazon States Language: just what statemachine/sync_object.asl.json uses, in process.
+
+It runs the definition itself with the real handlers, so that tests can stop the world between any two calls.
+https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-states-language.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonata
+
+DEFINITION = Path(__file__).parents[2] / "statemachine" / "sync_object.asl.json"
+UNCATCHABLE = ("States.DataLimitExceeded", "States.Runtime")
+
+
+class StateError(Exception):
+    """What a state fails with: the name that ErrorEquals is matched against, and the cause."""
+
+    def __init__(self, error: str, cause: str = "") -> None:
+        super().__init__(error, cause)
+        self.error, self.cause = error, cause
+
+
+@dataclass
+class Context:
+    """An execution: what `$states.context.Execution` holds, its variables, and the states it entered."""
+
+    name: str
+    input: Any
+    start: str
+    path: list[str] = field(default_factory=list)
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The execution's ARN."""
+        return f"arn:aws:states:us-east-1:123456789012:execution:sync:{self.name}"
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """Runs a definition. `invoke` gets a resource and its arguments; `wait` is called where an execution would wait.
+
+    `clock` gives the time that states are entered at.
+    """
+
+    definition: Mapping[str, Any]
+    invoke: Callable[[Context, str, Any], Any]
+    wait: Callable[[], None]
+    clock: Callable[[], str]
+
+    def run(self, context: Context) -> Any:
+        """The execution's output. Raises StateError when it fails."""
+        name, data = self.definition["StartAt"], context.input
+        while True:
+            context.path.append(name)
+            state = self.definition["States"][name]
+            output, following = self._state(state, _Scope(context, name, self.clock(), data))
+            if following is None:
+                return output
+            name, data = following, output
+
+    def _state(self, state: Mapping[str, Any], scope: _Scope) -> tuple[Any, str | None]:
+        if state["Type"] == "Task":
+            return self._task(state, scope)
+        if state["Type"] == "Choice":
+            for choice in state["Choices"]:
+                if scope.evaluate(choice["Condition"]) is True:
+                    return scope.leave(choice, scope.data), choice["Next"]
+            return scope.leave(state, scope.data), state["Default"]
+        if state["Type"] == "Wait":
+            scope.evaluate(state["Timestamp"])
+            self.wait()
+            return scope.leave(state, scope.data), state["Next"]
+        assert state["Type"] == "Fail", state["Type"]
+        raise StateError(scope.evaluate(state["Error"]), scope.evaluate(state["Cause"]))
+
+    def _task(self, state: Mapping[str, Any], scope: _Scope) -> tuple[Any, str | None]:
+        attempts = [0] * len(state["Retry"])
+        while True:
+            try:
+                result = self.invoke(scope.context, state["Resource"], scope.evaluate(state["Arguments"]))
+                scope.more = {"result": result}
+                return scope.leave(state, result), state.get("Next")
+            except StateError as error:
+                retrier = _first(state["Retry"], error.error)
+                if retrier is not None and attempts[retrier] < state["Retry"][retrier]["MaxAttempts"]:
+                    attempts[retrier] += 1
+                    self.wait()
+                    continue
+                catcher = _first(state["Catch"], error.error)
+                if catcher is None:
+                    raise
+                output = {"Error": error.error, "Cause": error.cause}
+                scope.more = {"errorOutput": output}
+                return scope.leave(state["Catch"][catcher], output), state["Catch"][catcher]["Next"]
+
+
+@dataclass
+class _Scope:
+    """What the expressions of one state see."""
+
+    context: Context
+    state: str
+    entered: str
+    data: Any
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    def evaluate(self, template: Any) -> Any:
+        if isinstance(template, Mapping):
+            return {name: self.evaluate(value) for name, value in template.items()}
+        if isinstance(template, list):
+            return [self.evaluate(value) for value in template]
+        if not (isinstance(template, str) and template.startswith("{%")):
+            return template
+        execution = {
+            "Id": self.context.id,
+            "Name": self.context.name,
+            "Input": self.context.input,
+            "StartTime": self.context.start,
+            "RedriveCount": 0,
+        }
+        states = {
+            "input": self.data,
+            "context": {"Execution": execution, "State": {"Name": self.state, "EnteredTime": self.entered}},
+            **self.more,
+        }
+        null = jsonata.utils.Utils.NULL_VALUE
+        bindings = {name: null if value is None else value for name, value in self.context.variables.items()}
+        try:
+            return _compile(template[2:-2].strip()).evaluate(None, {**bindings, "states": states})
+        except Exception as error:
+            raise StateError("States.QueryEvaluationError", str(error)) from error
+
+    def leave(self, where: Mapping[str, Any], default: Any) -> Any:
+        """Assigns (every expression sees the values from before) and gives the output."""
+        output = self.evaluate(where["Output"]) if "Output" in where else default
+        assigned = {name: self.evaluate(value) for name, value in where.get("Assign", {}).items()}
+        self.context.variables.update(assigned)
+        return output
+
+
+def load_definition(substitutions: Mapping[str, str]) -> dict[str, Any]:
+    """The definition as it is deployed."""
+    text = DEFINITION.read_text()
+    for name, value in substitutions.items():
+        text = text.replace(f"${{{name}}}", value)
+    definition: dict[str, Any] = json.loads(text)
+    return definition
+
+
+def _first(rules: list[Mapping[str, Any]], error: str) -> int | None:
+    for index, rule in enumerate(rules):
+        if error in rule["ErrorEquals"] or ("States.ALL" in rule["ErrorEquals"] and error not in UNCATCHABLE):
+            return index
+    return None
+
+
+@cache
+def _compile(expression: str) -> Any:
+    return jsonata.Jsonata.jsonata(expression)

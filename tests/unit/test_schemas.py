@@ -1,0 +1,266 @@
+"""The shipped datasets: their schemas, their examples, and the samples beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tablekeeper import errors
+from tablekeeper.datasets import KEYWORD, SUFFIX, Catalogue
+from tablekeeper.documents import decode, walk
+from tablekeeper.found import Found
+from tablekeeper.items import Item, item_key, transform
+from tablekeeper.records import Record, read_records, violations
+from tablekeeper.settings import TableKey
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = ROOT / "schemas"
+SAMPLES = ROOT / "samples"
+E2E_SCHEMAS = ROOT / "tests/e2e/schemas"
+
+META = json.loads((SCHEMAS / "x-tablekeeper.meta.json").read_text("utf-8"))
+SCHEMA_FILES = sorted([*SCHEMAS.glob(f"*{SUFFIX}"), *E2E_SCHEMAS.glob(f"*{SUFFIX}")])
+CATALOGUES = {folder: Catalogue.load(folder) for folder in (SCHEMAS, E2E_SCHEMAS)}
+CATALOGUE = CATALOGUES[SCHEMAS]
+DATASETS = sorted(CATALOGUE.datasets)
+TABLE_KEY = TableKey.parse("pk:S,sk:S")
+TTL = "expires_at"
+KILOBYTE = 1000
+ITEMS_SWAPPED_AT_ONCE = 49
+
+SAMPLE_KEYS = sorted(
+    path.relative_to(SAMPLES).as_posix()
+    for dataset in DATASETS
+    for path in (SAMPLES / dataset).rglob("*")
+    if path.is_file()
+)
+BAD_SAMPLES = dict(
+    re.findall(
+        r"^\| (\S+/\S+) \| .* \| `(\w+Error)` \|$",
+        (SAMPLES / "README.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+)
+
+
+def items_of(key: str, path: Path) -> list[Item]:
+    """What a file becomes, validated and transformed as the functions do it."""
+    dataset = CATALOGUE.get(key)
+    records = read_records(decode(path.read_bytes(), 50 * KILOBYTE), key, dataset)
+    wrong = [str(violation) for violation in violations(records, dataset, CATALOGUE)]
+    if wrong:
+        raise errors.SchemaViolationError("\n".join(wrong))
+    found = Found(
+        action="PUT", bucket="bucket", key=key, revision=0, as_of="2026-11-23T00:00:00.000Z"
+    )
+    return transform(records, found, dataset, TABLE_KEY, TTL)
+
+
+@pytest.fixture(scope="module")
+def samples() -> dict[str, list[Item]]:
+    """The items of every good sample, by the key of its object."""
+    return {key: items_of(key, SAMPLES / key) for key in SAMPLE_KEYS}
+
+
+class TestMetaSchema:
+    def test_is_a_json_schema_with_good_examples(self) -> None:
+        """The meta-schema holds for itself what it asks of others."""
+        Draft202012Validator.check_schema(META)
+        for example in META["examples"]:
+            Draft202012Validator(META).validate(example)
+
+    def test_is_no_dataset(self) -> None:
+        """Its file name keeps it apart from datasets and from what they refer to."""
+        assert not any("meta" in name for name in CATALOGUE.schemas)
+
+    @pytest.mark.parametrize(
+        "mistake",
+        [
+            {},
+            [],
+            {"prefix": None},
+            {"prefix": "/notes/"},
+            {"prefix": "s3://bucket/notes/"},
+            {"prefix": "notes/", "sufixes": [".json"]},
+            {"prefix": "notes/", "suffixes": ".json"},
+            {"prefix": "notes/", "suffixes": []},
+            {"prefix": "notes/", "suffixes": [""]},
+            {"prefix": "notes/", "format": "csv"},
+            {"prefix": "notes/", "format": "jsonl", "records": "items"},
+            {"prefix": "notes/", "records": " "},
+            {"prefix": "notes/", "key": {}},
+            {"prefix": "notes/", "key": "id"},
+            {"prefix": "notes/", "key": {"pk": 1}},
+            {"prefix": "notes/", "key": {"pk": "a", "sk": "b", "tk": "c"}},
+            {"prefix": "notes/", "attributes": {}},
+            {"prefix": "notes/", "attributes": {"_source": "source"}},
+            {"prefix": "notes/", "attributes": {"": "text"}},
+            {"prefix": "notes/", "ttl": 86400},
+        ],
+        ids=json.dumps,
+    )
+    def test_refuses_a_mistake(self, mistake: object) -> None:
+        """What a user may get wrong is refused before anything is deployed."""
+        assert not Draft202012Validator(META).is_valid(mistake)
+
+    def test_says_what_each_member_is_for(self) -> None:
+        """Every member has a description, since it is what a user who got it wrong reads."""
+        assert all("description" in member for member in META["properties"].values())
+
+
+@pytest.mark.parametrize("path", SCHEMA_FILES, ids=lambda path: str(path.name))
+class TestSchema:
+    def test_is_a_json_schema(self, path: Path) -> None:
+        """Each file is a schema of the draft that it names."""
+        Draft202012Validator.check_schema(json.loads(path.read_text("utf-8")))
+
+    def test_says_what_it_is(self, path: Path) -> None:
+        """Each has the members that make it readable, and its `$id` ends in its file name."""
+        schema = json.loads(path.read_text("utf-8"))
+        assert {"$schema", "$id", "title", "description", "examples"} <= schema.keys()
+        assert schema["$id"].endswith(f"/{path.name}")
+
+    def test_keyword_passes_the_meta_schema(self, path: Path) -> None:
+        """A dataset's keyword is as the meta-schema wants it; a plain schema has none."""
+        schema = json.loads(path.read_text("utf-8"))
+        if KEYWORD in schema:
+            Draft202012Validator(META).validate(schema[KEYWORD])
+
+    def test_examples_pass(self, path: Path) -> None:
+        """Each example is a record that the schema accepts, `$ref` and all."""
+        catalogue = CATALOGUES[path.parent]
+        name = path.name.removesuffix(SUFFIX)
+        schema = catalogue.schemas[name]
+        probe = Catalogue({**catalogue.schemas, name: {KEYWORD: {"prefix": ""}, **schema}})
+        records = [Record(index, value) for index, value in enumerate(schema["examples"])]
+        assert records
+        assert not list(violations(records, probe.datasets[name], probe))
+
+
+class TestDatasets:
+    def test_no_two_prefixes_overlap(self) -> None:
+        """No key can belong to two of the shipped datasets."""
+        prefixes = [dataset.prefix for dataset in CATALOGUE.datasets.values()]
+        assert [
+            (one, other)
+            for one in prefixes
+            for other in prefixes
+            if one is not other and other.startswith(one)
+        ] == []
+
+    def test_prefix_is_the_name(self) -> None:
+        """The name of a file in schemas/ says where its objects are."""
+        assert all(dataset.prefix == f"{name}/" for name, dataset in CATALOGUE.datasets.items())
+
+    def test_a_reference_by_file_name_is_followed(self) -> None:
+        """The plain schema that earthquakes refers to takes part in the validation."""
+        (good,) = CATALOGUE.schemas["earthquakes"]["examples"]
+        geometry = {"type": "Point", "coordinates": [121.653, Decimal("90.0001"), 10.64]}
+        record = Record(0, {**good, "geometry": geometry})
+        (wrong,) = violations([record], CATALOGUE.datasets["earthquakes"], CATALOGUE)
+        assert (wrong.pointer, wrong.keyword) == ("/geometry/coordinates/1", "maximum")
+
+    @pytest.mark.parametrize(
+        ("dataset", "field", "value"),
+        [
+            ("countries", "alpha_2", "at"),
+            ("countries", "numeric", 40),
+            ("countries", "flag", "AT"),
+            ("countries", "capital", "Vienna"),
+            ("weather", "temp_min", Decimal("-2.15")),
+            ("weather", "precipitation", Decimal("-0.1")),
+            ("weather", "date", "2015-02-29"),
+            ("weather", "location", "Springfield"),
+            ("earthquakes", "id", "US1000CHHC"),
+            ("earthquakes", "geometry", {"type": "Point", "coordinates": [1, 2]}),
+        ],
+    )
+    def test_a_schema_constrains(self, dataset: str, field: str, value: object) -> None:
+        """The good example with one bad field violates the schema, once."""
+        (good,) = CATALOGUE.schemas[dataset]["examples"]
+        record = Record(0, {**good, field: value})
+        assert len(list(violations([record], CATALOGUE.datasets[dataset], CATALOGUE))) == 1
+
+
+class TestSamples:
+    def test_every_dataset_has_some(self) -> None:
+        """Each dataset comes with samples, and each folder of samples with its licence."""
+        folders = Counter(key.partition("/")[0] for key in SAMPLE_KEYS)
+        assert sorted(folders) == DATASETS
+        assert all((SAMPLES / "LICENSES" / f"{dataset}.md").is_file() for dataset in DATASETS)
+
+    def test_are_small(self) -> None:
+        """A clone stays small."""
+        sizes = [path.stat().st_size for path in SAMPLES.rglob("*") if path.is_file()]
+        assert max(sizes) < 50 * KILOBYTE
+        assert sum(sizes) < 500 * KILOBYTE
+
+    @pytest.mark.parametrize("key", SAMPLE_KEYS)
+    def test_becomes_items(self, key: str, samples: dict[str, list[Item]]) -> None:
+        """Each is valid, and another file may replace it whole in one transaction."""
+        assert 1 <= len(samples[key]) <= ITEMS_SWAPPED_AT_ONCE
+
+    def test_claim_no_item_twice(self, samples: dict[str, list[Item]]) -> None:
+        """All samples can be in the bucket at the same time."""
+        claims = Counter(item_key(item, TABLE_KEY) for items in samples.values() for item in items)
+        assert [key for key, count in claims.items() if count > 1] == []
+
+    @pytest.mark.parametrize("key", [key for key in SAMPLE_KEYS if key.startswith("weather")])
+    def test_keep_every_number(self, key: str, samples: dict[str, list[Item]]) -> None:
+        """Where all fields become attributes, the numbers are those of the text, in its order."""
+        written = re.findall(r": (-?[0-9.]+)", (SAMPLES / key).read_text("utf-8"))
+        kept = [each["N"] for item in samples[key] for each in item.values() if "N" in each]
+        assert [Decimal(text) for text in written] == [Decimal(text) for text in kept]
+
+    def test_only_what_is_automatic_expires(self, samples: dict[str, list[Item]]) -> None:
+        """A TTL is set where a person has not reviewed the event, and lies far ahead."""
+        items = [item for items in samples.values() for item in items]
+        expiring = [item for item in items if TTL in item]
+        automatic = [item for item in items if item.get("status") == {"S": "automatic"}]
+        assert expiring == automatic != []
+        end = datetime(2035, 1, 1, tzinfo=UTC).timestamp()
+        assert {item[TTL]["N"] for item in expiring} == {str(int(end))}
+
+    def test_a_computed_key_holds_the_day(self, samples: dict[str, list[Item]]) -> None:
+        """The partition key of an earthquake comes from its object's key."""
+        for key, items in samples.items():
+            dataset, day, *_ = key.split("/")
+            if dataset == "earthquakes":
+                assert {item["pk"]["S"] for item in items} == {f"earthquakes#{day}"}
+
+
+class TestBadSamples:
+    def test_the_readme_lists_them(self) -> None:
+        """The table in the samples' README names every bad file and no other."""
+        folder = SAMPLES / "bad"
+        files = [
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        ]
+        assert sorted(BAD_SAMPLES) == sorted(files) != []
+
+    @pytest.mark.parametrize("key", sorted(BAD_SAMPLES))
+    def test_is_bad_as_the_readme_says(self, key: str, samples: dict[str, list[Item]]) -> None:
+        """Each is refused under the name that the README gives."""
+        error: type[errors.TablekeeperError] = getattr(errors, BAD_SAMPLES[key])
+        path = SAMPLES / "bad" / key
+        if error is errors.KeyOwnershipError:
+            (theirs,) = (item_key(item, TABLE_KEY) for item in items_of(key, path))
+            owned = (item_key(item, TABLE_KEY) for items in samples.values() for item in items)
+            assert theirs in owned
+        else:
+            with pytest.raises(error):
+                items_of(key, path)
+
+
+def test_every_number_of_a_schema_is_exact() -> None:
+    """Numbers in schemas are read as they are written, never as floats."""
+    values: list[Any] = [schema for each in CATALOGUES.values() for schema in each.schemas.values()]
+    assert not [path for path, value in walk(values) if isinstance(value, float)]
