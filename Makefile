@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENVS := .local/venvs
 DEV := $(VENVS)/dev/bin
-RUN := PYTHONPATH=. $(DEV)/python
+RUN := PYTHONPATH=.:functions $(DEV)/python
 ENVIRONMENTS := $(foreach name,dev engine runtime sam,$(VENVS)/$(name)/.ready)
 
 export SAM_CLI_TELEMETRY := 0

@@ -39,7 +39,7 @@ def endpoint_url(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def local_environment(port: int | None = None) -> dict[str, str]:
+def local_environment(endpoint: str | None = None) -> dict[str, str]:
     """This process's environment without anything that leads to a real account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     kept |= {
@@ -50,6 +50,6 @@ def local_environment(port: int | None = None) -> dict[str, str]:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "SAM_CLI_TELEMETRY": "0",
     }
-    if port is not None:
-        kept["AWS_ENDPOINT_URL"] = endpoint_url(port)
+    if endpoint:
+        kept["AWS_ENDPOINT_URL"] = endpoint
     return kept

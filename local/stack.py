@@ -21,7 +21,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -70,21 +71,31 @@ class Stack:
     state_dir: str = str(LOCAL)
 
     def client(self, service: str) -> Any:
-        """A boto3 client for one of the engine's services."""
-        session: Any = boto3.session.Session()
-        return session.client(
+        """A boto3 client for one of the engine's services, the same one every time."""
+        return _client(
             service,
             endpoint_url=self.endpoint_url,
             region_name=self.region,
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
-            config=Config(max_pool_connections=50),
         )
 
     @property
     def faults(self) -> Faults:
         """The faults that the engine is to bring about."""
         return Faults(Path(self.state_dir) / "faults.json")
+
+    @classmethod
+    def on(cls, port: int, state_dir: Path) -> Stack:
+        """The engine on a port, with nothing deployed yet."""
+        return cls(
+            endpoint_url=endpoint_url(port),
+            region=REGION,
+            access_key_id=ACCESS_KEY_ID,
+            secret_access_key=SECRET_ACCESS_KEY,
+            stack_name=STACK_NAME,
+            state_dir=str(state_dir),
+        )
 
     @classmethod
     def load(cls, state_dir: Path = LOCAL) -> Stack | None:
@@ -100,6 +111,12 @@ class Stack:
         held = asdict(self)
         held.pop("state_dir")
         (Path(self.state_dir) / "stack.json").write_text(json.dumps(held, indent=2) + "\n")
+
+
+@cache
+def _client(service: str, **settings: str) -> Any:
+    session: Any = boto3.session.Session()
+    return session.client(service, config=Config(max_pool_connections=50), **settings)
 
 
 def build(schemas: Path | None = None) -> Path:
@@ -128,11 +145,9 @@ def build(schemas: Path | None = None) -> Path:
         return _with_schemas(built, schemas)
 
 
-def deploy(port: int, state_dir: Path, template: Path) -> Stack:
+def deploy(engine: Stack, template: Path) -> Stack:
     """Deploys a built template to the engine, writes stack.json and returns the stack."""
-    stack = Stack(
-        endpoint_url(port), REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY, STACK_NAME, {}, str(state_dir)
-    )
+    stack = replace(engine, outputs={})
     s3 = stack.client("s3")
     if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=ARTIFACTS_BUCKET)
@@ -145,7 +160,7 @@ def deploy(port: int, state_dir: Path, template: Path) -> Stack:
         *("--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset"),
         *("--parameter-overrides", *parameter_overrides()),
-        port=port,
+        endpoint=stack.endpoint_url,
     )
     cloudformation = stack.client("cloudformation")
     described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
@@ -168,6 +183,8 @@ def start_engine(state_dir: Path, port: int | None = None, *, ends_with: Path | 
         "TMPDIR": str(state_dir / "tmp"),
         "GATEWAY_PORT": str(port),
         "AWS_ENDPOINT_URL": endpoint_url(port),
+        # A function may do what its role allows, and nothing else.
+        "AUTH": "true",
         "ENGINE_LAMBDA_PYTHON": str(python("runtime")),
         "ENGINE_STATE_DIR": str(state_dir),
         "ENGINE_LAMBDA_CONCURRENCY": os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4"),
@@ -215,38 +232,42 @@ def stop_engine(state_dir: Path) -> bool:
 
 
 @contextmanager
-def running_stack(state_dir: Path, *, schemas: Path | None = None) -> Iterator[Stack]:
-    """A stack of its own on a free port, for as long as the context lasts and the process lives.
+def running_engine(state_dir: Path) -> Iterator[Stack]:
+    """An engine on a free port, for as long as the context lasts and the process lives.
 
-    Processes that name the same state directory share one stack, which ends with the last of them.
-    `schemas` is a folder of dataset files to add to the project's own.
+    Processes that name the same state directory share one engine, which ends with the last of them.
+    Nothing is deployed to it.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     users = state_dir / "users.lock"
     with users.open("w") as user:
         with _locked(state_dir / "start.lock"):
             fcntl.flock(user, fcntl.LOCK_SH)
-            stack = Stack.load(state_dir)
-            if stack is None:
-                template = build(schemas)
-                port = start_engine(state_dir, ends_with=users)
-                try:
-                    stack = deploy(port, state_dir, template)
-                except BaseException:
-                    stop_engine(state_dir)
-                    raise
+            found = _engine_process(state_dir)
+            port = found[1] if found else start_engine(state_dir, ends_with=users)
         try:
-            yield stack
+            yield Stack.on(port, state_dir)
         finally:
             with _locked(state_dir / "start.lock"):
                 if _is_free(user):
                     stop_engine(state_dir)
 
 
+@contextmanager
+def running_stack(state_dir: Path, *, schemas: Path | None = None) -> Iterator[Stack]:
+    """An engine as in running_engine(), with the project deployed to it.
+
+    `schemas` is a folder of dataset files to add to the project's own.
+    """
+    with running_engine(state_dir) as engine:
+        with _locked(state_dir / "deploy.lock"):
+            stack = Stack.load(state_dir) or deploy(engine, build(schemas))
+        yield stack
+
+
 def redeploy(stack: Stack, schemas: Path) -> None:
     """Deploys once more, with other dataset files beside the project's own; data stays."""
-    port = int(stack.endpoint_url.rpartition(":")[2])
-    deploy(port, Path(stack.state_dir), build(schemas))
+    deploy(stack, build(schemas))
 
 
 @contextmanager
@@ -273,7 +294,7 @@ def up() -> Stack:
                 _say(f"up already: {stack.endpoint_url}")
                 return stack
         port = found[1] if found else start_engine(LOCAL, _free_port(DEFAULT_PORT))
-        stack = deploy(port, LOCAL, template)
+        stack = deploy(Stack.on(port, LOCAL), template)
         deployed.write_text(fingerprint)
         _say(f"up: {stack.endpoint_url}, described in .local/stack.json, logs in .local/engine.log")
         return stack
@@ -348,9 +369,9 @@ def _with_schemas(template: Path, schemas: Path | None) -> Path:
     return copy / template.name
 
 
-def _sam(*arguments: str, port: int | None = None) -> None:
+def _sam(*arguments: str, endpoint: str | None = None) -> None:
     """Runs sam; raises LocalStackError with what it printed if it fails."""
-    environment = local_environment(port)
+    environment = local_environment(endpoint)
     # sam looks for an interpreter named after the runtime, with pip.
     environment["PATH"] = f"{python('dev').parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     run = subprocess.run(

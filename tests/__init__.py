@@ -1,4 +1,6 @@
-"""Tests. The handlers make their first client when they are imported, so a region has to be there before."""
+"""Tests. The handlers make their first client when they are imported, so a region has to be there
+before.
+"""
 
 import os
 

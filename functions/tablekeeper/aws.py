@@ -40,7 +40,8 @@ TRANSIENT_CODES = frozenset(
     }
 )
 """S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
-DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html"""
+DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
+"""
 
 
 @cache

@@ -126,9 +126,7 @@ def parse(text: str) -> Any:
     try:
         value = decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise MalformedJsonError(
-            f"{error.msg} at line {error.lineno} column {error.colno}"
-        ) from None
+        raise MalformedJsonError(f"{error.msg}: line {error.lineno} column {error.colno}") from None
     except RecursionError:
         raise NestingError(_too_deep(text)) from None
     if marked:

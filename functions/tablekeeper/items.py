@@ -105,7 +105,7 @@ def lineage(found: Found, execution: Execution) -> AttributeValue:
     return {"M": {name: {"S": value} for name, value in values.items() if value is not None}}
 
 
-def owner(item: Mapping[str, AttributeValue]) -> str | None:
+def owner(item: Mapping[str, Any]) -> str | None:
     """The file that an item belongs to, as s3://bucket/key; None: Tablekeeper did not write it."""
     source = item.get("_source", {}).get("M", {})
     bucket, key = (source.get(name, {}).get("S") for name in ("bucket", "key"))

@@ -64,8 +64,10 @@ def _summary(
     }
     where = write_report(settings.staging_bucket, execution.name, report)
     shown = "".join(f"\n{violation}" for violation in first[:MESSAGE_VIOLATIONS])
+    plural = "violation" if count == 1 else "violations"
+    the_first = f", the first {MESSAGE_VIOLATIONS}" if count > MESSAGE_VIOLATIONS else ""
     return (
-        f"{found.uri}: {count:,} violations of {found.dataset}.schema.json in {records:,} records; "
-        f"the first {min(MESSAGE_VIOLATIONS, len(first))}:{shown}\n"
+        f"{found.uri}: {count:,} {plural} of {found.dataset}.schema.json "
+        f"in {records:,} records{the_first}:{shown}\n"
         f"Report: {where}. {SchemaViolationError.advice}"
     )

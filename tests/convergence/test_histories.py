@@ -15,7 +15,10 @@ HINTS = {
     "no-revision": 28,
     "invalid-unconditional": 189,
 }
-"""Seeds that went wrong once: tried first, so that the search is short. Any seed that goes wrong will do."""
+"""Seeds that went wrong once: tried first, so that the search is short.
+
+Any seed that goes wrong will do.
+"""
 SEARCH = 3000
 
 

@@ -1,10 +1,12 @@
-"""Random histories of the real code: what commit_model does with a model, done with handlers, definition, S3 and DynamoDB.
+"""Random histories of the real code: what commit_model does with a model, done with handlers,
+definition, S3 and DynamoDB.
 
-World: a versioned bucket (moto) with three files that hold a few named records each, some of them claimed by two files,
-or garbage. Every change emits an event that is delivered once, twice or never, in any order. Executions run the real
-definition with the real handlers, and stop before and after every call to S3 and DynamoDB: there, any other execution may
-run, the function may crash, or be given up for dead and run on as a zombie beside its own retry, the answer may be lost,
-the call may be refused, or the whole execution aborted. At the end the table must equal the bucket.
+World: a versioned bucket (moto) with three files that hold a few named records each, some of them
+claimed by two files, or garbage. Every change emits an event that is delivered once, twice or
+never, in any order. Executions run the real definition with the real handlers, and stop before and
+after every call to S3 and DynamoDB: there, any other execution may run, the function may crash, or
+be given up for dead and run on as a zombie beside its own retry, the answer may be lost, the call
+may be refused, or the whole execution aborted. At the end the table must equal the bucket.
 
     python -m tests.convergence.world 20000            every protection on: nothing wrong
     python -m tests.convergence.world 2000 WEAKNESS    one protection off: the first history that goes wrong
@@ -20,7 +22,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -28,10 +30,9 @@ from unittest.mock import patch
 import boto3
 from botocore.exceptions import ClientError
 from greenlet import greenlet
-from moto import mock_aws
-
 from handlers import delete_items, fetch_object, transform_records, validate_records, write_items
-from tablekeeper import aws, commit, failures, runtime
+from moto import mock_aws
+from tablekeeper import aws, commit, failures, ledger, runtime
 from tablekeeper import fetch as fetch_module
 from tablekeeper import sweep as sweep_module
 from tablekeeper.commit import Committed, Tables
@@ -43,6 +44,7 @@ from tablekeeper.ledger import Row, audit_row
 from tablekeeper.safety_net import record_uncaught
 from tablekeeper.settings import SweepSettings
 from tablekeeper.sweep import sweep
+
 from tests.support.fakes import FakeDynamoDB, FakeS3
 from tests.support.interpreter import Context, Interpreter, StateError, load_definition
 
@@ -118,15 +120,22 @@ class Running:
 
 
 class World:
-    """One history. Items of one history share a partition key, so that histories can share their tables."""
+    """One history. Items of one history share a partition key, so that histories can share their
+    tables.
+    """
 
     def __init__(
-        self, rng: random.Random, number: int, weak: frozenset[str], clients: Callable[[], tuple[Any, Any]]
+        self,
+        rng: random.Random,
+        number: int,
+        weak: frozenset[str],
+        clients: Callable[[], tuple[Any, Any]],
     ) -> None:
         self.rng, self.number, self.weak = rng, number, weak
         self.hub = greenlet.getcurrent()
         s3, dynamodb = clients()
-        self.s3, self.dynamodb = Tap(self, s3), Tap(self, dynamodb)
+        self.s3: Any = Tap(self, s3)
+        self.dynamodb: Any = Tap(self, dynamodb)
         self.executions: list[Running] = []
         self.running: list[Running] = []
         self.zombies: list[Any] = []
@@ -140,7 +149,9 @@ class World:
         self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
         self.interpreter = Interpreter(
-            load_definition(substitutions | {"LedgerTableName": "ledger", "AuditRetentionSeconds": "1000"}),
+            load_definition(
+                substitutions | {"LedgerTableName": "ledger", "AuditRetentionSeconds": "1000"}
+            ),
             self.invoke,
             self.pause,
             self.clock,
@@ -188,7 +199,11 @@ class World:
 
     def expire(self) -> None:
         """Time to live: an item goes, and nobody is told."""
-        items = self.dynamodb.client.tables.get("items", {}) if isinstance(self.dynamodb.client, FakeDynamoDB) else {}
+        items = (
+            self.dynamodb.client.tables.get("items", {})
+            if isinstance(self.dynamodb.client, FakeDynamoDB)
+            else {}
+        )
         if items:
             key = self.rng.choice(sorted(items))
             self.expired.add(key[1])
@@ -200,10 +215,14 @@ class World:
             {"id": each["VersionId"], "body": self._body(key, each["VersionId"])}
             for each in listed.get("Versions", ())
         ]
-        return versions + [{"id": each["VersionId"], "body": None} for each in listed.get("DeleteMarkers", ())]
+        return versions + [
+            {"id": each["VersionId"], "body": None} for each in listed.get("DeleteMarkers", ())
+        ]
 
     def _body(self, key: str, version: str) -> bytes:
-        body: bytes = self.s3.client.get_object(Bucket="source", Key=key, VersionId=version)["Body"].read()
+        body: bytes = self.s3.client.get_object(Bucket="source", Key=key, VersionId=version)[
+            "Body"
+        ].read()
         return body
 
     def content(self, name: str) -> dict[str, int] | None:
@@ -217,7 +236,9 @@ class World:
     # ---- executions ----
 
     def clock(self) -> str:
-        """A time that passes a minute a step, so that the allowance for clock skew does not hide what it guards."""
+        """A time that passes a minute a step, so that the allowance for clock skew does not hide
+        what it guards.
+        """
         return iso_milliseconds(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=self.time))
 
     def start(self, event: Any) -> None:
@@ -248,7 +269,7 @@ class World:
         def function() -> Any:
             try:
                 return ("result", handler(payload, None))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - Lambda reports every exception
                 cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
                 return ("error", (type(error).__name__, cause))
             except Crash:
@@ -287,7 +308,8 @@ class World:
     def step(self) -> None:
         """Lets one execution go on to its next stop, or lets a fault happen to it.
 
-        Mostly the same one again: a whole execution that passes between two calls of another is what breaks things.
+        Mostly the same one again: a whole execution that passes between two calls of another is
+        what breaks things.
         """
         self.time += 1
         if self.zombies and self.rng.random() < 0.2:
@@ -322,17 +344,25 @@ class World:
             self.running.remove(one)
 
     def fault(self, moment: str) -> None:
-        """Maybe an error of the service: before a call it was not carried out, after it the answer is lost."""
+        """Maybe an error of the service: before a call it was not carried out, after it the answer
+        is lost.
+        """
         if not self.faults or greenlet.getcurrent() is self.hub or self.rng.random() > 0.03:
             return
         self.faults -= 1
-        code = "InternalServerError" if moment == "after" else self.rng.choice(["InternalServerError", "AccessDenied"])
+        code = (
+            "InternalServerError"
+            if moment == "after"
+            else self.rng.choice(["InternalServerError", "AccessDenied"])
+        )
         raise ClientError({"Error": {"Code": code, "Message": code}}, "Injected")
 
     # ---- what looks after it all ----
 
     def tables(self) -> Tables:
-        return dataclasses.replace(Tables.of(SweepSettings.from_environment()), client=self.dynamodb)
+        return dataclasses.replace(
+            Tables.of(SweepSettings.from_environment()), client=self.dynamodb
+        )
 
     def record_late(self, one: Running) -> None:
         """A status change event of an execution that ended badly, delivered late, perhaps twice."""
@@ -348,7 +378,9 @@ class World:
 
     def row(self, name: str) -> dict[str, Any]:
         key = {"pk": {"S": object_uri("source", self.key(name))}, "sk": {"S": "CURRENT"}}
-        item: dict[str, Any] = self.dynamodb.client.get_item(TableName="ledger", Key=key).get("Item", {})
+        item: dict[str, Any] = self.dynamodb.client.get_item(TableName="ledger", Key=key).get(
+            "Item", {}
+        )
         return item
 
     def items(self) -> dict[str, tuple[str | None, int]]:
@@ -362,7 +394,9 @@ class World:
 
 
 class StepFunctions:
-    """The calls of the Step Functions API that the safety net and the sweep make, answered from a world."""
+    """The calls of the Step Functions API that the safety net and the sweep make, answered from a
+    world.
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -394,7 +428,11 @@ class StepFunctions:
 
     def get_execution_history(self, executionArn: str, **_: Any) -> Any:  # noqa: N803
         one = next(each for each in self.world.executions if each.context.id == executionArn)
-        return {"events": [{"stateEnteredEventDetails": {"name": one.context.path[-1]}}] if one.context.path else []}
+        return {
+            "events": [{"stateEnteredEventDetails": {"name": one.context.path[-1]}}]
+            if one.context.path
+            else []
+        }
 
     def start_execution(self, name: str, input: str, **_: Any) -> None:  # noqa: A002
         self.world.start(json.loads(input))
@@ -442,9 +480,13 @@ def moto() -> tuple[Any, Any]:
 
 
 def history(
-    rng: random.Random, weak: frozenset[str] = frozenset(), clients: Callable[[], tuple[Any, Any]] = fakes
+    rng: random.Random,
+    weak: frozenset[str] = frozenset(),
+    clients: Callable[[], tuple[Any, Any]] = fakes,
 ) -> list[Any]:
-    """Runs one random history within `universe`; returns what is wrong with its end: (kind, file or execution, details)."""
+    """Runs one random history within `universe`; returns what is wrong with its end: (kind, file or
+    execution, details).
+    """
     world = World(rng, next(_numbers), weak, clients)
     queue: list[Any] = []
     late: list[Running] = []
@@ -459,7 +501,14 @@ def history(
             if not changes and not reconciled:
                 reconciled = True
                 for name in POOL:
-                    world.start({"detail": {"bucket": {"name": "source"}, "object": {"key": world.key(name)}}})
+                    world.start(
+                        {
+                            "detail": {
+                                "bucket": {"name": "source"},
+                                "object": {"key": world.key(name)},
+                            }
+                        }
+                    )
             ended = [one for one in world.executions[:] if one.status in ("FAILED", "ABORTED")]
             if len(ended) > noticed and rng.random() < 0.5 and "no-safety-net" not in weak:
                 late += ended[noticed:]
@@ -468,7 +517,11 @@ def history(
                 restarted = 0
                 for name in POOL:
                     problem = world.row(name).get("problem", {}).get("M", {})
-                    if problem.get("status", {}).get("S") == "FAILED" and reprocess and restarts < 40:
+                    if (
+                        problem.get("status", {}).get("S") == "FAILED"
+                        and reprocess
+                        and restarts < 40
+                    ):
                         restarts += 1
                         restarted += 1
                         world.start(json.loads(problem["input"]["S"]))
@@ -520,7 +573,11 @@ def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
             conflict = KeyOwnershipError.parse(message_of(problem["cause"]["S"]))
         if content is None and not kind:
             yield ("silent", name, row)
-        if (content is None or kind == "INVALID") and kind != "FAILED" and _without(have, world.expired) not in good:
+        if (
+            (content is None or kind == "INVALID")
+            and kind != "FAILED"
+            and _without(have, world.expired) not in good
+        ):
             yield ("torn", name, have)
         if content is not None and kind == "INVALID":
             if not conflict:
@@ -540,7 +597,9 @@ def _without(items: dict[str, int], expired: set[str]) -> dict[str, int]:
 
 
 def _differs(have: dict[str, int], content: dict[str, int], expired: set[str]) -> bool:
-    """Whether a file's items are not what they should be; an expired one may be missing, but never wrong."""
+    """Whether a file's items are not what they should be; an expired one may be missing, but never
+    wrong.
+    """
     missing = content.keys() - have.keys()
     return not have.items() <= content.items() or not missing <= expired
 
@@ -557,7 +616,9 @@ def weaken_record_failure(weak: frozenset[str], actions: list[Any]) -> None:
     if outcome == "FAILED" and "late-failure-wins" in weak:
         update["ConditionExpression"] = "attribute_not_exists(as_of) OR as_of <> :bound"
     if outcome == "INVALID" and "invalid-unconditional" in weak:
-        update["ConditionExpression"] = "attribute_not_exists(revision) OR revision <> :bound OR revision = :bound"
+        update["ConditionExpression"] = (
+            "attribute_not_exists(revision) OR revision <> :bound OR revision = :bound"
+        )
 
 
 @contextmanager
@@ -569,16 +630,14 @@ def weakened(world: World) -> Iterator[None]:
         patch.object(aws, "dynamodb", lambda: world.dynamodb),
         patch.object(commit, "dynamodb", lambda: world.dynamodb),
     ]
-    read_row, update_row = fetch_module.read_row, commit.update_row
-    put_audit_row, fetch = commit.put_audit_row, fetch_object.fetch
+    read_row, update_row, put_audit_row = ledger.read_row, ledger.update_row, ledger.put_audit_row
+    fetch = fetch_module.fetch
     why_cancelled = commit._why_cancelled
 
     def bucket_first(client: Any, table: str, uri: str) -> Row:
         key = uri.removeprefix("s3://source/")
-        try:
+        with suppress(ClientError):
             world.stash[key] = world.s3.get_object(Bucket="source", Key=key)
-        except ClientError:
-            pass
         return read_row(client, table, uri)
 
     def any_revision(client: Any, table: str, uri: str) -> Row:
@@ -700,7 +759,10 @@ def _empty_tables() -> None:
 
 
 def _key_schema(*names: str) -> Any:
-    return [{"AttributeName": n, "KeyType": kind} for n, kind in zip(names, ("HASH", "RANGE"), strict=True)]
+    return [
+        {"AttributeName": n, "KeyType": kind}
+        for n, kind in zip(names, ("HASH", "RANGE"), strict=True)
+    ]
 
 
 def first_wrong(weakness: str, seeds: Iterable[int]) -> tuple[int, Any] | None:
@@ -723,7 +785,10 @@ def main() -> None:
             for seed in range(count):
                 for kind, _, _ in history(random.Random(seed)):
                     kinds.setdefault(kind, []).append(seed)
-            found = "; ".join(f"{len(set(each))} {kind} (seeds {each[:3]})" for kind, each in sorted(kinds.items()))
+            found = "; ".join(
+                f"{len(set(each))} {kind} (seeds {each[:3]})"
+                for kind, each in sorted(kinds.items())
+            )
             print(f"{count} histories: {found or 'nothing wrong'}")
             sys.exit(bool(kinds))
 

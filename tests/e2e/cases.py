@@ -1,8 +1,8 @@
 """Files that must be refused, and files that look odd and must not be.
 
 All belong to the dataset tests/e2e/schemas/notes.schema.json, which takes the items' keys from the
-records' own pk and sk and constrains little. Every case uses a pk of its own, so that all of them can
-be in the bucket at the same time.
+records' own pk and sk and constrains little. Every case uses a pk of its own, so that all of them
+can be in the bucket at the same time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ PREFIX = "notes/"
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that ends INVALID: `error` is its name, and its cause holds each text of `mentions`."""
+    """A file that ends INVALID: `error` is its name, and its cause holds each text of `mentions`.
+    """
 
     name: str
     key_suffix: str
@@ -48,7 +49,8 @@ class BadFile:
 
 @dataclass(frozen=True)
 class GoodFile:
-    """A file that ends SYNCED with `items`, their lineage left aside; numbers are equal by value."""
+    """A file that ends SYNCED with `items`, their lineage left aside; numbers are equal by value.
+    """
 
     name: str
     key_suffix: str

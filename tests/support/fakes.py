@@ -1,7 +1,8 @@
-"""S3 and DynamoDB in memory: just the calls that Tablekeeper makes, hundreds of times as fast as moto.
+"""S3 and DynamoDB in memory: just the calls that Tablekeeper makes, hundreds of times as fast as
+moto.
 
-Random histories need tens of thousands of transactions. The same histories also run on moto, which holds these fakes
-to a second opinion.
+Random histories need tens of thousands of transactions. The same histories also run on moto, which
+holds these fakes to a second opinion.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ Item = dict[str, Any]
 
 def client_error(code: str, message: str = "", **more: Any) -> ClientError:
     """An error as boto3 raises it."""
-    return ClientError({"Error": {"Code": code, "Message": message or code}, **more}, "Fake")
+    response: Any = {"Error": {"Code": code, "Message": message or code}, **more}
+    return ClientError(response, "Fake")
 
 
 class FakeS3:
@@ -94,7 +96,9 @@ class FakeDynamoDB:
     def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
         reasons: list[dict[str, Any]] = []
         actions = [next(iter(action.items())) for action in TransactItems]
-        targets = [(a["TableName"], _key(a["Item"] if kind == "Put" else a["Key"])) for kind, a in actions]
+        targets = [
+            (a["TableName"], _key(a["Item"] if kind == "Put" else a["Key"])) for kind, a in actions
+        ]
         if len(set(targets)) < len(targets) or len(targets) > 100:
             raise client_error("ValidationException")
         for kind, action in actions:
@@ -104,7 +108,10 @@ class FakeDynamoDB:
             else:
                 old = self._table(action["TableName"]).get(_key(key))
                 asked = action.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and old
-                reasons.append({"Code": "ConditionalCheckFailed"} | ({"Item": copy.deepcopy(old)} if asked else {}))
+                reasons.append(
+                    {"Code": "ConditionalCheckFailed"}
+                    | ({"Item": copy.deepcopy(old)} if asked else {})
+                )
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
             message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
@@ -128,7 +135,8 @@ class FakeDynamoDB:
             found = [
                 each
                 for each in items
-                if each.get("problem_status") == values[":invalid"] and each["problem_error"] == values[":error"]
+                if each.get("problem_status") == values[":invalid"]
+                and each["problem_error"] == values[":error"]
             ]
         else:
             found = [each for each in items if each["pk"] == ExpressionAttributeValues[":pk"]]
@@ -212,7 +220,9 @@ def _resolve(token: str, item: Item, names: Mapping[str, str], values: Item) -> 
         return values[token]
     found: Any = {"M": item}
     for part in token.split("."):
-        found = found.get("M", {}).get(names[part] if part.startswith("#") else part) if found else None
+        found = (
+            found.get("M", {}).get(names[part] if part.startswith("#") else part) if found else None
+        )
     return found
 
 

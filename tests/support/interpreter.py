@@ -1,6 +1,8 @@
-"""A small second reading of Amazon States Language: just what statemachine/sync_object.asl.json uses, in process.
+"""A small second reading of Amazon States Language: just what statemachine/sync_object.asl.json
+uses, in process.
 
-It runs the definition itself with the real handlers, so that tests can stop the world between any two calls.
+It runs the definition itself with the real handlers, so that tests can stop the world between any
+two calls.
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-states-language.html
 """
 
@@ -29,7 +31,9 @@ class StateError(Exception):
 
 @dataclass
 class Context:
-    """An execution: what `$states.context.Execution` holds, its variables, and the states it entered."""
+    """An execution: what `$states.context.Execution` holds, its variables, and the states it
+    entered.
+    """
 
     name: str
     input: Any
@@ -45,7 +49,8 @@ class Context:
 
 @dataclass(frozen=True)
 class Interpreter:
-    """Runs a definition. `invoke` gets a resource and its arguments; `wait` is called where an execution would wait.
+    """Runs a definition. `invoke` gets a resource and its arguments; `wait` is called where an
+    execution would wait.
 
     `clock` gives the time that states are entered at.
     """
@@ -85,12 +90,17 @@ class Interpreter:
         attempts = [0] * len(state["Retry"])
         while True:
             try:
-                result = self.invoke(scope.context, state["Resource"], scope.evaluate(state["Arguments"]))
+                result = self.invoke(
+                    scope.context, state["Resource"], scope.evaluate(state["Arguments"])
+                )
                 scope.more = {"result": result}
                 return scope.leave(state, result), state.get("Next")
             except StateError as error:
                 retrier = _first(state["Retry"], error.error)
-                if retrier is not None and attempts[retrier] < state["Retry"][retrier]["MaxAttempts"]:
+                if (
+                    retrier is not None
+                    and attempts[retrier] < state["Retry"][retrier]["MaxAttempts"]
+                ):
                     attempts[retrier] += 1
                     self.wait()
                     continue
@@ -128,11 +138,16 @@ class _Scope:
         }
         states = {
             "input": self.data,
-            "context": {"Execution": execution, "State": {"Name": self.state, "EnteredTime": self.entered}},
+            "context": {
+                "Execution": execution,
+                "State": {"Name": self.state, "EnteredTime": self.entered},
+            },
             **self.more,
         }
         null = jsonata.utils.Utils.NULL_VALUE
-        bindings = {name: null if value is None else value for name, value in self.context.variables.items()}
+        bindings = {
+            name: null if value is None else value for name, value in self.context.variables.items()
+        }
         try:
             return _compile(template[2:-2].strip()).evaluate(None, {**bindings, "states": states})
         except Exception as error:
@@ -157,7 +172,9 @@ def load_definition(substitutions: Mapping[str, str]) -> dict[str, Any]:
 
 def _first(rules: list[Mapping[str, Any]], error: str) -> int | None:
     for index, rule in enumerate(rules):
-        if error in rule["ErrorEquals"] or ("States.ALL" in rule["ErrorEquals"] and error not in UNCATCHABLE):
+        if error in rule["ErrorEquals"] or (
+            "States.ALL" in rule["ErrorEquals"] and error not in UNCATCHABLE
+        ):
             return index
     return None
 

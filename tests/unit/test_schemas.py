@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-
 from tablekeeper import errors
 from tablekeeper.datasets import KEYWORD, SUFFIX, Catalogue
 from tablekeeper.documents import decode, walk

@@ -1,0 +1,132 @@
+"""Whether the table equals the bucket, item by item and attribute by attribute.
+
+Every item is derived again from the bucket and compared with what a raw read of the table gives. A
+file that is INVALID is compared with the version that its items name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from tablekeeper.datasets import Catalogue, is_ignored
+from tablekeeper.documents import decode
+from tablekeeper.errors import InvalidFileError, ItemKey
+from tablekeeper.found import Found, iso_milliseconds
+from tablekeeper.items import Item, item_key, owner, transform
+from tablekeeper.ledger import CURRENT
+from tablekeeper.records import read_records, violations
+from tablekeeper.settings import FetchSettings
+
+from local.stack import Stack
+
+
+def differences(stack: Stack, catalogue: Catalogue | None = None) -> list[str]:
+    """What the table holds and the bucket does not, or the reverse, in words; none when they are
+    equal.
+    """
+    return list(_Check(stack, catalogue or Catalogue.load()).differences())
+
+
+class _Check:
+    def __init__(self, stack: Stack, catalogue: Catalogue) -> None:
+        self.stack, self.catalogue = stack, catalogue
+        self.s3, self.dynamodb = stack.client("s3"), stack.client("dynamodb")
+        self.bucket = stack.outputs["SourceBucketName"]
+        self.settings = FetchSettings.from_environment(_environment(stack, "FetchObjectFunction"))
+
+    def differences(self) -> Iterator[str]:
+        key_of = self.settings.item_keys
+        have = {item_key(each, key_of): each for each in self._scan("ItemsTableName")}
+        rows = self._problems()
+        expected: dict[ItemKey, tuple[str, Item]] = {}
+        for key in self._keys():
+            uri = f"s3://{self.bucket}/{key}"
+            mine = [item for item in have.values() if owner(item) == uri]
+            version = None
+            if rows.get(uri) == "INVALID":
+                if not mine:
+                    continue
+                version = mine[0]["_source"]["M"].get("version_id", {}).get("S")
+            try:
+                items = self._derive(key, version)
+            except InvalidFileError as error:
+                yield f"{uri}: bad, and not recorded as INVALID: {type(error).__name__}"
+                continue
+            expected |= {item_key(item, key_of): (uri, item) for item in items}
+        for item, (uri, values) in expected.items():
+            if item not in have:
+                yield f"{uri}: item {item.text} is missing"
+            elif owner(have[item]) != uri:
+                yield f"{uri}: item {item.text} belongs to {owner(have[item])}"
+            elif _plain(values) != _plain(have[item]):
+                yield f"{uri}: item {item.text} differs"
+        for item, values in have.items():
+            if item not in expected and owner(values):
+                yield f"{owner(values)}: item {item.text} is left over"
+
+    def _problems(self) -> dict[str, str]:
+        """The status of each file's problem, by the file."""
+        return {
+            row["pk"]["S"]: row["problem_status"]["S"]
+            for row in self._scan("LedgerTableName")
+            if row["sk"]["S"] == CURRENT and "problem_status" in row
+        }
+
+    def _keys(self) -> Iterator[str]:
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket):
+            for entry in page.get("Contents", ()):
+                if not is_ignored(entry["Key"], self.settings.ignore_patterns):
+                    yield entry["Key"]
+
+    def _derive(self, key: str, version: str | None) -> list[Item]:
+        arguments = {"VersionId": version} if version else {}
+        answer = self.s3.get_object(Bucket=self.bucket, Key=key, **arguments)
+        found = Found(
+            action="validate",
+            bucket=self.bucket,
+            key=key,
+            revision=0,
+            as_of="",
+            etag=answer["ETag"].strip('"'),
+            version_id=answer.get("VersionId"),
+            size=answer["ContentLength"],
+            last_modified=iso_milliseconds(answer["LastModified"]),
+        )
+        dataset = self.catalogue.get(key)
+        text = decode(answer["Body"].read(), self.settings.max_document_bytes)
+        records = read_records(text, key, dataset)
+        for violation in violations(records, dataset, self.catalogue):
+            raise InvalidFileError(str(violation))
+        return transform(
+            records, found, dataset, self.settings.item_keys, self.settings.ttl_attribute
+        )
+
+    def _scan(self, output: str) -> Iterator[Item]:
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.stack.outputs[output], ConsistentRead=True
+        )
+        for page in pages:
+            yield from page["Items"]
+
+
+def _environment(stack: Stack, function: str) -> Mapping[str, str]:
+    """The environment variables that a deployed function has."""
+    resource = stack.client("cloudformation").describe_stack_resource(
+        StackName=stack.stack_name, LogicalResourceId=function
+    )["StackResourceDetail"]
+    configuration = stack.client("lambda").get_function_configuration(
+        FunctionName=resource["PhysicalResourceId"]
+    )
+    variables: Mapping[str, str] = configuration["Environment"]["Variables"]
+    return variables
+
+
+def _plain(value: Any) -> Any:
+    """A value in DynamoDB JSON without lineage, with numbers that compare by their value."""
+    if isinstance(value, dict):
+        if value.keys() == {"N"}:
+            return Decimal(value["N"])
+        return {name: _plain(each) for name, each in value.items() if name != "_source"}
+    return [_plain(each) for each in value] if isinstance(value, list) else value

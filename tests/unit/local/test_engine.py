@@ -1,0 +1,355 @@
+"""What the engine does as AWS does and stock ministack does not: one test a patch."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from typing import Any
+
+import pytest
+
+from local.environment import ROOT, python
+from tests.unit.local.conftest import BROKEN, Engine
+
+TABLE = "things"
+
+
+def task(function: str, payload: Any, **more: Any) -> dict[str, Any]:
+    """A state that invokes a function and ends."""
+    return {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Arguments": {"FunctionName": function, "Payload": payload},
+        "End": True,
+        **more,
+    }
+
+
+def passing(**more: Any) -> dict[str, Any]:
+    """A Pass state, the last one unless it has a Next."""
+    return {"Type": "Pass", **({} if "Next" in more else {"End": True}), **more}
+
+
+def catching(names: list[str]) -> dict[str, Any]:
+    """A Catch of these names that leads to B."""
+    return {"Catch": [{"ErrorEquals": names, "Next": "B"}]}
+
+
+@pytest.fixture(scope="session")
+def function(engine: Engine) -> str:
+    """A function that does what its event says; it is given three seconds."""
+    return engine.function("AnyFunction")
+
+
+@pytest.fixture(scope="session")
+def table(engine: Engine) -> str:
+    """A table that holds the item a."""
+    dynamodb = engine.client("dynamodb")
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
+    return TABLE
+
+
+def test_listens_on_127_0_0_1_only(engine: Engine) -> None:
+    port = int(engine.stack.endpoint_url.rpartition(":")[2])
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        assert probe.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        assert probe.connect_ex(("127.0.0.2", port)) != 0
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("stepfunctions._error_matches = lambda names: True", "_error_matches takes (names)"),
+        ("del stepfunctions._run_execution", "_run_execution takes (nothing)"),
+        ("lambda_runtime._PYTHON_WORKER_SCRIPT = ''", "does not hold once"),
+    ],
+)
+def test_does_not_start_when_a_patch_point_has_changed(change: str, complaint: str) -> None:
+    changed = (
+        "from ministack.core import lambda_runtime\n"
+        "from ministack.services import stepfunctions\n"
+        f"{change}\nimport local.engine"
+    )
+    run = subprocess.run(
+        [python("engine"), "-c", changed],
+        cwd=ROOT,
+        env={"ENGINE_STATE_DIR": "unused"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "PatchPointError" in run.stderr
+    assert complaint in run.stderr
+
+
+def test_an_exception_arrives_under_its_class_name(engine: Engine, function: str) -> None:
+    ended = engine.run(
+        {"A": task(function, {"raise": "é"}, **catching(["KeyOwnershipError"])), "B": passing()}
+    )
+    assert ended["output"]["Error"] == "KeyOwnershipError"
+    cause = json.loads(ended["output"]["Cause"])
+    assert cause["errorMessage"] == "é"
+    assert "in handler" in cause["stackTrace"][0]
+
+
+def test_a_function_stays_warm_after_an_exception(engine: Engine) -> None:
+    warm = engine.function("WarmFunction")
+    engine.run({"A": task(warm, {"raise": "x"})})
+    assert engine.run({"A": task(warm, {})})["output"]["Payload"]["calls"] == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "error", "message"),
+    [
+        ({"exit": 1}, "Runtime.ExitError", "Runtime exited"),
+        ({"sleep": 10}, "Sandbox.Timedout", "timed out after 3.00 seconds"),
+        ({"import": "samtranslator"}, "ModuleNotFoundError", "samtranslator"),
+        ({"import": "jsonschema"}, "ModuleNotFoundError", "jsonschema"),
+    ],
+)
+def test_errors_of_a_function_have_their_names(
+    engine: Engine, function: str, event: Any, error: str, message: str
+) -> None:
+    ended = engine.run({"A": task(function, event)})
+    assert ended["error"] == error
+    assert message in ended["cause"]
+
+
+def test_a_function_finds_what_its_runtime_brings(engine: Engine, function: str) -> None:
+    assert engine.run({"A": task(function, {"import": "boto3"})})["status"] == "SUCCEEDED"
+
+
+def test_a_function_may_do_only_what_its_role_allows(engine: Engine) -> None:
+    source = "import boto3\ndef handler(event, _): boto3.client('dynamodb').list_tables()"
+    refused = engine.function("RefusedFunction", source)
+    assert "is not authorized to perform" in engine.run({"A": task(refused, {})})["cause"]
+
+
+def test_a_module_that_cannot_be_imported_is_named(engine: Engine) -> None:
+    broken = engine.function("BrokenFunction", BROKEN)
+    ended = engine.run({"A": task(broken, {})})
+    assert ended["error"] == "Runtime.ImportModuleError"
+    assert "no_such_module" in ended["cause"]
+
+
+def test_a_cause_has_at_most_32768_characters(engine: Engine, function: str) -> None:
+    ended = engine.run({"A": task(function, {"raise": "é" * 40_000})})
+    assert len(ended["cause"]) == 32_768
+    assert "ééé" in ended["cause"]
+
+
+def test_two_functions_run_at_a_time_and_waiting_is_no_time_out(
+    engine: Engine, function: str
+) -> None:
+    definition = {"States": {"A": task(function, {"sleep": 1}, TimeoutSeconds=2)}}
+    running = [engine.start(definition) for _ in range(6)]
+    times = [engine.end(execution)["output"]["Payload"] for execution in running]
+    for one in times:
+        assert sum(1 for two in times if two["started"] <= one["started"] < two["ended"]) <= 2
+
+
+def test_a_task_times_out(engine: Engine, function: str) -> None:
+    states = {"A": task(function, {"sleep": 2}, TimeoutSeconds=1)}
+    assert engine.run(states)["error"] == "States.Timeout"
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        {"A": passing(Output="{% $pad('', 270000, 'x') %}")},
+        {"A": passing(Assign={"x": "{% $pad('', 270000, 'x') %}"})},
+    ],
+)
+def test_a_state_puts_out_and_assigns_at_most_262144_bytes(
+    engine: Engine, states: dict[str, Any]
+) -> None:
+    assert engine.run(states)["error"] == "States.DataLimitExceeded"
+
+
+def test_a_task_returns_at_most_262144_bytes_and_states_all_does_not_catch_it(
+    engine: Engine, function: str
+) -> None:
+    large = {"A": task(function, {"letters": 262_200}, **catching(["States.ALL"])), "B": passing()}
+    assert engine.run(large)["error"] == "States.DataLimitExceeded"
+    small = {"A": task(function, {"letters": 262_000}, **catching(["States.ALL"])), "B": passing()}
+    assert engine.run(small)["status"] == "SUCCEEDED"
+
+
+def test_an_execution_takes_at_most_262144_bytes(engine: Engine) -> None:
+    with pytest.raises(Exception, match="less than or equal to 262144"):
+        engine.start({"States": {"A": passing()}}, "x" * 262_200)
+
+
+def test_retries_wait_no_longer_than_max_delay_seconds(engine: Engine, function: str) -> None:
+    retry = {"ErrorEquals": ["KeyOwnershipError"], "MaxAttempts": 3, "BackoffRate": 10}
+    started = time.monotonic()
+    state = task(function, {"raise": "x"}, Retry=[{**retry, "MaxDelaySeconds": 1}])
+    assert engine.run({"A": state})["status"] == "FAILED"
+    assert 3 < time.monotonic() - started < 9
+
+
+def test_retries_have_jitter(engine: Engine, function: str) -> None:
+    retry = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 6, "BackoffRate": 1}
+    started = time.monotonic()
+    state = task(function, {"raise": "x"}, Retry=[{**retry, "JitterStrategy": "FULL"}])
+    assert engine.run({"A": state})["status"] == "FAILED"
+    assert time.monotonic() - started < 6
+
+
+def test_assign_sees_the_variables_as_they_were(engine: Engine) -> None:
+    ended = engine.run(
+        {
+            "A": passing(Assign={"a": 1, "b": 2}, Next="B"),
+            "B": passing(Assign={"a": "{% $b %}", "b": "{% $a %}"}, Next="C"),
+            "C": passing(Output="{% [$a, $b] %}"),
+        }
+    )
+    assert ended["output"] == [2, 1]
+
+
+def test_a_catch_without_output_puts_the_error_out(engine: Engine, function: str) -> None:
+    states = {"A": task(function, {"exit": 1}, **catching(["States.ALL"])), "B": passing()}
+    assert engine.run(states, {"kept": False})["output"].keys() == {"Error", "Cause"}
+
+
+def test_the_context_holds_redrive_count_and_times(engine: Engine) -> None:
+    context = {
+        "redriven": "{% $states.context.Execution.RedriveCount %}",
+        "started": "{% $states.context.Execution.StartTime %}",
+        "entered": "{% $fromMillis($toMillis($states.context.State.EnteredTime)) %}",
+    }
+    output = engine.run({"A": passing(Output=context)})["output"]
+    assert output["redriven"] == 0
+    assert [len(output[name]) for name in ("started", "entered")] == [24, 24]
+    assert output["started"].endswith("Z")
+
+
+def test_string_writes_letters_as_they_are(engine: Engine) -> None:
+    ended = engine.run({"A": passing(Output="{% $string($states.input) %}")}, {"a": "é😀"})
+    assert ended["output"] == '{"a":"é😀"}'
+
+
+def test_a_state_machine_times_out(engine: Engine) -> None:
+    queue = engine.queue_for({"source": ["aws.states"], "detail": {"status": ["TIMED_OUT"]}})
+    states = {"A": {"Type": "Wait", "Seconds": 3, "Next": "B"}, "B": passing()}
+    execution = engine.start({"States": states, "TimeoutSeconds": 1})
+    assert engine.end(execution)["status"] == "TIMED_OUT"
+    detail = engine.events(queue, 1)[0]["detail"]
+    assert detail["executionArn"] == execution
+    time.sleep(2.5)
+    history = engine.client("stepfunctions").get_execution_history(executionArn=execution)
+    assert history["events"][-1]["type"] == "ExecutionTimedOut"
+    assert engine.end(execution)["status"] == "TIMED_OUT"
+
+
+def test_an_aborted_execution_stays_aborted(engine: Engine, function: str) -> None:
+    execution = engine.start({"States": {"A": task(function, {"sleep": 1, "raise": "x"})}})
+    engine.client("stepfunctions").stop_execution(executionArn=execution)
+    time.sleep(1)
+    assert engine.end(execution)["status"] == "ABORTED"
+
+
+def dynamodb(action: str, **arguments: Any) -> dict[str, Any]:
+    """A state that calls DynamoDB."""
+    resource = f"arn:aws:states:::{action}"
+    return {"A": {"Type": "Task", "Resource": resource, "Arguments": arguments, "End": True}}
+
+
+def test_a_cancelled_transaction_says_why(engine: Engine, table: str) -> None:
+    absent = {"ConditionExpression": "attribute_not_exists(pk)", "TableName": table}
+    items = [{"Put": {**absent, "Item": {"pk": {"S": key}}}} for key in "ab"]
+    states = dynamodb("aws-sdk:dynamodb:transactWriteItems", TransactItems=items)
+    ended = engine.run(states)
+    assert ended["error"] == "DynamoDb.TransactionCanceledException"
+    assert "[ConditionalCheckFailed, None] (Service: DynamoDb, " in ended["cause"]
+
+
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [
+        ("aws-sdk:dynamodb:putItem", "DynamoDb.DynamoDbException"),
+        ("dynamodb:putItem", "DynamoDB.AmazonDynamoDBException"),
+    ],
+)
+def test_what_dynamodb_finds_invalid_has_no_name_of_its_own(
+    engine: Engine, table: str, action: str, error: str
+) -> None:
+    assert engine.run(dynamodb(action, TableName=table, Item={}))["error"] == error
+
+
+def test_s3_events_are_as_documented(engine: Engine) -> None:
+    s3 = engine.client("s3")
+    s3.create_bucket(Bucket="versioned")
+    s3.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_bucket_notification_configuration(
+        Bucket="versioned", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    queue = engine.queue_for({"source": ["aws.s3"]})
+    version = s3.put_object(Bucket="versioned", Key="a b+c%20é", Body=b"12")["VersionId"]
+    created = engine.events(queue, 1)[0]
+    marker = s3.delete_object(Bucket="versioned", Key="a b+c%20é")["VersionId"]
+    marked = engine.events(queue, 1)[0]
+    s3.delete_object(Bucket="versioned", Key="a b+c%20é", VersionId=version)
+    deleted = engine.events(queue, 1)[0]
+    assert created["detail-type"] == "Object Created"
+    assert created["detail"]["object"].keys() == {"key", "size", "etag", "version-id", "sequencer"}
+    assert created["detail"]["object"]["version-id"] == version
+    assert created["detail"]["object"]["key"] == "a b+c%20é"
+    assert marked["detail"]["deletion-type"] == "Delete Marker Created"
+    assert marked["detail"]["object"].keys() == {"key", "version-id", "sequencer"}
+    assert marked["detail"]["object"]["version-id"] == marker
+    assert deleted["detail"]["deletion-type"] == "Permanently Deleted"
+    assert deleted["detail"]["object"]["version-id"] == version
+
+
+@pytest.mark.parametrize(
+    ("mode", "error"),
+    [
+        ("error", "TransientServiceError"),
+        ("crash", "Runtime.ExitError"),
+        ("timeout", "Sandbox.Timedout"),
+        ("throttle", "Lambda.TooManyRequestsException"),
+        ("oversized", "States.DataLimitExceeded"),
+        ("access-denied", "ClientError"),
+    ],
+)
+def test_a_fault_strikes_a_function_as_often_as_it_was_told(
+    engine: Engine, function: str, mode: str, error: str
+) -> None:
+    faults = engine.stack.faults
+    faults.inject("AnyFunction", mode, error="TransientServiceError", match=f"for {mode}")
+    states = {"A": task(function, "{% $states.input %}")}
+    assert engine.run(states, {"text": "for none"})["status"] == "SUCCEEDED"
+    assert engine.run(states, {"text": f"for {mode}"})["error"] == error
+    assert engine.run(states, {"text": f"for {mode}"})["status"] == "SUCCEEDED"
+    assert faults.waiting() == []
+
+
+def test_a_fault_may_make_an_answer_malformed_or_late(engine: Engine, function: str) -> None:
+    engine.stack.faults.inject("AnyFunction", "malformed")
+    engine.stack.faults.inject("AnyFunction", "delay", seconds=2)
+    states = {"A": task(function, {}, TimeoutSeconds=1)}
+    assert engine.run(states)["output"]["Payload"] == {"unexpected": "injected"}
+    assert engine.run(states)["error"] == "States.Timeout"
+
+
+def test_a_fault_may_lose_the_answer_of_a_call_that_was_made(engine: Engine, table: str) -> None:
+    name = "DynamoDb.InternalServerErrorException"
+    engine.stack.faults.inject("A", "error", error=name, cause="lost", after=True, match="lose")
+    put = dynamodb("aws-sdk:dynamodb:putItem", TableName=table, Item={"pk": {"S": "lost"}})
+    ended = engine.run(put, {"do": "lose"})
+    assert (ended["error"], ended["cause"]) == (name, "lost")
+    found = engine.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "lost"}})
+    assert "Item" in found
