@@ -46,7 +46,7 @@ down: setup ## End the local engine
 
 .PHONY: test
 test: setup ## Run every test
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest --numprocesses auto --dist loadgroup
 
 .PHONY: check
 check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each other together
@@ -54,8 +54,8 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 	@$(DEV)/ruff format --check .
 	@$(DEV)/mypy
 	@$(DEV)/cfn-lint template.yaml
-	@$(DEV)/statelint --ignore=FLOAT,URI statemachine/*.asl.json
-	@$(RUN) -m pytest tests/statemachine
+	@$(RUN) -m pytest -q tests/statemachine
+	@$(RUN) tools/diagram.py --check
 
 .PHONY: bench
 bench: setup ## Measure: throughput, transitions and cold starts

@@ -51,7 +51,9 @@ class Demo:
         self.settle()
 
         bad = _samples(SAMPLES / "bad")
-        self.step("two records leave their file and one of them enters another; two files are deleted")
+        self.step(
+            "two records leave their file and one of them enters another; two files are deleted"
+        )
         records = json.loads(files[SEATTLE])
         self.put(SEATTLE, json.dumps(records[:-2]).encode())
         self.put(SEATTLE_AGAIN, bad.pop(SEATTLE_AGAIN))

@@ -170,10 +170,17 @@ def deploy(engine: Stack, template: Path) -> Stack:
     return stack
 
 
-def start_engine(state_dir: Path, port: int | None = None, *, ends_with: Path | None = None) -> int:
+def start_engine(
+    state_dir: Path,
+    port: int | None = None,
+    *,
+    ends_with: Path | None = None,
+    enforces_roles: bool = True,
+) -> int:
     """Starts an engine in the background, with clean state; returns its port, by default any free.
 
-    With `ends_with`, the engine ends when no process holds a lock on that file any more.
+    With `ends_with`, the engine ends when no process holds a lock on that file any more. With
+    `enforces_roles`, a function may do what its role allows and nothing else; it costs throughput.
     """
     _clear(state_dir)
     port = port or _free_port()
@@ -183,8 +190,7 @@ def start_engine(state_dir: Path, port: int | None = None, *, ends_with: Path | 
         "TMPDIR": str(state_dir / "tmp"),
         "GATEWAY_PORT": str(port),
         "AWS_ENDPOINT_URL": endpoint_url(port),
-        # A function may do what its role allows, and nothing else.
-        "AUTH": "true",
+        "AUTH": str(enforces_roles).lower(),
         "ENGINE_LAMBDA_PYTHON": str(python("runtime")),
         "ENGINE_STATE_DIR": str(state_dir),
         "ENGINE_LAMBDA_CONCURRENCY": os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4"),
@@ -232,7 +238,7 @@ def stop_engine(state_dir: Path) -> bool:
 
 
 @contextmanager
-def running_engine(state_dir: Path) -> Iterator[Stack]:
+def running_engine(state_dir: Path, *, enforces_roles: bool = True) -> Iterator[Stack]:
     """An engine on a free port, for as long as the context lasts and the process lives.
 
     Processes that name the same state directory share one engine, which ends with the last of them.
@@ -244,7 +250,11 @@ def running_engine(state_dir: Path) -> Iterator[Stack]:
         with _locked(state_dir / "start.lock"):
             fcntl.flock(user, fcntl.LOCK_SH)
             found = _engine_process(state_dir)
-            port = found[1] if found else start_engine(state_dir, ends_with=users)
+            port = (
+                found[1]
+                if found
+                else start_engine(state_dir, ends_with=users, enforces_roles=enforces_roles)
+            )
         try:
             yield Stack.on(port, state_dir)
         finally:
@@ -254,12 +264,14 @@ def running_engine(state_dir: Path) -> Iterator[Stack]:
 
 
 @contextmanager
-def running_stack(state_dir: Path, *, schemas: Path | None = None) -> Iterator[Stack]:
+def running_stack(
+    state_dir: Path, *, schemas: Path | None = None, enforces_roles: bool = True
+) -> Iterator[Stack]:
     """An engine as in running_engine(), with the project deployed to it.
 
     `schemas` is a folder of dataset files to add to the project's own.
     """
-    with running_engine(state_dir) as engine:
+    with running_engine(state_dir, enforces_roles=enforces_roles) as engine:
         with _locked(state_dir / "deploy.lock"):
             stack = Stack.load(state_dir) or deploy(engine, build(schemas))
         yield stack

@@ -163,7 +163,8 @@ def _find_vega_datasets(folder: Path) -> Path:
     if found != VEGA_DATASETS_VERSION:
         sys.exit(
             f"vega-datasets in {folder} is {found}: "
-            f"npm install --ignore-scripts --prefix .local/samples vega-datasets@{VEGA_DATASETS_VERSION}"
+            "npm install --ignore-scripts --prefix .local/samples "
+            f"vega-datasets@{VEGA_DATASETS_VERSION}"
         )
     return folder
 

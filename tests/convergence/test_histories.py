@@ -14,6 +14,9 @@ HINTS = {
     "read-bucket-first": 871,
     "no-revision": 28,
     "invalid-unconditional": 189,
+    "strict-deletes": 1037,
+    "no-sweep": 1881,
+    "no-audit-condition": 1428,
 }
 """Seeds that went wrong once: tried first, so that the search is short.
 

@@ -9,7 +9,7 @@ be given up for dead and run on as a zombie beside its own retry, the answer may
 may be refused, or the whole execution aborted. At the end the table must equal the bucket.
 
     python -m tests.convergence.world 20000            every protection on: nothing wrong
-    python -m tests.convergence.world 2000 WEAKNESS    one protection off: the first history that goes wrong
+    python -m tests.convergence.world 2000 WEAKNESS    one protection off: the first to go wrong
 """
 
 from __future__ import annotations
@@ -439,7 +439,7 @@ class StepFunctions:
 
 
 class Tap:
-    """A client that stops the world before and after each of its calls, and sometimes fails them."""
+    """A client that stops the world before and after each call, and sometimes fails it."""
 
     def __init__(self, world: World, client: Any) -> None:
         self.world, self.client = world, client

@@ -114,7 +114,7 @@ class FakeDynamoDB:
                 )
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
-            message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+            message = f"Transaction cancelled, please refer … specific reasons [{codes}]"
             raise client_error("TransactionCanceledException", message, CancellationReasons=reasons)
         for kind, action in actions:
             table = self._table(action["TableName"])

@@ -132,6 +132,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
             trust = {"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}
             bare.client("iam").create_role(
                 RoleName="any",
-                AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+                AssumeRolePolicyDocument=json.dumps(
+                    {"Version": "2012-10-17", "Statement": [trust]}
+                ),
             )
             yield Engine(bare)

@@ -13,6 +13,8 @@ import pytest
 from local.environment import ROOT, python
 from tests.unit.local.conftest import BROKEN, Engine
 
+pytestmark = pytest.mark.xdist_group("engine")
+
 TABLE = "things"
 
 

@@ -1,0 +1,207 @@
+"""The template: names, environment variables, least privilege, and what must not be lost."""
+
+import re
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from tablekeeper import settings
+
+from tests.support.project import (
+    ROOT,
+    lambda_tasks,
+    resources,
+    role_statements,
+    snake,
+    template,
+)
+
+SETTINGS = {
+    "FetchObjectFunction": settings.FetchSettings,
+    "ValidateRecordsFunction": settings.ValidateSettings,
+    "TransformRecordsFunction": settings.TransformSettings,
+    "WriteItemsFunction": settings.WriteSettings,
+    "DeleteItemsFunction": settings.DeleteSettings,
+    "SafetyNetFunction": settings.SafetyNetSettings,
+    "SweepFunction": settings.SweepSettings,
+}
+LEDGER_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem"}
+ALLOWED = {
+    "FetchObjectRole": {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
+    "ValidateRecordsRole": {"s3:GetObject", "s3:PutObject"},
+    "TransformRecordsRole": {"s3:GetObject", "s3:PutObject"},
+    "WriteItemsRole": LEDGER_WRITES | {"dynamodb:GetItem", "dynamodb:DeleteItem", "s3:GetObject"},
+    "DeleteItemsRole": LEDGER_WRITES | {"dynamodb:GetItem", "dynamodb:DeleteItem"},
+    "SafetyNetRole": LEDGER_WRITES | {"states:DescribeExecution", "states:GetExecutionHistory"},
+    "SweepRole": LEDGER_WRITES
+    | {
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "states:DescribeExecution",
+        "states:GetExecutionHistory",
+        "states:ListExecutions",
+        "states:StartExecution",
+    },
+    "SyncObjectRole": LEDGER_WRITES | {"lambda:InvokeFunction"},
+    "ObjectChangedRuleRole": {"states:StartExecution"},
+}
+WITHOUT_RESOURCE = re.compile(
+    r"xray:|logs:(CreateLogDelivery|GetLogDelivery|UpdateLogDelivery|DeleteLogDelivery|"
+    r"ListLogDeliveries|PutResourcePolicy|DescribeResourcePolicies|DescribeLogGroups)"
+)
+"""Actions that cannot name a resource."""
+
+
+def _actions(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return action if isinstance(action, list) else [action]
+
+
+@pytest.mark.parametrize("function", SETTINGS)
+def test_each_function_is_told_just_what_it_reads(function: str) -> None:
+    told = resources("AWS::Serverless::Function")[function]["Properties"]["Environment"][
+        "Variables"
+    ]
+    assert set(told) == {field.name.upper() for field in fields(SETTINGS[function])}
+
+
+def test_one_name_everywhere() -> None:
+    """State "Validate Records", ValidateRecordsFunction, validate_records.py and its test."""
+    functions = resources("AWS::Serverless::Function")
+    assert set(functions) == set(SETTINGS)
+    assert {f"{name.replace(' ', '')}Function" for name in lambda_tasks()} == set(functions) - {
+        "SafetyNetFunction",
+        "SweepFunction",
+    }
+    for name, function in functions.items():
+        module = snake(name.removesuffix("Function"))
+        assert function["Properties"]["Handler"] == f"handlers.{module}.handler"
+        assert (ROOT / "functions" / "handlers" / f"{module}.py").exists()
+        assert (ROOT / "tests" / "unit" / f"test_{module}.py").exists()
+    handlers = {p.stem for p in (ROOT / "functions" / "handlers").glob("[a-z]*.py")}
+    assert handlers == {snake(name.removesuffix("Function")) for name in functions}
+
+
+@pytest.mark.parametrize(
+    "handler", sorted((ROOT / "functions" / "handlers").glob("[a-z]*.py")), ids=str
+)
+def test_a_handler_only_parses_calls_and_returns(handler: Any) -> None:
+    text = handler.read_text()
+    body = text[text.index("def handler") :]
+    assert len(body.splitlines()) <= 30
+    assert "try:" not in text
+
+
+@pytest.mark.parametrize("role", resources("AWS::IAM::Role"))
+def test_each_role_allows_what_its_code_calls_and_nothing_else(role: str) -> None:
+    allowed = {
+        action
+        for statement in role_statements(role)
+        for action in _actions(statement)
+        if not action.startswith(("logs:", "xray:"))
+    }
+    assert allowed == ALLOWED[role]
+
+
+@pytest.mark.parametrize("role", resources("AWS::IAM::Role"))
+def test_no_role_names_everything_where_it_can_name_one(role: str) -> None:
+    for statement in role_statements(role):
+        for action in _actions(statement):
+            assert "*" not in action
+            if statement["Resource"] == "*":
+                assert WITHOUT_RESOURCE.match(action), action
+
+
+def test_no_role_can_be_assumed_for_another_account() -> None:
+    for name in ("ObjectChangedRuleRole", "SyncObjectRole"):
+        trust = template()["Resources"][name]["Properties"]["AssumeRolePolicyDocument"][
+            "Statement"
+        ][0]
+        assert trust["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
+
+
+def test_the_rule_s_role_and_queue_know_the_rule() -> None:
+    rule = template()["Resources"]["ObjectChangedRule"]["Properties"]
+    role = template()["Resources"]["ObjectChangedRuleRole"]["Properties"]
+    arn = role["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["ArnEquals"][
+        "aws:SourceArn"
+    ]
+    assert arn["Fn::Sub"].endswith(":rule/" + rule["Name"]["Fn::Sub"])
+    queue = template()["Resources"]["FailedEventsQueuePolicy"]["Properties"]["PolicyDocument"]
+    send = next(each for each in queue["Statement"] if each["Effect"] == "Allow")
+    assert send["Condition"]["ArnEquals"]["aws:SourceArn"] == {
+        "Fn::GetAtt": ["ObjectChangedRule", "Arn"]
+    }
+    assert rule["Targets"][0]["DeadLetterConfig"]["Arn"] == {
+        "Fn::GetAtt": ["FailedEventsQueue", "Arn"]
+    }
+
+
+@pytest.mark.parametrize("kind", ["AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue"])
+def test_what_holds_data_outlives_the_stack(kind: str) -> None:
+    for name, resource in resources(kind).items():
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_what_holds_data_is_encrypted_and_can_be_restored() -> None:
+    for name, table in resources("AWS::DynamoDB::Table").items():
+        properties = table["Properties"]
+        assert properties["SSESpecification"]["SSEEnabled"], name
+        assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], name
+        assert properties["BillingMode"] == "PAY_PER_REQUEST", name
+    for name, bucket in resources("AWS::S3::Bucket").items():
+        assert "BucketEncryption" in bucket["Properties"], name
+        assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values()), name
+        policy = template()["Resources"][f"{name}Policy"]["Properties"]["PolicyDocument"]
+        assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert all(
+        q["Properties"]["SqsManagedSseEnabled"] for q in resources("AWS::SQS::Queue").values()
+    )
+
+
+def test_staged_objects_expire_after_their_executions_and_reports_much_later() -> None:
+    rules = resources("AWS::S3::Bucket")["StagingBucket"]["Properties"]["LifecycleConfiguration"][
+        "Rules"
+    ]
+    days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
+    assert days == {"documents/": 2, "items/": 2, "reports/": 90}
+
+
+def test_the_ledger_has_the_keys_and_the_index_that_the_code_uses() -> None:
+    ledger = resources("AWS::DynamoDB::Table")["LedgerTable"]["Properties"]
+    assert [each["AttributeName"] for each in ledger["KeySchema"]] == ["pk", "sk"]
+    (index,) = ledger["GlobalSecondaryIndexes"]
+    assert index["IndexName"] == "problems"
+    assert [each["AttributeName"] for each in index["KeySchema"]] == [
+        "problem_status",
+        "problem_at",
+    ]
+    assert index["Projection"]["NonKeyAttributes"] == ["problem_error", "problem_dataset"]
+
+
+def test_logs_hold_no_documents_unless_asked_and_do_not_stay_for_ever() -> None:
+    machine = template()["Resources"]["SyncObjectStateMachine"]["Properties"]
+    assert machine["Logging"]["IncludeExecutionData"] == {"Ref": "LogExecutionData"}
+    assert template()["Parameters"]["LogExecutionData"]["Default"] == "false"
+    assert all(
+        "RetentionInDays" in g["Properties"] for g in resources("AWS::Logs::LogGroup").values()
+    )
+    for name, function in resources("AWS::Serverless::Function").items():
+        group = function["Properties"]["LoggingConfig"]["LogGroup"]
+        assert group == {"Ref": name.replace("Function", "LogGroup")}
+
+
+def test_the_outputs_that_other_tools_rely_on_are_there() -> None:
+    assert set(template()["Outputs"]) == {
+        "SourceBucketName",
+        "ItemsTableName",
+        "LedgerTableName",
+        "StagingBucketName",
+        "StateMachineArn",
+        "FailedEventsQueueUrl",
+    }
+
+
+def test_events_are_retried_for_a_day() -> None:
+    target = template()["Resources"]["ObjectChangedRule"]["Properties"]["Targets"][0]
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}

@@ -1,0 +1,107 @@
+"""The project's own files, read for the static tests: the definition, the template, the errors."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tablekeeper import errors
+
+ROOT = Path(__file__).parents[2]
+DEFINITION = ROOT / "statemachine" / "sync_object.asl.json"
+SERVICE_TASKS = ("Record Failure", "Record Late Failure")
+"""Tasks that call DynamoDB without a Lambda function."""
+
+
+@cache
+def definition() -> dict[str, Any]:
+    """The state machine's definition."""
+    loaded: dict[str, Any] = json.loads(DEFINITION.read_text())
+    return loaded
+
+
+def states(kind: str | None = None) -> dict[str, Any]:
+    """The definition's states, all or of one type, by name."""
+    return {n: s for n, s in definition()["States"].items() if kind in (None, s["Type"])}
+
+
+def lambda_tasks() -> dict[str, Any]:
+    """The states that invoke a function."""
+    return {name: state for name, state in states("Task").items() if name not in SERVICE_TASKS}
+
+
+def exits(state: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where a state leads, with the part of it (itself, a choice or a catcher) that leads there."""
+    for part in [state, *state.get("Choices", ()), *state.get("Catch", ())]:
+        for field in ("Next", "Default"):
+            if field in part:
+                yield part[field], part
+
+
+def expressions(value: Any) -> Iterator[str]:
+    """The JSONata expressions in a part of the definition."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from expressions(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from expressions(each)
+    elif isinstance(value, str) and value.startswith("{%"):
+        yield value.removeprefix("{%").removesuffix("%}").strip()
+
+
+def error_classes() -> dict[str, type[errors.TablekeeperError]]:
+    """The classes of errors.py that can leave a handler: those that are nobody's base."""
+    found = {
+        name: each
+        for name, each in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(each, errors.TablekeeperError)
+    }
+    return {name: each for name, each in found.items() if not each.__subclasses__()}
+
+
+@cache
+def template() -> dict[str, Any]:
+    """template.yaml, its short forms as their long ones: `!Ref A` is `{"Ref": "A"}`."""
+    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
+    return loaded
+
+
+def resources(kind: str) -> dict[str, Any]:
+    """The template's resources of one type, by logical id."""
+    return {n: r for n, r in template()["Resources"].items() if r["Type"] == kind}
+
+
+def role_statements(role: str) -> list[dict[str, Any]]:
+    """The statements of a role's policies."""
+    policies = template()["Resources"][role]["Properties"]["Policies"]
+    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+
+
+def snake(name: str) -> str:
+    """`Fetch Object` and `FetchObject` as `fetch_object`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])| ", "_", name).lower()
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms."""
+
+
+def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+        value = value.split(".") if suffix == "GetAtt" else value
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+yaml.add_multi_constructor("!", _short_form, _Loader)
