@@ -1,7 +1,5 @@
 """A stack of its own for tests that break things: no rule starts anything unless the test says so,
 retries wait a hundredth of the time, and executions are started by hand.
-
-A test module that lists this one in `pytest_plugins` gets the fixture `workshop`.
 """
 
 from __future__ import annotations
@@ -15,15 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
-
-from local.stack import Stack, running_stack
 from tablekeeper.found import iso_milliseconds
 
-SCHEMAS = Path(__file__).parent / "schemas"
+from local.stack import Stack
+
 PREFIX = "notes/"
 WAIT_SCALE = 0.01
 """Of the waits between attempts: they add up to minutes, and their lengths are not tested here."""
@@ -266,10 +261,3 @@ def _plain(value: Mapping[str, Any]) -> Any:
 def milliseconds(moment: datetime) -> str:
     """A time as the ledger writes it."""
     return iso_milliseconds(moment.astimezone(UTC))
-
-
-@pytest.fixture(scope="session")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """A stack for this process alone, so that its rules and its clock can be changed."""
-    with running_stack(tmp_path_factory.mktemp("workshop"), schemas=SCHEMAS) as stack:
-        yield Workshop(stack)

@@ -1,0 +1,187 @@
+"""Least privilege: what each role allows, action by action and resource by resource."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.statemachine.resolved import CREATED, EXISTING, Stack, listed
+from tests.support.project import lambda_tasks
+
+VARIANTS = {"created": CREATED, "existing": EXISTING}
+NAMES = {
+    "created": {"source": "<SourceBucket>", "items": "<ItemsTable>"},
+    "existing": {"source": "their-bucket", "items": "their-table"},
+}
+LEDGER = "<LedgerTable.Arn>"
+ITEMS = "arn:aws:dynamodb:us-east-1:123456789012:table/{items}"
+STAGING = "<StagingBucket.Arn>"
+MACHINE = "<SyncObjectStateMachine>"
+EXECUTIONS = "arn:aws:states:us-east-1:123456789012:execution:<SyncObjectStateMachine.Name>:*"
+TRACE = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "FetchObjectRole": {
+        LEDGER: ("dynamodb:GetItem",),
+        "arn:aws:s3:::{source}/*": ("s3:GetObject",),
+        "arn:aws:s3:::{source}": ("s3:ListBucket",),
+        f"{STAGING}/documents/*": ("s3:PutObject",),
+    },
+    "ValidateRecordsRole": {
+        f"{STAGING}/documents/*": ("s3:GetObject",),
+        f"{STAGING}/reports/*": ("s3:PutObject",),
+    },
+    "TransformRecordsRole": {
+        f"{STAGING}/documents/*": ("s3:GetObject",),
+        f"{STAGING}/items/*": ("s3:PutObject",),
+    },
+    "WriteItemsRole": {
+        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        ITEMS: ("dynamodb:PutItem", "dynamodb:DeleteItem"),
+        f"{STAGING}/items/*": ("s3:GetObject",),
+    },
+    "DeleteItemsRole": {
+        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        ITEMS: ("dynamodb:DeleteItem",),
+    },
+    "SafetyNetRole": {
+        LEDGER: ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+        EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
+    },
+    "SweepRole": {
+        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        f"{LEDGER}/index/problems": ("dynamodb:Query",),
+        ITEMS: ("dynamodb:GetItem",),
+        EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
+        MACHINE: ("states:ListExecutions", "states:StartExecution"),
+    },
+    "SyncObjectRole": {
+        LEDGER: ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+        **{
+            f"<{name.replace(' ', '')}Function.Arn>": ("lambda:InvokeFunction",)
+            for name in lambda_tasks()
+        },
+    },
+    "ObjectChangedRuleRole": {MACHINE: ("states:StartExecution",)},
+}
+"""TransactWriteItems needs the permissions of the actions in it, and none of its own:
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+"""
+TRUSTED = {"SyncObjectRole": "states", "ObjectChangedRuleRole": "events"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("role", GRANTS)
+def test_a_role_allows_its_actions_on_just_the_resources_they_are_for(
+    role: str, variant: str
+) -> None:
+    expected = {
+        (action, resource.format(**NAMES[variant]))
+        for resource, actions in GRANTS[role].items()
+        for action in actions
+    }
+    granted = {
+        (action, resource)
+        for action, resource in Stack(VARIANTS[variant]).grants(role)
+        if not action.startswith(("logs:", "xray:"))
+    }
+    assert granted == expected
+
+
+def test_there_are_no_other_roles() -> None:
+    resources = Stack(CREATED).resources
+    roles = {name for name, each in resources.items() if each["Type"] == "AWS::IAM::Role"}
+    assert roles == set(GRANTS)
+
+
+@pytest.mark.parametrize("role", sorted(set(GRANTS) - set(TRUSTED)))
+def test_a_function_writes_to_its_own_log_group_only(role: str) -> None:
+    group = f"<{role.removesuffix('Role')}LogGroup.Arn>"
+    logs = {each for each in Stack(CREATED).grants(role) if each[0].startswith("logs:")}
+    assert logs == {("logs:CreateLogStream", group), ("logs:PutLogEvents", group)}
+
+
+@pytest.mark.parametrize("role", GRANTS)
+def test_a_role_has_no_policies_from_elsewhere(role: str) -> None:
+    properties = Stack(CREATED).properties(role)
+    assert "ManagedPolicyArns" not in properties
+    for policy in properties["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert statement.keys() <= {"Sid", "Effect", "Action", "Resource"}
+
+
+@pytest.mark.parametrize("role", GRANTS)
+def test_a_role_is_assumed_by_one_service(role: str) -> None:
+    (statement,) = Stack(CREATED).properties(role)["AssumeRolePolicyDocument"]["Statement"]
+    service = TRUSTED.get(role, "lambda")
+    assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
+    assert listed(statement["Action"]) == ["sts:AssumeRole"]
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    resources = Stack(CREATED).resources
+    functions = {
+        name: each["Properties"]
+        for name, each in resources.items()
+        if each["Type"] == "AWS::Serverless::Function"
+    }
+    for name, properties in functions.items():
+        assert properties["Role"] == f"<{name.removesuffix('Function')}Role.Arn>"
+        assert "Policies" not in properties, name
+    machine = resources["SyncObjectStateMachine"]["Properties"]
+    assert machine["Role"] == "<SyncObjectRole.Arn>"
+    assert "Policies" not in machine
+
+
+@pytest.mark.parametrize("role", sorted(set(GRANTS) - {"ObjectChangedRuleRole"}))
+def test_what_is_traced_may_send_its_traces(role: str) -> None:
+    assert Stack(CREATED).grants(role) >= TRACE
+
+
+def test_the_state_machine_may_deliver_its_log() -> None:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
+    logs = {each for each in Stack(CREATED).grants("SyncObjectRole") if each[0].startswith("logs:")}
+    assert logs == {
+        (f"logs:{action}", "*")
+        for action in (
+            "CreateLogDelivery",
+            "GetLogDelivery",
+            "UpdateLogDelivery",
+            "DeleteLogDelivery",
+            "ListLogDeliveries",
+            "PutResourcePolicy",
+            "DescribeResourcePolicies",
+            "DescribeLogGroups",
+        )
+    }
+
+
+def test_a_rule_s_role_is_that_of_the_one_rule() -> None:
+    stack = Stack(CREATED)
+    name = stack.properties("ObjectChangedRule")["Name"]
+    trust = stack.properties("ObjectChangedRuleRole")["AssumeRolePolicyDocument"]
+    (statement,) = trust["Statement"]
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnEquals": {"aws:SourceArn": f"arn:aws:events:us-east-1:123456789012:rule/{name}"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("permission", "function", "rule"),
+    [
+        ("SafetyNetPermission", "SafetyNetFunction", "UncaughtEndRule"),
+        ("SweepPermission", "SweepFunction", "SweepRule"),
+    ],
+)
+def test_a_function_is_invoked_by_its_own_rule_only(
+    permission: str, function: str, rule: str
+) -> None:
+    stack = Stack(CREATED)
+    assert stack.properties(permission) == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": f"<{function}>",
+        "Principal": "events.amazonaws.com",
+        "SourceArn": f"<{rule}.Arn>",
+    }
+    (target,) = stack.properties(rule)["Targets"]
+    assert target["Arn"] == f"<{function}.Arn>"
