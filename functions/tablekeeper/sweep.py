@@ -28,6 +28,11 @@ OVERLAP = timedelta(minutes=10)
 """ListExecutions is eventually consistent, so each sweep looks again at what ended shortly before
 the last one.
 """
+LONGEST_LIFE = timedelta(days=15)
+"""From the start of an execution to its last end: four hours by its definition, but it can be
+redriven for 14 days.
+https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
+"""
 WATERMARK = {"pk": {"S": "SWEEP"}, "sk": {"S": CURRENT}}
 
 
@@ -68,6 +73,7 @@ def _watermark(tables: Tables) -> datetime:
 
 
 def _ended_badly(states: SFNClient, state_machine: str, since: datetime) -> Iterator[str]:
+    oldest_start = since - LONGEST_LIFE
     for status in BAD_ENDS:
         pages = states.get_paginator("list_executions").paginate(
             stateMachineArn=state_machine,
@@ -78,6 +84,9 @@ def _ended_badly(states: SFNClient, state_machine: str, since: datetime) -> Iter
                 for execution in page["executions"]:
                     if execution["stopDate"] >= since:
                         yield execution["executionArn"]
+                # The newest start comes first.
+                if page["executions"] and page["executions"][-1]["startDate"] < oldest_start:
+                    break
 
 
 def _refused(tables: Tables) -> Iterator[Mapping[str, Any]]:

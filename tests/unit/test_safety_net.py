@@ -1,0 +1,64 @@
+"""The safety net: whatever way an execution ends badly, its end is recorded."""
+
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from handlers import safety_net
+from tablekeeper import aws
+from tablekeeper.safety_net import record_uncaught
+
+from tests.support.fakes import FakeDynamoDB
+from tests.unit.step_functions import FakeStepFunctions
+
+AUDIT = ("s3://b/k", "EVENT#2026-01-01T00:00:00.000Z#e#0")
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "error"),
+    [
+        ("FAILED", {"error": "States.Runtime", "cause": "why"}, "States.Runtime"),
+        ("TIMED_OUT", {}, "States.Timeout"),
+        ("ABORTED", {}, "ExecutionAborted"),
+        ("ABORTED", {"error": "Mine", "cause": "because"}, "Mine"),
+    ],
+)
+def test_an_end_that_nobody_recorded_is_recorded(status: str, more: Any, error: str) -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    arn = states.end("e", status, **more)
+    states.entered[arn] = ["Fetch Object", "What Now?", "Write Items"]
+    client: Any = dynamodb
+    assert record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    row = dynamodb.tables["ledger"][AUDIT]
+    assert row["outcome"] == {"S": "FAILED"}
+    assert row["error"] == {"S": error}
+    assert row["state"] == {"S": "Write Items"}
+    assert row["cause"]["S"]
+
+
+def test_an_execution_that_did_not_end_badly_is_left_alone() -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    arn = states.end("e", "SUCCEEDED")
+    client: Any = dynamodb
+    assert not record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    assert dynamodb.tables == {}
+
+
+def test_an_execution_that_entered_no_state_is_recorded_too() -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    client: Any = dynamodb
+    assert record_uncaught(states, client, "ledger", states.end("e", "ABORTED"), 1000)  # type: ignore[arg-type]
+    assert dynamodb.tables["ledger"][AUDIT]["state"] == {"S": "-"}
+
+
+def test_the_handler_takes_a_status_change_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    monkeypatch.setenv("LEDGER_TABLE", "ledger")
+    monkeypatch.setenv("AUDIT_RETENTION_SECONDS", "1000")
+    event = {"detail": {"executionArn": states.end("e", "TIMED_OUT"), "status": "TIMED_OUT"}}
+    with (
+        patch.object(aws, "states", lambda: states),
+        patch.object(aws, "dynamodb", lambda: dynamodb),
+    ):
+        assert safety_net.handler(event, None) == {"recorded": True}
+        assert safety_net.handler(event, None) == {"recorded": False}
