@@ -54,7 +54,7 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 	@$(DEV)/ruff format --check .
 	@$(DEV)/mypy
 	@$(DEV)/cfn-lint template.yaml
-	@$(RUN) -m pytest -q tests/statemachine
+	@$(RUN) -m pytest -q tests/statemachine tests/unit/test_schemas.py
 	@$(RUN) tools/diagram.py --check
 
 .PHONY: bench

@@ -22,6 +22,17 @@ KEYWORD = "x-tablekeeper"
 TRANSFORM_VERSION = 1
 """Part of every digest. Raise it when the same record would become another item than before."""
 
+FIELDS: Mapping[str, type] = {
+    "prefix": str,
+    "suffixes": list,
+    "format": str,
+    "records": str,
+    "key": dict,
+    "attributes": dict,
+    "ttl": str,
+}
+"""What the keyword may hold; x-tablekeeper.meta.json says it in full."""
+
 JSON_LINES = (".jsonl", ".ndjson")
 
 
@@ -47,6 +58,12 @@ class Dataset:
         keyword = schema[KEYWORD]
         if not isinstance(keyword, dict) or not isinstance(keyword.get("prefix"), str):
             raise DatasetDefinitionError(f'{name}{SUFFIX}: {KEYWORD} needs a "prefix", a string')
+        for field_name, value in keyword.items():
+            if not isinstance(value, FIELDS.get(field_name, ())):
+                raise DatasetDefinitionError(
+                    f'{name}{SUFFIX}: {KEYWORD} cannot have this "{field_name}"; '
+                    "x-tablekeeper.meta.json says what it takes"
+                )
         try:
             return cls(
                 name=name,
