@@ -16,8 +16,9 @@ from tablekeeper.errors import InvalidFileError, ItemKey
 from tablekeeper.found import Found, iso_milliseconds
 from tablekeeper.items import Item, item_key, owner, transform
 from tablekeeper.ledger import CURRENT
-from tablekeeper.records import read_records, violations
+from tablekeeper.records import read_records
 from tablekeeper.settings import FetchSettings
+from tablekeeper.violations import violations
 
 from local.stack import Stack
 

@@ -176,11 +176,13 @@ def start_engine(
     *,
     ends_with: Path | None = None,
     enforces_roles: bool = True,
+    wait_scale: float = 1,
 ) -> int:
     """Starts an engine in the background, with clean state; returns its port, by default any free.
 
     With `ends_with`, the engine ends when no process holds a lock on that file any more. With
     `enforces_roles`, a function may do what its role allows and nothing else; it costs throughput.
+    `wait_scale` makes Wait states and the pauses between retries shorter.
     """
     _clear(state_dir)
     port = port or _free_port()
@@ -191,6 +193,7 @@ def start_engine(
         "GATEWAY_PORT": str(port),
         "AWS_ENDPOINT_URL": endpoint_url(port),
         "AUTH": str(enforces_roles).lower(),
+        "SFN_WAIT_SCALE": str(wait_scale),
         "ENGINE_LAMBDA_PYTHON": str(python("runtime")),
         "ENGINE_STATE_DIR": str(state_dir),
         "ENGINE_LAMBDA_CONCURRENCY": os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4"),
@@ -238,11 +241,11 @@ def stop_engine(state_dir: Path) -> bool:
 
 
 @contextmanager
-def running_engine(state_dir: Path, *, enforces_roles: bool = True) -> Iterator[Stack]:
+def running_engine(state_dir: Path, **settings: Any) -> Iterator[Stack]:
     """An engine on a free port, for as long as the context lasts and the process lives.
 
     Processes that name the same state directory share one engine, which ends with the last of them.
-    Nothing is deployed to it.
+    Nothing is deployed to it. `settings` are start_engine()'s.
     """
     state_dir.mkdir(parents=True, exist_ok=True)
     users = state_dir / "users.lock"
@@ -250,11 +253,7 @@ def running_engine(state_dir: Path, *, enforces_roles: bool = True) -> Iterator[
         with _locked(state_dir / "start.lock"):
             fcntl.flock(user, fcntl.LOCK_SH)
             found = _engine_process(state_dir)
-            port = (
-                found[1]
-                if found
-                else start_engine(state_dir, ends_with=users, enforces_roles=enforces_roles)
-            )
+            port = found[1] if found else start_engine(state_dir, ends_with=users, **settings)
         try:
             yield Stack.on(port, state_dir)
         finally:
@@ -265,13 +264,13 @@ def running_engine(state_dir: Path, *, enforces_roles: bool = True) -> Iterator[
 
 @contextmanager
 def running_stack(
-    state_dir: Path, *, schemas: Path | None = None, enforces_roles: bool = True
+    state_dir: Path, *, schemas: Path | None = None, **settings: Any
 ) -> Iterator[Stack]:
     """An engine as in running_engine(), with the project deployed to it.
 
     `schemas` is a folder of dataset files to add to the project's own.
     """
-    with running_engine(state_dir, enforces_roles=enforces_roles) as engine:
+    with running_engine(state_dir, **settings) as engine:
         with _locked(state_dir / "deploy.lock"):
             stack = Stack.load(state_dir) or deploy(engine, build(schemas))
         yield stack

@@ -7,9 +7,10 @@ from itertools import islice
 from tablekeeper.datasets import Catalogue
 from tablekeeper.errors import InvalidFileError, SchemaViolationError
 from tablekeeper.found import Execution, Found
-from tablekeeper.records import REPORTED_VIOLATIONS, Violation, read_records, violations
+from tablekeeper.records import read_records
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.staging import read_document, write_report
+from tablekeeper.violations import REPORTED_VIOLATIONS, Violation, violations
 
 MESSAGE_VIOLATIONS = 10
 

@@ -17,8 +17,9 @@ from tablekeeper.datasets import FIELDS, KEYWORD, SUFFIX, Catalogue
 from tablekeeper.documents import decode, walk
 from tablekeeper.found import Found
 from tablekeeper.items import Item, item_key, transform
-from tablekeeper.records import Record, read_records, violations
+from tablekeeper.records import Record, read_records
 from tablekeeper.settings import TableKey
+from tablekeeper.violations import violations
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "schemas"
