@@ -15,7 +15,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Takes `{found, execution}`, returns `{outcome, items_put, items_removed}`."""
     found, execution = Found.read(event["found"]), execution_of(event)
     committed = commit_absence(Tables.of(DeleteSettings.from_environment()), found, execution)
-    logger.info(
+    logger().info(
         "committed", extra={"key": found.key, "execution": execution.id, **committed.payload()}
     )
     return committed.payload()

@@ -4,7 +4,7 @@ from typing import Any
 
 from tablekeeper import aws
 from tablekeeper.fetch import fetch
-from tablekeeper.runtime import catalogue, logger
+from tablekeeper.runtime import catalogue
 from tablekeeper.settings import FetchSettings
 
 aws.dynamodb()
@@ -12,9 +12,4 @@ aws.dynamodb()
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Takes `{event, entered, round}`, returns `{found, document}`."""
-    answer = fetch(event, FetchSettings.from_environment(), catalogue())
-    found = answer["found"]
-    logger.info(
-        "fetched", extra={name: found[name] for name in ("key", "action", "revision", "dataset")}
-    )
-    return answer
+    return fetch(event, FetchSettings.from_environment(), catalogue())

@@ -15,5 +15,5 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, bool]:
     recorded = record_uncaught(
         aws.states(), aws.dynamodb(), settings.ledger_table, arn, settings.audit_retention_seconds
     )
-    logger.info("caught", extra={"execution": arn, "recorded": recorded})
+    logger().info("caught", extra={"execution": arn, "recorded": recorded})
     return {"recorded": recorded}

@@ -13,5 +13,5 @@ def handler(_event: dict[str, Any], _context: object) -> dict[str, int]:
     """Takes a schedule's event, returns `{recorded, restarted}`."""
     settings = SweepSettings.from_environment()
     swept = sweep(aws.states(), Tables.of(settings), settings.state_machine_arn)
-    logger.info("swept", extra=swept._asdict())
+    logger().info("swept", extra=swept._asdict())
     return swept._asdict()

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tablekeeper.found import Found
-from tablekeeper.runtime import catalogue, logger
+from tablekeeper.runtime import catalogue
 from tablekeeper.settings import TransformSettings
 from tablekeeper.transform import transform_document
 
@@ -11,11 +11,6 @@ from tablekeeper.transform import transform_document
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Takes `{found, document}`, returns `{items}` or where they are staged."""
     found = Found.read(event["found"])
-    items = transform_document(
+    return transform_document(
         found, event["document"], TransformSettings.from_environment(), catalogue()
     )
-    logger.info(
-        "transformed",
-        extra={"key": found.key, "dataset": found.dataset, "inline": "items" in items},
-    )
-    return items

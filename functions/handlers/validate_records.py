@@ -3,7 +3,7 @@
 from typing import Any
 
 from tablekeeper.found import Found
-from tablekeeper.runtime import catalogue, execution_of, logger
+from tablekeeper.runtime import catalogue, execution_of
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.validate import validate
 
@@ -13,5 +13,4 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
     found = Found.read(event["found"])
     settings = ValidateSettings.from_environment()
     records = validate(found, event["document"], execution_of(event), settings, catalogue())
-    logger.info("valid", extra={"key": found.key, "dataset": found.dataset, "records": records})
     return {"records": records}

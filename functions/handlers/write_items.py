@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         committed = commit_unchanged(tables, found, execution)
     else:
         committed = commit_items(tables, found, execution, read_items(event["items"]))
-    logger.info(
+    logger().info(
         "committed", extra={"key": found.key, "execution": execution.id, **committed.payload()}
     )
     return committed.payload()

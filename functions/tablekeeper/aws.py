@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -46,16 +45,17 @@ DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Progr
 
 @cache
 def client(service: str) -> Any:
-    """One boto3 client a service; boto3 is imported here, so that who needs none does not pay for
-    it.
+    """One client a service, as boto3 makes it, but by botocore alone, which loads faster.
+
+    It is imported here, so that who needs no client does not pay for it.
     """
-    import boto3
+    import botocore.session
     from botocore.config import Config
 
     config = Config(
         connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 4}
     )
-    return boto3.client(service, config=config, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"))  # type: ignore[call-overload]
+    return botocore.session.get_session().create_client(service, config=config)
 
 
 def dynamodb() -> DynamoDBClient:

@@ -6,15 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
-
-from aws_lambda_powertools.logging import Logger
+from typing import TYPE_CHECKING, Any
 
 from tablekeeper.datasets import Catalogue
 from tablekeeper.found import Execution
 from tablekeeper.ledger import event_text
 
-logger = Logger()
+if TYPE_CHECKING:
+    from aws_lambda_powertools.logging import Logger
+
+
+@cache
+def logger() -> Logger:
+    """The structured log. Loaded with its first line, which comes after the work is done, because
+    it takes about a third of the time that boto3 takes.
+    """
+    from aws_lambda_powertools.logging import Logger
+
+    return Logger()
 
 
 @cache

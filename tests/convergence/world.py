@@ -408,7 +408,11 @@ class StepFunctions:
         ended = [one for one in self.world.executions if one.status == statusFilter]
         yield {
             "executions": [
-                {"executionArn": one.context.id, "stopDate": datetime.now(UTC)}
+                {
+                    "executionArn": one.context.id,
+                    "startDate": datetime.now(UTC),
+                    "stopDate": datetime.now(UTC),
+                }
                 for one in ended
                 if "no-safety-net" not in self.world.weak
             ]
@@ -721,7 +725,7 @@ def universe() -> Iterator[None]:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         for module in (fetch_object, validate_records, transform_records):
             stack.enter_context(patch.object(module, "catalogue", lambda: catalogue))
-        logging.getLogger(runtime.logger.name).setLevel(logging.CRITICAL)
+        logging.getLogger(runtime.logger().name).setLevel(logging.CRITICAL)
         stack.callback(aws.client.cache_clear)
         yield
 
