@@ -141,7 +141,10 @@ def _make_exact(node: Any) -> None:
     """
     if node["type"] == "literal":
         node["value"] = json.loads(
-            json.dumps(node["value"]), parse_float=_literal, parse_int=_literal
+            json.dumps(node["value"]),
+            parse_float=_literal,
+            parse_int=_literal,
+            parse_constant=_infinite,
         )
     for child in node["children"]:
         if isinstance(child, dict):
@@ -155,16 +158,23 @@ def _literal(text: str) -> Any:
         raise DatasetDefinitionError(f"a number in a JMESPath literal: {error}") from None
 
 
+def _infinite(_text: str) -> Any:
+    raise DatasetDefinitionError(
+        "a number in a JMESPath literal: its exponent is out of all bounds"
+    )
+
+
 def _object_fields(node: Any) -> set[str]:
     children = [child for child in node["children"] if isinstance(child, dict)]
     if node["type"] == "field" and node["value"] == "_object":
         return {"*"}
     if node["type"] in ("subexpression", "index_expression") and len(children) == 2:
         first, second = children
-        if (first["type"], first.get("value")) == ("field", "_object") and second[
-            "type"
-        ] == "field":
-            return {second["value"]}
+        if (first["type"], first.get("value")) == ("field", "_object"):
+            while second["type"] in ("subexpression", "index_expression", "projection"):
+                second = second["children"][0]
+            if second["type"] == "field":
+                return {second["value"]}
     if node["type"] == "current":
         return {"*"}
     return set().union(*map(_object_fields, children)) if children else set()

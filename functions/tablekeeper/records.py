@@ -25,29 +25,26 @@ def read_records(text: str, key: str, dataset: Dataset) -> list[Record]:
         InvalidFileError: the text cannot be read exactly, or holds something other than records.
     """
     if dataset.is_json_lines(key):
-        lines = list(parse_lines(text))
-        values, place = [value for _, value in lines], "line {}"
-        numbers = [number for number, _ in lines]
+        placed = [(f"line {number}", value) for number, value in parse_lines(text)]
     else:
-        document = parse(text)
-        found = dataset.records(document) if dataset.records else document
-        if found is None and dataset.records:
-            raise DocumentShapeError(f'"{dataset.records.text}" finds nothing in the document')
-        values, place = (found if isinstance(found, list) else [found]), "record {}"
-        numbers = list(range(len(values)))
-    for number, value in zip(numbers, values, strict=True):
+        found = parse(text)
+        if dataset.records:
+            found = dataset.records(found)
+            if found is None:
+                raise DocumentShapeError(f'"{dataset.records.text}" finds nothing in the document')
+        if isinstance(found, list):
+            placed = [(f"record {place}", value) for place, value in enumerate(found)]
+        else:
+            placed = [("the file", found)]
+    for where, value in placed:
         if not isinstance(value, dict):
-            where = (
-                place.format(number) if isinstance(value, list) or len(values) != 1 else "the file"
-            )
             raise DocumentShapeError(f"{where} holds {_json_type(value)}; a record is an object")
         for name in RESERVED:
             if name in value:
                 raise ReservedAttributeError(
-                    f'{place.format(number)} has a field "{name}", '
-                    "a name that Tablekeeper itself uses"
+                    f'{where} has a field "{name}", a name that Tablekeeper itself uses'
                 )
-    return [Record(place, value) for place, value in enumerate(values)]
+    return [Record(place, value) for place, (_, value) in enumerate(placed)]
 
 
 def _json_type(value: Any) -> str:

@@ -1,0 +1,149 @@
+"""What the tests of the handlers share: buckets and tables by moto, and one dataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+from handlers import delete_items, fetch_object, transform_records, validate_records, write_items
+from moto import mock_aws
+from tablekeeper import aws
+from tablekeeper.datasets import Catalogue
+
+ENVIRONMENT = {
+    "SOURCE_BUCKET": "source",
+    "LEDGER_TABLE": "ledger",
+    "ITEMS_TABLE": "items",
+    "STAGING_BUCKET": "staging",
+    "ITEM_KEYS": "pk:S,sk:S",
+    "TTL_ATTRIBUTE": "expires_at",
+    "IGNORE_PATTERNS": "_SUCCESS,*.tmp",
+    "MAX_DOCUMENT_BYTES": "1000000",
+    "AUDIT_RETENTION_SECONDS": "1000",
+}
+CATALOGUE = Catalogue(
+    {
+        "notes": {
+            "type": "object",
+            "required": ["pk", "sk"],
+            "properties": {"count": {"type": "number", "minimum": 0}},
+            "x-tablekeeper": {"prefix": "notes/"},
+        },
+        "versions": {
+            "type": "object",
+            "x-tablekeeper": {
+                "prefix": "versions/",
+                "key": {"pk": "_object.version_id", "sk": "_object.key"},
+            },
+        },
+    }
+)
+
+
+class Pipeline:
+    """A versioned bucket, and the states' functions run one after another on one key."""
+
+    def __init__(self) -> None:
+        self.s3, self.dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+        self.count = 0
+
+    def put(self, key: str, content: Any) -> None:
+        """Uploads bytes, or a value as JSON."""
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.s3.put_object(Bucket="source", Key=key, Body=body)
+
+    def fetch(self, key: str, **event: Any) -> Any:
+        """What Fetch Object answers."""
+        payload = {"event": self.event(key, **event), "entered": "2026-01-01T00:00:10Z", "round": 0}
+        return _travelled(fetch_object.handler(payload, None))
+
+    def event(self, key: str, **more: Any) -> Any:
+        """An execution's input."""
+        return {"detail": {"bucket": {"name": "source"}, "object": {"key": key}}, **more}
+
+    def execution(self, key: str) -> dict[str, Any]:
+        """A new execution."""
+        self.count += 1
+        name = f"e{self.count}"
+        start = f"2026-01-01T00:00:{self.count:02}.000Z"
+        return {"id": name, "name": name, "start": start, "redrive": 0, "event": self.event(key)}
+
+    def commit(self, fetched: Any, execution: Any) -> Any:
+        """What follows Fetch Object; returns the output of the execution."""
+        found, document = fetched["found"], fetched["document"]
+        payload = {"found": found, "execution": execution}
+        if found["action"] in ("delete", "ignore"):
+            return _travelled(delete_items.handler(payload, None))
+        items = None
+        if found["action"] == "validate":
+            validate_records.handler({**payload, "document": document}, None)
+            items = transform_records.handler({"found": found, "document": document}, None)
+        return _travelled(write_items.handler({**payload, "items": _travelled(items)}, None))
+
+    def sync(self, key: str, **event: Any) -> Any:
+        """One execution from its beginning to its end."""
+        return self.commit(self.fetch(key, **event), self.execution(key))
+
+    def items(self) -> list[dict[str, Any]]:
+        """The items table."""
+        return list(self.dynamodb.scan(TableName="items")["Items"])
+
+    def row(self, key: str, sk: str = "CURRENT") -> Any:
+        """A row of the ledger."""
+        row = {"pk": {"S": f"s3://source/{key}"}, "sk": {"S": sk}}
+        return self.dynamodb.get_item(TableName="ledger", Key=row).get("Item")
+
+    def outcomes(self, key: str) -> list[str]:
+        """The outcomes of a file's executions, in order."""
+        rows = self.dynamodb.query(
+            TableName="ledger",
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"s3://source/{key}"},
+                ":event": {"S": "EVENT#"},
+            },
+        )
+        return [row["outcome"]["S"] for row in rows["Items"]]
+
+
+def _travelled(payload: Any) -> Any:
+    """A payload as it arrives in the next state."""
+    return json.loads(json.dumps(payload))
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+    """The handlers on moto's S3 and DynamoDB."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        aws.client.cache_clear()
+        s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+        for bucket in ("source", "staging"):
+            s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
+        for table in ("items", "ledger"):
+            dynamodb.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[
+                    {"AttributeName": "pk", "KeyType": "HASH"},
+                    {"AttributeName": "sk", "KeyType": "RANGE"},
+                ],
+                AttributeDefinitions=[
+                    {"AttributeName": "pk", "AttributeType": "S"},
+                    {"AttributeName": "sk", "AttributeType": "S"},
+                ],
+            )
+        catalogued = [fetch_object, validate_records, transform_records]
+        patches = [patch.object(each, "catalogue", lambda: CATALOGUE) for each in catalogued]
+        for each in patches:
+            each.start()
+        yield Pipeline()
+        for each in patches:
+            each.stop()
+    aws.client.cache_clear()

@@ -1,0 +1,151 @@
+"""Documents are read exactly, or rejected with the place and without the value."""
+
+import gzip
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tablekeeper import errors
+from tablekeeper.documents import decode, parse, parse_lines, pointer
+
+SECRET = "sekrit"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.10", Decimal("1.1")),
+        ("-0", 0),
+        ("1e2", Decimal(100)),
+        ("9" * 38, int("9" * 38)),
+        ("1" + "0" * 100, 10**100),
+        ("1E-130", Decimal("1E-130")),
+        ("9.9999999999999999999999999999999999999E+125", Decimal("9." + "9" * 37 + "E+125")),
+        ("0E999999999", 0),
+        ("0.000", 0),
+        ('"\\ud83d\\ude00"', "\U0001f600"),
+        ("\ufeff[]", []),
+        (" null ", None),
+        ('{"": ""}', {"": ""}),
+    ],
+)
+def test_values_arrive_exactly(text: str, value: Any) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "place"),
+    [
+        ("", errors.EmptyFileError, ""),
+        (" \n", errors.EmptyFileError, ""),
+        ("{", errors.MalformedJsonError, "line 1 column 2"),
+        ('{"a": 1} {"b": 2}', errors.MalformedJsonError, "line 1 column 10"),
+        ("[01]", errors.MalformedJsonError, "line 1"),
+        ("['a']", errors.MalformedJsonError, "line 1 column 2"),
+        ('{"a": {"b": [1, NaN]}}', errors.NonFiniteNumberError, '"/a/b/1"'),
+        ("[-Infinity]", errors.NonFiniteNumberError, '"/0"'),
+        ('{"a": [{"b": 1, "b": 1}]}', errors.DuplicateJsonKeyError, '"/a/0/b"'),
+        ('{"a/b": {"~": 1e126}}', errors.NumberRangeError, '"/a~1b/~0"'),
+        ("[" + "1" * 39 + "]", errors.NumberRangeError, "39 significant digits"),
+        ("[" + "7" * 5000 + "]", errors.NumberRangeError, '"/0"'),
+        ("[1E-131]", errors.NumberRangeError, "under 1E-130"),
+        ("[1e99999999999999999999]", errors.NumberRangeError, "exponent"),
+        ('{"a": "\\ud800"}', errors.LoneSurrogateError, '"/a"'),
+        ('{"\\udc00": 1}', errors.LoneSurrogateError, "udc00"),
+        ("[" * 100_000, errors.NestingError, "column 501"),
+    ],
+)
+def test_what_cannot_be_kept_is_rejected_with_its_place(
+    text: str, error: type[Exception], place: str
+) -> None:
+    with pytest.raises(error) as caught:
+        parse(text)
+    assert place in str(caught.value)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"a": "{SECRET}", "a": "{SECRET}"}}',
+        f'{{"a": "{SECRET}',
+        f'["{SECRET}", NaN]',
+        f'["{SECRET}\\ud800"]',
+    ],
+)
+def test_messages_hold_no_values(text: str) -> None:
+    with pytest.raises(errors.InvalidFileError) as caught:
+        parse(text)
+    assert SECRET not in str(caught.value)
+
+
+def test_lines_are_read_one_by_one_and_blank_ones_passed_over() -> None:
+    assert list(parse_lines('{"a": 1}\r\n\n{"a": 2}\n')) == [(1, {"a": 1}), (3, {"a": 2})]
+
+
+def test_an_error_in_a_line_names_the_line() -> None:
+    with pytest.raises(errors.MalformedJsonError, match="line 2 of the file"):
+        list(parse_lines('{"a": 1}\n{"a":'))
+
+
+def test_gzip_is_told_by_its_first_bytes() -> None:
+    assert decode(gzip.compress(b"[1]"), 10) == "[1]"
+    assert decode(gzip.compress(b"[") + gzip.compress(b"1]"), 10) == "[1]"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"\xff", errors.EncodingError),
+        ("[1]".encode("utf-16"), errors.EncodingError),
+        (gzip.compress(b"[1]")[:-5], errors.EncodingError),
+        (b"\x1f\x8bnot gzip", errors.EncodingError),
+        (gzip.compress(b"[1]") + b"more", errors.EncodingError),
+        (gzip.compress(b" " * 10_000_000), errors.DocumentTooLargeError),
+        (b"x" * 1001, errors.DocumentTooLargeError),
+    ],
+)
+def test_bytes_that_are_no_text_of_this_size_are_rejected(body: bytes, error: Any) -> None:
+    with pytest.raises(error):
+        decode(body, 1000)
+
+
+def test_pointers_escape_what_rfc_6901_says() -> None:
+    assert pointer(("a/b", "m~n", 0)) == "/a~1b/m~0n/0"
+    assert pointer(()) == ""
+
+
+numbers = st.builds(
+    lambda sign, digits, exponent: f"{sign}{digits}E{exponent}",
+    st.sampled_from(["", "-"]),
+    st.integers(0, 10**45).map(str),
+    st.integers(-200, 200),
+)
+
+
+@given(numbers)
+def test_every_number_arrives_with_its_value_or_is_rejected(text: str) -> None:
+    """An independent reading: Decimal reads any number exactly; DynamoDB's limits by arithmetic."""
+    value = Decimal(text)
+    significant = len("".join(map(str, value.as_tuple().digits)).strip("0"))
+    holds = not value or (significant <= 38 and -130 <= value.adjusted() <= 125)
+    try:
+        assert parse(text) == value
+        assert holds
+    except errors.NumberRangeError:
+        assert not holds
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**37), 10**37) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(json_values, st.booleans())
+def test_any_other_value_arrives_as_it_is(value: Any, ascii_only: bool) -> None:
+    assert parse(json.dumps(value, ensure_ascii=ascii_only)) == value

@@ -1,0 +1,185 @@
+"""Transform Records: records become items that the table can hold, or the file is rejected."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from handlers import transform_records
+from tablekeeper import errors
+from tablekeeper.datasets import Dataset
+from tablekeeper.found import Found
+from tablekeeper.items import Item, attribute_size, transform
+from tablekeeper.records import Record
+from tablekeeper.settings import TableKey
+
+from tests.unit.conftest import Pipeline
+
+FOUND = Found("validate", "b", "d/2026/x.json", 0, "", etag="e", version_id="v", size=1)
+
+
+def items(
+    *records: Any, keyword: Any = None, table_key: str = "pk:S,sk:S", found: Found = FOUND
+) -> list[Item]:
+    dataset = Dataset.read("d", {"x-tablekeeper": {"prefix": "d/", **(keyword or {})}})
+    numbered = [Record(place, each) for place, each in enumerate(records)]
+    return transform(numbered, found, dataset, TableKey.parse(table_key), "expires_at")
+
+
+def nested(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_every_json_type_has_its_dynamodb_type() -> None:
+    record = {
+        "pk": "a",
+        "sk": "b",
+        "s": "",
+        "n": Decimal("1.10"),
+        "i": 10**38,
+        "t": True,
+        "z": None,
+        "l": [1, "1", []],
+        "m": {"": {}},
+    }
+    assert items(record) == [
+        {
+            "pk": {"S": "a"},
+            "sk": {"S": "b"},
+            "s": {"S": ""},
+            "n": {"N": "1.1"},
+            "i": {"N": "1E+38"},
+            "t": {"BOOL": True},
+            "z": {"NULL": True},
+            "l": {"L": [{"N": "1"}, {"S": "1"}, {"L": []}]},
+            "m": {"M": {"": {"M": {}}}},
+        }
+    ]
+
+
+def test_keys_and_attributes_may_be_computed() -> None:
+    keyword = {
+        "key": {"pk": "_object.parts[1]", "sk": "to_string(_index)"},
+        "attributes": {"who": "name", "size": "_object.size", "missing": "nothing"},
+    }
+    assert items({"name": "x"}, {"name": "y"}, keyword=keyword) == [
+        {"pk": {"S": "2026"}, "sk": {"S": "0"}, "who": {"S": "x"}, "size": {"N": "1"}},
+        {"pk": {"S": "2026"}, "sk": {"S": "1"}, "who": {"S": "y"}, "size": {"N": "1"}},
+    ]
+
+
+def test_a_table_may_have_a_number_for_a_key_and_no_sort_key() -> None:
+    (item,) = items({"id": 7}, table_key="id:N")
+    assert item == {"id": {"N": "7"}}
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (1_900_000_000, "1900000000"),
+        (Decimal("1900000000.0"), "1900000000"),
+        ("2030-03-17T17:46:40Z", "1900000000"),
+        ("2030-03-17T18:46:40.5+01:00", "1900000000"),
+        (None, None),
+    ],
+)
+def test_ttl_is_epoch_seconds(value: Any, seconds: str | None) -> None:
+    (item,) = items({"pk": "a", "sk": "b", "until": value}, keyword={"ttl": "until"})
+    assert item.get("expires_at") == (None if seconds is None else {"N": seconds})
+
+
+@pytest.mark.parametrize(
+    ("record", "error", "says"),
+    [
+        ({"pk": "a"}, errors.KeyMissingError, '"sk"'),
+        ({"pk": "a", "sk": 1}, errors.KeyTypeError, "a number; the table wants a string"),
+        ({"pk": "a", "sk": None}, errors.KeyTypeError, "null"),
+        ({"pk": "", "sk": "b"}, errors.KeyLengthError, "empty"),
+        ({"pk": "x" * 2049, "sk": "b"}, errors.KeyLengthError, "2,049"),
+        ({"pk": "a", "sk": "é" * 513}, errors.KeyLengthError, "1,026"),
+        ({"pk": "a", "sk": "b", "x": "x" * 410_000}, errors.ItemTooLargeError, "record 0"),
+        ({"pk": "a", "sk": "b", "x": nested(33)}, errors.NestingError, "32 levels"),
+        ({"pk": "a", "sk": "b", "x": [10**39 + 1]}, errors.NumberRangeError, '"/x/0"'),
+    ],
+)
+def test_what_the_table_cannot_hold_is_rejected(record: Any, error: Any, says: str) -> None:
+    with pytest.raises(error) as caught:
+        items(record)
+    assert says in str(caught.value)
+    assert "record 0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"pk": "x" * 2048, "sk": "é" * 512},
+        {"pk": "a", "sk": "b", "x": nested(32)},
+        {"pk": "a", "sk": "b", "x": "x" * 408_000},
+    ],
+)
+def test_what_is_just_within_the_limits_is_an_item(record: Any) -> None:
+    assert len(items(record)) == 1
+
+
+def test_two_records_with_one_key_are_both_named() -> None:
+    same = {"pk": "a", "sk": "b"}
+    with pytest.raises(errors.DuplicateItemKeyError, match="records 0 and 2"):
+        items(same, {"pk": "a", "sk": "c"}, same)
+
+
+def test_numbers_that_are_equal_are_one_key() -> None:
+    with pytest.raises(errors.DuplicateItemKeyError):
+        items({"id": Decimal("1.0")}, {"id": 1}, table_key="id:N")
+
+
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        {"key": {"pk": "other"}},
+        {"attributes": {"pk": "pk", "sk": "sk", "_source": "pk"}},
+        {"attributes": {"pk": "pk", "sk": "sk", "expires_at": "pk"}, "ttl": "`1900000000`"},
+    ],
+)
+def test_no_field_is_dropped_for_one_that_tablekeeper_sets(keyword: Any) -> None:
+    with pytest.raises(errors.ReservedAttributeError):
+        items({"pk": "a", "sk": "b", "other": "c"}, keyword=keyword)
+
+
+@pytest.mark.parametrize(
+    "value", ["soon", "2030-01-01", "2030-01-01T00:00:00", Decimal("1.5"), True]
+)
+def test_a_ttl_that_is_no_time_is_rejected(value: Any) -> None:
+    with pytest.raises(errors.TtlError):
+        items({"pk": "a", "sk": "b", "until": value}, keyword={"ttl": "until"})
+
+
+def test_more_items_than_a_transaction_holds_are_rejected() -> None:
+    assert len(items(*({"pk": str(n), "sk": "b"} for n in range(98)))) == 98
+    with pytest.raises(errors.TooManyItemsError, match="99 items"):
+        items(*({"pk": str(n), "sk": "b"} for n in range(99)))
+    with pytest.raises(errors.TooManyItemsError):
+        items(*({"pk": str(n), "sk": "b", "x": "x" * 400_000} for n in range(9)))
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ({"S": "é"}, 2),
+        ({"BOOL": True}, 1),
+        ({"NULL": True}, 1),
+        ({"L": [{"S": "ab"}]}, 6),
+        ({"M": {"ab": {"S": "c"}}}, 7),
+    ],
+)
+def test_sizes_are_what_dynamodb_counts(value: Any, size: int) -> None:
+    assert attribute_size(value) == size
+
+
+def test_items_travel_inline_or_staged(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", [{"pk": "a", "sk": "1"}])
+    answer = transform_records.handler(pipeline.fetch("notes/a.json"), None)
+    assert answer == {"items": [{"pk": {"S": "a"}, "sk": {"S": "1"}}]}
+    pipeline.put("notes/a.json", [{"pk": "a", "sk": "1", "text": "x" * 201_000}])
+    assert list(transform_records.handler(pipeline.fetch("notes/a.json"), None)) == ["staged"]

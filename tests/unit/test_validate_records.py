@@ -1,0 +1,156 @@
+"""Validate Records: every violation, by pointer, keyword and what was expected, never by value."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from handlers import validate_records
+from tablekeeper.datasets import Catalogue
+from tablekeeper.errors import (
+    DatasetDefinitionError,
+    InvalidFileError,
+    NoDatasetError,
+    SchemaViolationError,
+)
+from tablekeeper.records import Record
+from tablekeeper.violations import violations
+
+from tests.unit.conftest import Pipeline
+
+GOOD = {"pk": "a", "sk": "1"}
+
+
+def found_violations(schema: Any, *records: Any, **others: Any) -> list[str]:
+    catalogue = Catalogue({"d": {"x-tablekeeper": {"prefix": ""}, **schema}, **others})
+    numbered = [Record(place, each) for place, each in enumerate(records)]
+    return [str(each) for each in violations(numbered, catalogue.datasets["d"], catalogue)]
+
+
+@pytest.mark.parametrize(
+    ("schema", "record", "expected"),
+    [
+        (
+            {"properties": {"a": {"minimum": 0}}},
+            {"a": Decimal("-1.5")},
+            '"/a": minimum: expected 0',
+        ),
+        ({"required": ["a"]}, {}, 'the whole record: required: expected a field "a"'),
+        ({"additionalProperties": False}, {"a": 1}, "additionalProperties"),
+        ({"properties": {"a": {"format": "date-time"}}}, {"a": "then"}, "format"),
+        ({"properties": {"a": {"format": "ipv4"}}}, {"a": "300.1.1.1"}, "format"),
+        ({"properties": {"a": {"items": {"type": "string"}}}}, {"a": ["x", 1]}, '"/a/1": type'),
+        ({"properties": {"a": {"type": "integer"}}}, {"a": Decimal("1.5")}, "type"),
+        (
+            {"properties": {"a": {"multipleOf": Decimal("0.01")}}},
+            {"a": Decimal("0.005")},
+            "multipleOf",
+        ),
+        ({"properties": {"a": {"const": Decimal("1.1")}}}, {"a": Decimal("1.2")}, "const"),
+        ({"properties": {"a": {"enum": [1, 2]}}}, {"a": 3}, "enum: expected [1, 2]"),
+    ],
+)
+def test_a_violation_says_where_and_what_was_expected(
+    schema: Any, record: Any, expected: str
+) -> None:
+    (violation,) = found_violations(schema, record)
+    assert violation.startswith("record 0, ")
+    assert expected in violation
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "integer"}, Decimal("1.0")),
+        ({"multipleOf": Decimal("0.1")}, Decimal("4.7")),
+        ({"multipleOf": Decimal("1E-130")}, Decimal("9.9E+125")),
+        ({"enum": [Decimal("1.10")]}, Decimal("1.1")),
+        ({"const": 1}, Decimal("1.0")),
+        ({"format": "date-time"}, "2026-01-31T12:00:00Z"),
+        ({"uniqueItems": True}, [1, True, "1"]),
+    ],
+)
+def test_exact_numbers_are_what_json_schema_says_they_are(schema: Any, value: Any) -> None:
+    assert found_violations({"properties": {"a": schema}}, {"a": value}) == []
+
+
+@pytest.mark.parametrize(
+    "reference", ["other.schema.json", "https://example.com/other.schema.json"]
+)
+def test_a_reference_may_be_a_file_name_or_an_id(reference: str) -> None:
+    other = {"$id": "https://example.com/other.schema.json", "type": "string"}
+    schema = {"properties": {"a": {"$ref": reference}}}
+    assert found_violations(schema, {"a": "x"}, other=other) == []
+    assert len(found_violations(schema, {"a": 1}, other=other)) == 1
+
+
+def test_a_reference_to_the_network_is_a_bad_dataset() -> None:
+    with pytest.raises(DatasetDefinitionError, match=r"https://example\.com/x\.json"):
+        found_violations({"$ref": "https://example.com/x.json"}, {})
+
+
+def validate(pipeline: Pipeline, key: str) -> Any:
+    fetched = pipeline.fetch(key)
+    return validate_records.handler({**fetched, "execution": pipeline.execution(key)}, None)
+
+
+def test_a_good_file_is_counted(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", [GOOD, GOOD])
+    assert validate(pipeline, "notes/a.json") == {"records": 2}
+
+
+def test_json_lines_are_records(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.jsonl", b'{"pk": "a", "sk": "1"}\n{"pk": "b", "sk": "1"}\n')
+    assert validate(pipeline, "notes/a.jsonl") == {"records": 2}
+
+
+def test_all_violations_are_counted_and_the_first_hundred_reported(pipeline: Pipeline) -> None:
+    bad = [{"pk": "a", "sk": "sekrit", "count": -number} for number in range(1, 151)]
+    pipeline.put("notes/a.json", [GOOD, *bad])
+    with pytest.raises(SchemaViolationError) as caught:
+        validate(pipeline, "notes/a.json")
+    message = str(caught.value)
+    assert "150 violations of notes.schema.json in 151 records" in message
+    assert 'record 1, "/count": minimum: expected 0' in message
+    body = pipeline.s3.get_object(Bucket="staging", Key="reports/e1.json")["Body"].read()
+    report = json.loads(body)
+    assert (report["violations"], len(report["first"])) == (150, 100)
+    assert report["first"][0] == {
+        "record": 1,
+        "pointer": "/count",
+        "keyword": "minimum",
+        "expected": "0",
+    }
+    assert b"sekrit" not in body
+    assert "sekrit" not in message
+    assert len(message) < 4000
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "says"),
+    [
+        (b"5", "DocumentShapeError", "a number"),
+        (b"[1]", "DocumentShapeError", "record 0 holds a number"),
+        (b'[{"pk": "a", "sk": "1", "_source": 1}]', "ReservedAttributeError", '"_source"'),
+        (b"", "EmptyFileError", "empty"),
+        (b"\xff", "EncodingError", "byte 0"),
+        (b" " * 1_000_001, "DocumentTooLargeError", "1,000,001"),
+    ],
+)
+def test_a_bad_file_is_named_with_what_to_do(
+    pipeline: Pipeline, content: bytes, error: str, says: str
+) -> None:
+    pipeline.put("notes/a.json", content)
+    with pytest.raises(InvalidFileError) as caught:
+        validate(pipeline, "notes/a.json")
+    assert type(caught.value).__name__ == error
+    message = str(caught.value)
+    assert message.startswith("s3://source/notes/a.json: ")
+    assert says in message
+    assert message.endswith(type(caught.value).advice)
+
+
+def test_a_key_of_no_dataset_is_named_with_the_prefixes(pipeline: Pipeline) -> None:
+    pipeline.put("nowhere/a.json", [GOOD])
+    with pytest.raises(NoDatasetError, match="the prefixes are notes/, versions/"):
+        validate(pipeline, "nowhere/a.json")
