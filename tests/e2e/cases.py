@@ -19,7 +19,7 @@ PREFIX = "notes/"
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that ends INVALID: `error` is its name, and its cause holds each text of `mentions`."""
+    """A file that ends INVALID with this error, in whose cause each text of `mentions` stands."""
 
     name: str
     key_suffix: str
@@ -48,7 +48,7 @@ class BadFile:
 
 @dataclass(frozen=True)
 class GoodFile:
-    """A file that ends SYNCED with `items`, their lineage left aside; numbers are equal by value."""
+    """A file that ends SYNCED with `items`, lineage left aside; numbers are equal by value."""
 
     name: str
     key_suffix: str

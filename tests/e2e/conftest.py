@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack, running_stack
+from tests.e2e.observe import Observer
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -22,3 +23,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[
     shared = base if worker_id == "master" else base.parent
     with running_stack(shared / "stack", schemas=SCHEMAS) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def observer(stack: Stack) -> Observer:
+    """Eyes on the shared stack."""
+    return Observer(stack)
