@@ -3,6 +3,7 @@
 .SUFFIXES:
 
 PYTHON ?= python3
+JOBS ?= auto
 VENVS := .local/venvs
 DEV := $(VENVS)/dev/bin
 RUN := PYTHONPATH=.:functions $(DEV)/python
@@ -46,7 +47,7 @@ down: setup ## End the local engine
 
 .PHONY: test
 test: setup ## Run every test
-	@$(RUN) -m pytest --numprocesses auto --dist loadgroup
+	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup
 
 .PHONY: check
 check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each other together
@@ -56,6 +57,7 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 	@$(DEV)/cfn-lint template.yaml
 	@$(RUN) -m pytest -q tests/statemachine tests/unit/test_schemas.py
 	@$(RUN) tools/diagram.py --check
+	@$(RUN) -m tools.failure_table --check
 
 .PHONY: bench
 bench: setup ## Measure: throughput, transitions and cold starts

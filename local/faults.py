@@ -99,13 +99,15 @@ class Faults:
 
     @contextmanager
     def _open(self) -> Iterator[list[Fault]]:
-        with self.path.open("a+", encoding="utf-8") as file:
+        self.path.touch()
+        with self.path.open("r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
             before = file.read()
             faults = [Fault(**fault) for fault in json.loads(before or "[]")]
             yield faults
             after = json.dumps([asdict(fault) for fault in faults], indent=1) if faults else ""
             if after != before:
-                file.truncate(0)
+                # Never empty while faults wait: `take` looks at the size without the lock.
+                file.seek(0)
                 file.write(after)
+                file.truncate()

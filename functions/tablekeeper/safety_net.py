@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
+FAILURE_TAIL = ("Record Failure", "Why Refused?", "Record Late Failure", "Sync Failed")
+"""States that an execution passes because another one failed."""
 ERRORS = {"ABORTED": "ExecutionAborted", "TIMED_OUT": "States.Timeout"}
 """The error of an execution that ended without one, by its status."""
 
@@ -57,7 +59,10 @@ def _execution(described: DescribeExecutionOutputTypeDef) -> Execution:
 
 
 def _last_state(states: SFNClient, execution_arn: str) -> str:
-    """The state that the execution entered last; "-" when the history does not say."""
+    """The state that failed: the last that was entered, the states that record failures left aside.
+
+    "-" when the history does not say.
+    """
     with transient_errors():
         history = states.get_execution_history(
             executionArn=execution_arn,
@@ -67,6 +72,6 @@ def _last_state(states: SFNClient, execution_arn: str) -> str:
         )
     for event in history["events"]:
         entered: Mapping[str, Any] = event.get("stateEnteredEventDetails", {})
-        if "name" in entered:
+        if entered.get("name", FAILURE_TAIL[0]) not in FAILURE_TAIL:
             return str(entered["name"])
     return "-"

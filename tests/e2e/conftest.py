@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack, running_stack
-from tests.e2e.observe import Observer
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -17,15 +16,10 @@ SCHEMAS = Path(__file__).parent / "schemas"
 def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Stack]:
     """The project with the datasets of tests/e2e/schemas added, never the engine of `make up`.
 
-    All workers of a run share it, so a test takes object keys and item keys of its own.
+    All workers of a run share it, so a test takes object keys and item keys of its own. Waits take
+    a tenth of their time.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
-    with running_stack(shared / "stack", schemas=SCHEMAS) as running:
+    with running_stack(shared / "stack", schemas=SCHEMAS, wait_scale=0.1) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def observer(stack: Stack) -> Observer:
-    """Eyes on the shared stack."""
-    return Observer(stack)

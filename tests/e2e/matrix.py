@@ -208,7 +208,7 @@ def _record_failure() -> Iterator[Case]:
     yield _of(missed, "conflict with a neighbour, lasting", conflict, times=LASTING, attempts=4)
     yield _of(missed, "access denied", denied, times=LASTING, attempts=1)
     yield _of(
-        replace(missed, error="States.DataLimitExceeded", problem=RECORD),
+        replace(missed, error="States.DataLimitExceeded"),
         "oversized arguments",
         oversized,
         times=LASTING,

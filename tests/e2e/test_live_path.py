@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tablekeeper.datasets import Catalogue
 
 from local.check import differences
-from local.stack import redeploy, running_stack
+from local.stack import Stack, redeploy, running_stack
 from tests.e2e.cases import BAD_FILES, GOOD_FILES, BadFile
-from tests.e2e.observe import Observer, until
+from tests.e2e.observer import Observer, until
 
-SCHEMAS = Path(__file__).parent / "schemas"
+
+@pytest.fixture
+def seen(stack: Stack) -> Observer:
+    """The shared stack as a test sees it."""
+    return Observer(stack)
 
 
 def note(pk: str, *names: str, **more: Any) -> list[dict[str, Any]]:

@@ -1,8 +1,6 @@
 """The template as CloudFormation would see it with given parameters: conditions taken, references
-filled in.
-
-
-
+filled in. What refers to a resource stands as `<LedgerTable.Arn>`.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import pytest
 from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
+from tablekeeper.safety_net import FAILURE_TAIL
 
 from tests.support.project import (
     SERVICE_TASKS,
@@ -118,6 +119,13 @@ def test_each_task_invokes_the_function_of_its_name(name: str) -> None:
     substitutions = template()["Resources"]["SyncObjectStateMachine"]["Properties"]
     arn = substitutions["DefinitionSubstitutions"][f"{function}FunctionArn"]
     assert arn == {"Fn::GetAtt": [f"{function}Function", "Arn"]}
+
+
+def test_the_safety_net_knows_the_states_that_only_record() -> None:
+    """They are what a failure leads to, and lead nowhere else but back to the beginning."""
+    assert set(FAILURE_TAIL) <= set(states())
+    for name in FAILURE_TAIL:
+        assert {target for target, _ in exits(states()[name])} <= {*FAILURE_TAIL, "Read Again"}
 
 
 def test_service_tasks_are_the_only_others() -> None:

@@ -36,6 +36,15 @@ def test_an_end_that_nobody_recorded_is_recorded(status: str, more: Any, error: 
     assert row["cause"]["S"]
 
 
+def test_the_state_that_failed_is_named_and_not_those_that_record_it() -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    arn = states.end("e", "FAILED")
+    states.entered[arn] = ["Fetch Object", "Write Items", "Record Failure", "Sync Failed"]
+    client: Any = dynamodb
+    assert record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    assert dynamodb.tables["ledger"][AUDIT]["state"] == {"S": "Write Items"}
+
+
 def test_an_execution_that_did_not_end_badly_is_left_alone() -> None:
     states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
     arn = states.end("e", "SUCCEEDED")

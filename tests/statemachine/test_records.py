@@ -1,0 +1,148 @@
+"""What the definition writes into the ledger by itself is what the code would write."""
+
+import json
+import re
+from typing import Any
+
+import jsonata
+import pytest
+from tablekeeper import found
+from tablekeeper.failures import Failure, record_failure, uri_of
+from tablekeeper.found import Execution
+from tablekeeper.ledger import audit_row
+
+from tests.statemachine.asl import filled
+from tests.support.project import SERVICE_TASKS, states
+
+PROMPT, LATE = SERVICE_TASKS
+STARTS = [
+    "2026-01-31T12:00:00.000Z",
+    "2026-01-31T12:00:00.5Z",
+    "2026-01-31T12:00:00Z",
+    "2026-01-31T12:00:00.123456Z",
+]
+INPUTS = [
+    {"detail": {"bucket": {"name": "b"}, "object": {"key": "in/a b+c%20&\"'ö🙂.json"}}},
+    {"detail": {"bucket": {"name": "b"}, "object": {"key": "a"}}, "force": True, "n": [1, None]},
+    {"detail": {}},
+    {},
+]
+
+
+def _evaluate(expression: str, start: str, event: Any, redrive: int | None, **more: Any) -> Any:
+    execution = {"Id": "arn:x", "Name": "n-1", "StartTime": start, "Input": event}
+    if redrive is not None:
+        execution["RedriveCount"] = redrive
+    bindings = {"states": {"context": {"Execution": execution}}, **more}
+    return jsonata.Jsonata.jsonata(filled(expression)).evaluate(None, bindings)
+
+
+def _audit_item(state: str) -> dict[str, Any]:
+    arguments = states()[state]["Arguments"]
+    put = arguments["TransactItems"][0]["Put"] if state == PROMPT else arguments
+    item: dict[str, Any] = put["Item"]
+    assert put["ConditionExpression"] == "attribute_not_exists(pk)"
+    assert put["TableName"] == "${LedgerTableName}"
+    return item
+
+
+def _expression(value: dict[str, str]) -> str:
+    (text,) = value.values()
+    return text.removeprefix("{%").removesuffix("%}").strip()
+
+
+@pytest.mark.parametrize("state", SERVICE_TASKS)
+@pytest.mark.parametrize("redrive", [None, 0, 3])
+@pytest.mark.parametrize("start", STARTS)
+def test_the_definition_and_the_code_give_an_execution_the_same_audit_row(
+    state: str, start: str, redrive: int | None
+) -> None:
+    """The row's key makes an outcome happen once, so it has to be the same whoever writes it."""
+    key = _evaluate(_expression(_audit_item(state)["sk"]), start, INPUTS[0], redrive)
+    assert key == Execution("arn:x", "n-1", start, redrive or 0).audit_key
+
+
+@pytest.mark.parametrize("state", SERVICE_TASKS)
+@pytest.mark.parametrize("event", INPUTS, ids=json.dumps)
+def test_the_definition_and_the_code_give_an_object_the_same_row(state: str, event: Any) -> None:
+    """Whatever an execution is started with."""
+    uri = _evaluate(_expression(_audit_item(state)["pk"]), STARTS[0], event, 0)
+    assert uri == uri_of(json.dumps(event))
+
+
+def test_both_rows_of_a_failure_are_one_and_the_same() -> None:
+    """But for the object's row, which the late one leaves alone."""
+    assert _audit_item(PROMPT) == _audit_item(LATE)
+    execution = Execution("arn:x", "n-1", STARTS[0])
+    written = audit_row("s3://b/a", execution, "FAILED", 1, state="s", error="e", cause="c")
+    assert set(_audit_item(LATE)) == set(written)
+    assert {n: next(iter(v)) for n, v in _audit_item(LATE).items()} == {
+        n: next(iter(v)) for n, v in written.items()
+    }
+
+
+class _Recorder:
+    """Keeps what would be written."""
+
+    actions: list[Any]
+
+    def transact_write_items(self, TransactItems: list[Any]) -> None:  # noqa: N803
+        self.actions = TransactItems
+
+
+def _update() -> dict[str, Any]:
+    update: dict[str, Any] = states()[PROMPT]["Arguments"]["TransactItems"][1]["Update"]
+    return update
+
+
+def test_the_safety_net_records_a_problem_as_the_definition_does() -> None:
+    recorder: Any = _Recorder()
+    execution = Execution("arn:x", "n-1", STARTS[0], event=json.dumps(INPUTS[1]))
+    assert record_failure(recorder, "ledger", execution, Failure("s", "e", "c"), 1)
+    theirs = recorder.actions[1]["Update"]["ExpressionAttributeValues"]
+    ours = _update()["ExpressionAttributeValues"]
+    assert set(ours[":problem"]["M"]) == set(theirs[":problem"]["M"])
+    condition = _evaluate(
+        _update()["ConditionExpression"][2:-2], STARTS[0], {}, 0, problem={"status": "FAILED"}
+    )
+    assert (
+        condition.replace(":bound", ":started")
+        == (recorder.actions[1]["Update"]["ConditionExpression"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("problem", "condition"),
+    [
+        ({"status": "FAILED"}, "attribute_not_exists(as_of) OR as_of < :bound"),
+        (
+            {"status": "INVALID", "revision": 0},
+            "attribute_not_exists(revision) OR revision = :bound",
+        ),
+        ({"status": "INVALID", "revision": 7}, "revision = :bound"),
+    ],
+)
+def test_invalid_holds_for_the_revision_that_was_read_and_failed_for_no_later_look(
+    problem: dict[str, Any], condition: str
+) -> None:
+    values = _update()["ExpressionAttributeValues"]
+    assert (
+        _evaluate(_update()["ConditionExpression"][2:-2], "", {}, 0, problem=problem) == condition
+    )
+    bound = _evaluate(values[":bound"][2:-2], STARTS[1], {}, 0, problem=problem)
+    assert bound == (
+        {"S": found.iso_milliseconds(STARTS[1])}
+        if problem["status"] == "FAILED"
+        else {"N": str(problem["revision"])}
+    )
+
+
+@pytest.mark.parametrize("status", ["INVALID", "FAILED"])
+def test_every_value_of_record_failure_is_used_in_its_expressions(status: str) -> None:
+    """DynamoDB refuses values that no expression uses, and expressions without their values."""
+    problem = {"status": status, "revision": 1, "as_of": "x"}
+    text = " ".join(
+        _evaluate(_update()[each][2:-2], STARTS[0], {}, 0, problem=problem)
+        for each in ("UpdateExpression", "ConditionExpression")
+    )
+    assert set(re.findall(r":\w+", text)) == set(_update()["ExpressionAttributeValues"])
