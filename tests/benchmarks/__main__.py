@@ -48,9 +48,8 @@ def throughput(stack: Stack) -> None:
                 rates[name].append(rate)
     medians = {name: statistics.median(each) for name, each in rates.items()}
     for name, each in rates.items():
-        print(
-            f"{name:12} {medians[name]:6.1f} files/s   rounds: {', '.join(f'{r:.1f}' for r in each)}"
-        )
+        rounds = ", ".join(f"{rate:.1f}" for rate in each)
+        print(f"{name:12} {medians[name]:6.1f} files/s   rounds: {rounds}")
     ratio = medians["tablekeeper"] / medians["nothing"]
     print(f"ratio of medians {ratio:.2f}, aim at least 0.85: {_met(ratio >= 0.85)}")
 
