@@ -3,18 +3,20 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.commit import Tables, commit_absence
+from tablekeeper.commit import commit_absence
 from tablekeeper.found import Found
-from tablekeeper.runtime import execution_of, logger
+from tablekeeper.runtime import execution_of, logger, seconds_left
 from tablekeeper.settings import DeleteSettings
+from tablekeeper.transactions import Tables
 
 aws.dynamodb()
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Takes `{found, execution}`, returns `{outcome, items_put, items_removed}`."""
     found, execution = Found.read(event["found"]), execution_of(event)
-    committed = commit_absence(Tables.of(DeleteSettings.from_environment()), found, execution)
+    tables = Tables.of(DeleteSettings.from_environment())
+    committed = commit_absence(tables, found, execution, seconds_left(context))
     logger().info(
         "committed", extra={"key": found.key, "execution": execution.id, **committed.payload()}
     )

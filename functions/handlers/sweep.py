@@ -3,7 +3,7 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.commit import Tables
+from tablekeeper.transactions import Tables
 from tablekeeper.runtime import logger
 from tablekeeper.settings import SweepSettings
 from tablekeeper.sweep import sweep

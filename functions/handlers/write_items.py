@@ -3,23 +3,25 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.commit import Tables, commit_items, commit_unchanged
+from tablekeeper.commit import commit_items, commit_unchanged
 from tablekeeper.found import Found
-from tablekeeper.runtime import execution_of, logger
+from tablekeeper.item_sets import ItemSet
+from tablekeeper.runtime import execution_of, logger, seconds_left
 from tablekeeper.settings import WriteSettings
-from tablekeeper.staging import read_items
+from tablekeeper.transactions import Tables
 
 aws.dynamodb()
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Takes `{found, items, execution}`, returns `{outcome, items_put, items_removed}`."""
     found, execution = Found.read(event["found"]), execution_of(event)
     tables = Tables.of(WriteSettings.from_environment())
     if found.action == "unchanged":
         committed = commit_unchanged(tables, found, execution)
     else:
-        committed = commit_items(tables, found, execution, read_items(event["items"]))
+        new = ItemSet(tables.staging_bucket, event["items"], tables.table_key)
+        committed = commit_items(tables, found, execution, new, seconds_left(context))
     logger().info(
         "committed", extra={"key": found.key, "execution": execution.id, **committed.payload()}
     )

@@ -14,11 +14,12 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar, NamedTuple
 
-VALIDATE, TRANSFORM, WRITE, DELETE = (
+VALIDATE, TRANSFORM, WRITE, DELETE, SETTLE = (
     "Validate Records",
     "Transform Records",
     "Write Items",
     "Delete Items",
+    "Settle Claim",
 )
 
 
@@ -203,13 +204,6 @@ class TtlError(InvalidFileError):
     advice = "Make the expression give epoch seconds, an ISO 8601 time with an offset, or null."
 
 
-class TooManyItemsError(InvalidFileError):
-    """Raised when the change does not fit one transaction: 98 items put and removed, 4 MB."""
-
-    states = (TRANSFORM, WRITE)
-    advice = "Split the file into files of at most 49 records each."
-
-
 # ---- the commit ----
 
 
@@ -281,8 +275,35 @@ class StaleRevisionError(TablekeeperError):
     """Raised when the ledger row's revision moved since it was read; reading again helps."""
 
     status = "READ_AGAIN"
-    states = (WRITE, DELETE)
+    states = (WRITE, DELETE, SETTLE)
     advice = "Nothing: the execution reads the ledger and the bucket again."
+
+
+class ObjectChangedError(TablekeeperError):
+    """Raised when the object that Fetch Object found is gone or another by the time it is read."""
+
+    status = "READ_AGAIN"
+    states = (VALIDATE, TRANSFORM)
+    advice = "Nothing: the execution reads the ledger and the bucket again."
+
+
+class UnfinishedWriteError(TablekeeperError):
+    """Raised when a large write stops before its function's time is up; a retry goes on from
+    there.
+    """
+
+    status = "RETRY"
+    states = (WRITE, DELETE, SETTLE)
+    advice = (
+        "Nothing while it is retried; if it lasts, look at the throttling of the items table, then "
+        "reprocess."
+    )
+
+
+class StagedSetMissingError(TablekeeperError):
+    """Raised when what a write needs has expired in the staging bucket."""
+
+    advice = "Reprocess the file: everything is read and staged again."
 
 
 class ContentionError(TablekeeperError):

@@ -19,7 +19,7 @@ from tablekeeper.events import object_of
 from tablekeeper.found import Found, as_of, iso_milliseconds, object_uri
 from tablekeeper.ledger import Row, read_row
 from tablekeeper.settings import FetchSettings
-from tablekeeper.staging import document_payload, refused_document
+from tablekeeper.staging import INLINE_BYTES, inline_document, refused_document
 
 MAX_ROUNDS = 12
 
@@ -43,6 +43,7 @@ def fetch(
         "bucket": settings.source_bucket,
         "key": key,
         "revision": row.revision,
+        "claim": row.claim.state if row.claim else None,
         "as_of": as_of(payload["entered"]),
     }
     if is_ignored(key, settings.ignore_patterns):
@@ -95,7 +96,8 @@ def _read_object(
                 f"the object has {seen['size']:,} bytes, more than {settings.max_document_bytes:,}"
             )
             return _answer(found, refused_document(DocumentTooLargeError, message))
-        return _answer(found, document_payload(settings.staging_bucket, body.read()))
+        small = seen["size"] <= INLINE_BYTES
+        return _answer(found, (inline_document(body.read()) if small else None) or {})
 
 
 def _answer(found: Found, document: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def _answer(found: Found, document: dict[str, Any] | None = None) -> dict[str, A
 
 
 def _is_tombstone(row: Row) -> bool:
-    return row.status == "DELETED"
+    return row.status == "DELETED" and not row.claim
 
 
 def _is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) -> bool:
@@ -112,7 +114,7 @@ def _is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) ->
     Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left
     counts only when an expression uses it.
     """
-    if dataset is None or row.status != "SYNCED":
+    if dataset is None or row.status != "SYNCED" or row.claim:
         return False
     names = {"version_id", "last_modified"}
     used = names if "*" in dataset.object_fields else names & dataset.object_fields

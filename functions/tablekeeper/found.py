@@ -13,7 +13,8 @@ CLOCK_SKEW = timedelta(seconds=5)
 
 @dataclass(frozen=True)
 class Found:
-    """The ledger's revision and, read after it, the object's current state.
+    """The ledger's revision and the state of its claim and, read after it, the object's current
+    state.
 
     Optional fields are None when absent.
     """
@@ -23,6 +24,7 @@ class Found:
     key: str
     revision: int
     as_of: str
+    claim: str | None = None
     dataset: str | None = None
     digest: str | None = None
     etag: str | None = None

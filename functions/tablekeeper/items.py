@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 from tablekeeper.datasets import Dataset
 from tablekeeper.documents import pointer
 from tablekeeper.errors import (
-    DuplicateItemKeyError,
     ExpressionError,
     ItemKey,
     ItemTooLargeError,
@@ -27,7 +26,6 @@ from tablekeeper.errors import (
     NestingError,
     NumberRangeError,
     ReservedAttributeError,
-    TooManyItemsError,
     TtlError,
 )
 from tablekeeper.exact_numbers import OutOfRangeError, check_number, format_number
@@ -44,6 +42,8 @@ TRANSACTION_BYTES = 3_500_000
 """A transaction has 4 MB; this leaves room for the ledger row with its item keys, and the audit
 row.
 """
+LANES = 8
+"""How many transactions of one large write are under way at once; each has a row in the ledger."""
 _LINEAGE_BYTES = 800
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -58,31 +58,16 @@ def transform(
     dataset: Dataset,
     table_key: TableKey,
     ttl_attribute: str,
-) -> list[Item]:
-    """The items of a file's records, without lineage.
+) -> Iterator[tuple[int, Item]]:
+    """The item of each record with the record's place, without lineage.
 
     Raises:
-        InvalidFileError: a record makes no item that the table can hold, or two make the same.
+        InvalidFileError: a record makes no item that the table can hold.
     """
-    items: list[Item] = []
-    seen: dict[ItemKey, int] = {}
-    size = 0
     for record in records:
         item = _item(record, found, dataset, table_key, ttl_attribute)
-        key = item_key(item, table_key)
-        if key in seen:
-            raise DuplicateItemKeyError(
-                f"records {seen[key]} and {record.place} both have the key {key.text}"
-            )
-        seen[key] = record.place
-        size += _check_size(item, record.place)
-        items.append(item)
-    if len(items) > TRANSACTION_ITEMS or size > TRANSACTION_BYTES:
-        raise TooManyItemsError(
-            f"the file makes {len(items)} items of {size:,} bytes together; one transaction holds "
-            f"{TRANSACTION_ITEMS} items and {TRANSACTION_BYTES:,} bytes"
-        )
-    return items
+        _check_size(item, record.place)
+        yield record.place, item
 
 
 def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey:
@@ -90,7 +75,7 @@ def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey
     return ItemKey.of({name: item[name] for name in table_key.names})
 
 
-def lineage(found: Found, execution: Execution) -> AttributeValue:
+def lineage(found: Found, execution: str) -> AttributeValue:
     """The attribute `_source`: who wrote an item, from what. Ownership looks at bucket and key."""
     values = {
         "bucket": found.bucket,
@@ -99,7 +84,7 @@ def lineage(found: Found, execution: Execution) -> AttributeValue:
         "etag": found.etag,
         "dataset": found.dataset,
         "digest": found.digest,
-        "execution": execution.id,
+        "execution": execution,
         "time": now(),
     }
     return {"M": {name: {"S": value} for name, value in values.items() if value is not None}}
@@ -229,16 +214,20 @@ def _epoch_seconds(value: Any, where: str) -> int | None:
     )
 
 
-def _check_size(item: Item, index: int) -> int:
-    size = _LINEAGE_BYTES + sum(
-        len(name.encode()) + attribute_size(value) for name, value in item.items()
-    )
+def _check_size(item: Item, index: int) -> None:
+    size = item_size(item)
     if size > MAX_ITEM_BYTES:
         raise ItemTooLargeError(
             f"record {index} makes an item of {size:,} bytes, lineage included; "
             f"DynamoDB holds {MAX_ITEM_BYTES:,}"
         )
-    return size
+
+
+def item_size(item: Item) -> int:
+    """Bytes that DynamoDB counts for an item, its lineage included."""
+    return _LINEAGE_BYTES + sum(
+        len(name.encode()) + attribute_size(value) for name, value in item.items()
+    )
 
 
 def attribute_size(value: AttributeValue) -> int:

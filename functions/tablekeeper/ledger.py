@@ -23,9 +23,71 @@ PROBLEM = ("problem", "problem_status", "problem_at", "problem_error", "problem_
 OBJECT = ("etag", "version_id", "size", "last_modified", "dataset", "digest")
 
 
+ADDING, REPLACING, INCOMPLETE = "ADDING", "REPLACING", "INCOMPLETE"
+"""How far a claim is: nothing of the earlier version is lost; some may be; and nobody can finish."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A large write under way.
+
+    revision is the row's when the claim was made, which no other claim of the row has. owner is
+    the audit key of the execution that made it, from the ledger's revision `base`. items is the
+    staged set to write, None to remove all. pending are the prefixes of the key lists of items
+    that may be in the table beside those of the row.
+    """
+
+    revision: int
+    state: str
+    owner: str
+    base: int
+    outcome: str
+    execution: str
+    found: Mapping[str, Any]
+    items: Mapping[str, Any] | None
+    pending: tuple[str, ...]
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any], state: str) -> Claim:
+        """A claim from its attribute in DynamoDB JSON."""
+        return cls(revision=int(attributes["revision"]["N"]), state=state, **json.loads(
+            attributes["details"]["S"]
+        ) | {"pending": tuple(each["S"] for each in attributes["pending"]["L"])})
+
+    def attributes(self) -> dict[str, Any]:
+        """The inverse of `of`, state left aside."""
+        details = {
+            "owner": self.owner,
+            "base": self.base,
+            "outcome": self.outcome,
+            "execution": self.execution,
+            "found": self.found,
+            "items": self.items,
+        }
+        return {
+            "M": {
+                "revision": {"N": str(self.revision)},
+                "details": {"S": json.dumps(details, ensure_ascii=False)},
+                "pending": {"L": [{"S": each} for each in self.pending]},
+            }
+        }
+
+    def writes_the_same(self, other: Claim) -> bool:
+        """Whether the other one's progress counts for this one."""
+        same = ("etag", "version_id", "digest", "last_modified")
+        return (self.outcome, self.items) == (other.outcome, other.items) and all(
+            self.found[name] == other.found[name] for name in same
+        )
+
+
 @dataclass(frozen=True)
 class Row:
-    """An object's CURRENT row; revision 0 means that nobody has ever committed the object."""
+    """An object's CURRENT row; revision 0 means that nobody has ever committed the object.
+
+    The keys of its items are in item_keys or, when they are many, in the key list at the prefix
+    keys_at. refusal is what a large write of this object met; discarded are the prefixes of key
+    lists that nobody needs any more.
+    """
 
     revision: int = 0
     status: str | None = None
@@ -34,6 +96,10 @@ class Row:
     last_modified: str | None = None
     digest: str | None = None
     item_keys: frozenset[ItemKey] = frozenset()
+    keys_at: str | None = None
+    claim: Claim | None = None
+    refusal: Mapping[str, Any] | None = None
+    discarded: tuple[str, ...] = ()
     problem: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @classmethod
@@ -44,6 +110,7 @@ class Row:
             value: str | None = attributes.get(name, {}).get("S")
             return value
 
+        claim, state, refusal = attributes.get("claim"), text("claim_state"), text("refusal")
         return cls(
             revision=int(attributes.get("revision", {}).get("N", "0")),
             status=text("status"),
@@ -54,6 +121,10 @@ class Row:
             item_keys=frozenset(
                 ItemKey.of(each["M"]) for each in attributes.get("item_keys", {}).get("L", ())
             ),
+            keys_at=text("keys_at"),
+            claim=Claim.of(claim["M"], state) if claim and state else None,
+            refusal=json.loads(refusal) if refusal else None,
+            discarded=tuple(each["S"] for each in attributes.get("discarded", {}).get("L", ())),
             problem=attributes.get("problem", {}).get("M"),
         )
 
@@ -103,43 +174,64 @@ def put_audit_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def update_row(
     table: str,
-    found: Found,
-    execution: Execution,
+    uri: str,
     changes: Mapping[str, Any],
+    *,
+    seen: int,
+    claim: int | None = None,
 ) -> dict[str, Any]:
     """The action that raises the row's revision, on condition of the one that was read.
 
-    A commit knows more than any problem recorded before its read, so it always removes the problem.
-    `changes` are attributes in DynamoDB JSON; those whose value is None are removed.
+    With `claim`, also on condition that the claim of this revision still stands. `changes` are
+    attributes in DynamoDB JSON; those whose value is None are removed.
     """
-    changes = {
-        "revision": {"N": str(found.revision + 1)},
-        "as_of": {"S": found.as_of},
-        "committed_at": {"S": now()},
-        "execution": {"S": execution.id},
-        **changes,
-    }
-    set_names = [name for name, value in changes.items() if value is not None]
-    removed = [*PROBLEM, *(name for name, value in changes.items() if value is None)]
-    places = {name: str(place) for place, name in enumerate([*set_names, *removed])}
-    condition = "attribute_not_exists(#revision)" if found.revision == 0 else "#revision = :seen"
-    values = {f":{places[name]}": changes[name] for name in set_names}
-    if found.revision:
-        values[":seen"] = {"N": str(found.revision)}
+    changes = {"revision": {"N": str(seen + 1)}, **changes}
+    names = {f"#{place}": name for place, name in enumerate(changes)}
+    set_places = [place for place, value in enumerate(changes.values()) if value is not None]
+    removed = [place for place, value in enumerate(changes.values()) if value is None]
+    values = {f":{place}": changes[names[f"#{place}"]] for place in set_places}
+    condition = "attribute_not_exists(#0)" if seen == 0 else "#0 = :seen"
+    if seen:
+        values[":seen"] = {"N": str(seen)}
+    if claim is not None:
+        condition += " AND #claim.#0 = :claim"
+        names["#claim"] = "claim"
+        values[":claim"] = {"N": str(claim)}
+    expression = "SET " + ", ".join(f"#{place} = :{place}" for place in set_places)
+    if removed:
+        expression += " REMOVE " + ", ".join(f"#{place}" for place in removed)
     return {
         "Update": {
             "TableName": table,
-            "Key": {"pk": {"S": found.uri}, "sk": {"S": CURRENT}},
-            "UpdateExpression": "SET "
-            + ", ".join(f"#{places[name]} = :{places[name]}" for name in set_names)
-            + " REMOVE "
-            + ", ".join(f"#{places[name]}" for name in removed),
+            "Key": {"pk": {"S": uri}, "sk": {"S": CURRENT}},
+            "UpdateExpression": expression,
             "ConditionExpression": condition,
-            "ExpressionAttributeNames": {"#revision": "revision"}
-            | {f"#{places[name]}": name for name in places},
+            "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": values,
         }
     }
+
+
+def committed(found: Found, execution: str) -> dict[str, Any]:
+    """The attributes that every commit sets.
+
+    A commit knows more than any problem recorded before its read, so it removes the problem.
+    """
+    return {
+        "as_of": {"S": found.as_of},
+        "committed_at": {"S": now()},
+        "execution": {"S": execution},
+        **dict.fromkeys(PROBLEM),
+    }
+
+
+NO_CLAIM: Mapping[str, Any] = dict.fromkeys(("claim", "claim_state", "refusal"))
+"""The changes that end a claim and what is known of it."""
+
+
+def lane_key(uri: str, lane: int) -> dict[str, Any]:
+    """The key of the row that the transactions of one lane of a large write check and advance."""
+    return {"pk": {"S": uri}, "sk": {"S": f"CLAIM#{lane}"}}
 
 
 def attribute(value: str | int) -> dict[str, str]:

@@ -4,8 +4,9 @@ logged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.datasets import Catalogue
@@ -30,6 +31,13 @@ def logger() -> Logger:
 def catalogue() -> Catalogue:
     """The datasets of this deployment, read once a process. Raises DatasetDefinitionError."""
     return Catalogue.load()
+
+
+def seconds_left(context: Any) -> Callable[[], float]:
+    """How many seconds are left to the function; without a context it has all the time."""
+    if context is None:
+        return lambda: inf
+    return lambda: float(context.get_remaining_time_in_millis()) / 1000
 
 
 def execution_of(payload: Mapping[str, Any]) -> Execution:

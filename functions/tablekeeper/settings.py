@@ -80,7 +80,6 @@ class FetchSettings(Settings):
 
     source_bucket: str
     ledger_table: str
-    staging_bucket: str
     ignore_patterns: str
     item_keys: TableKey
     ttl_attribute: str
@@ -122,8 +121,14 @@ class DeleteSettings(Settings):
 
     ledger_table: str
     items_table: str
+    staging_bucket: str
     item_keys: TableKey
     audit_retention_seconds: int
+
+
+@dataclass(frozen=True)
+class SettleSettings(WriteSettings):
+    """Of Settle Claim."""
 
 
 @dataclass(frozen=True)

@@ -1,35 +1,35 @@
-"""What is too large to travel between states: it waits in the staging bucket and travels as a
-reference.
+"""Documents and reports between the states and the buckets.
 
 Payloads are limited to 262,144 bytes:
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html Staged objects are named by
-their content, so that a retry writes the same object again, and expire by lifecycle.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html A small document travels as
+its text. A large one is not copied: S3 keeps it, and each state reads just the version that Fetch
+Object found.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.documents import GZIP_MAGIC, decode
-from tablekeeper.errors import InvalidFileError, TablekeeperError
-from tablekeeper.items import Item
+from tablekeeper.documents import GZIP_MAGIC, text_of
+from tablekeeper.errors import InvalidFileError, ObjectChangedError, TablekeeperError
+from tablekeeper.found import Found
 
 INLINE_BYTES = 200_000
+CHUNK_BYTES = 1_000_000
 
 
-def document_payload(bucket: str, body: bytes) -> dict[str, Any]:
-    """A file's content as it travels: its text, or where it is staged. Raises
-    TransientServiceError.
-    """
+def inline_document(body: bytes) -> dict[str, Any] | None:
+    """A file's content as the text that travels; None when it is too much, or no text."""
+    if len(body) > INLINE_BYTES or body.startswith(GZIP_MAGIC):
+        return None
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        return _stage(bucket, "documents", body)
-    return {"text": text} if fits_inline(text) else _stage(bucket, "documents", body)
+        return None
+    return {"text": text} if len(json.dumps(text)) <= INLINE_BYTES else None
 
 
 def refused_document(error: type[InvalidFileError], message: str) -> dict[str, Any]:
@@ -37,37 +37,37 @@ def refused_document(error: type[InvalidFileError], message: str) -> dict[str, A
     return {"refused": {"error": error.__name__, "message": message}}
 
 
-def read_document(payload: dict[str, Any], limit: int) -> str:
-    """The text of a document of at most `limit` bytes.
+def read_document(payload: dict[str, Any], found: Found, limit: int) -> Iterator[str]:
+    """The text of a document of at most `limit` bytes, piece by piece.
 
     Raises:
         InvalidFileError: it was refused, is too large or is no text.
+        ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
     if "refused" in payload:
         refused = payload["refused"]
         raise _invalid_errors()[refused["error"]](refused["message"])
     if "text" in payload:
-        return str(payload["text"])
-    body = _read(payload["staged"])
-    # A file that was not gzip itself was compressed on its way here.
-    return decode(gzip.decompress(body) if payload["staged"]["compressed"] else body, limit)
+        return text_of([payload["text"].encode()], limit)
+    return text_of(_read_object(found), limit)
 
 
-def items_payload(bucket: str, items: list[Item]) -> dict[str, Any]:
-    """Items as they travel. Raises TransientServiceError."""
-    if fits_inline(items):
-        return {"items": items}
-    return _stage(bucket, "items", json.dumps(items, ensure_ascii=False).encode())
+def _read_object(found: Found) -> Iterator[bytes]:
+    from botocore.exceptions import ClientError
 
-
-def read_items(payload: dict[str, Any]) -> list[Item]:
-    """The inverse of `items_payload`. Raises TransientServiceError."""
-    if "items" in payload:
-        items: list[Item] = payload["items"]
-    else:
-        items = json.loads(gzip.decompress(_read(payload["staged"])))
-    return items
+    versioned = found.version_id not in (None, "null")
+    which = {"VersionId": found.version_id} if versioned else {"IfMatch": f'"{found.etag}"'}
+    try:
+        with aws.transient_errors():
+            answer = aws.s3().get_object(Bucket=found.bucket, Key=found.key, **which)
+            with answer["Body"] as body:
+                yield from body.iter_chunks(CHUNK_BYTES)
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        if code in ("NoSuchKey", "NoSuchVersion", "PreconditionFailed", "404", "412"):
+            raise ObjectChangedError(f"{found.uri} is no longer what was found") from None
+        raise
 
 
 def write_report(bucket: str, name: str, report: dict[str, Any]) -> str:
@@ -80,26 +80,6 @@ def write_report(bucket: str, name: str, report: dict[str, Any]) -> str:
     with aws.transient_errors():
         aws.s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
     return f"s3://{bucket}/{key}"
-
-
-def fits_inline(value: Any) -> bool:
-    """Whether a value's JSON leaves room for what travels with it."""
-    return len(json.dumps(value)) <= INLINE_BYTES
-
-
-def _stage(bucket: str, prefix: str, body: bytes) -> dict[str, Any]:
-    compressed = not body.startswith(GZIP_MAGIC)
-    key = f"{prefix}/{hashlib.sha256(body).hexdigest()}.gz"
-    with aws.transient_errors():
-        aws.s3().put_object(
-            Bucket=bucket, Key=key, Body=gzip.compress(body, 1, mtime=0) if compressed else body
-        )
-    return {"staged": {"bucket": bucket, "key": key, "compressed": compressed}}
-
-
-def _read(staged: dict[str, Any]) -> bytes:
-    with aws.transient_errors():
-        return aws.s3().get_object(Bucket=staged["bucket"], Key=staged["key"])["Body"].read()
 
 
 def _invalid_errors() -> dict[str, type[TablekeeperError]]:

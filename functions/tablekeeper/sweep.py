@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tablekeeper.aws import transient_errors
-from tablekeeper.commit import Tables
+from tablekeeper.transactions import Tables
 from tablekeeper.errors import KeyOwnershipError, message_of
 from tablekeeper.found import iso_milliseconds
 from tablekeeper.items import owner

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tablekeeper.datasets import Catalogue
-from tablekeeper.errors import InvalidFileError
+from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
 from tablekeeper.found import Found
-from tablekeeper.items import transform
+from tablekeeper.item_sets import ItemSetWriter
+from tablekeeper.items import Item, item_key, transform
+from tablekeeper.partitions import key_hash
 from tablekeeper.records import read_records
 from tablekeeper.settings import TransformSettings
-from tablekeeper.staging import items_payload, read_document
+from tablekeeper.staging import read_document
 
 
 def transform_document(
@@ -19,14 +22,37 @@ def transform_document(
     """The items of a document, inline or staged.
 
     Raises:
-        InvalidFileError: a record makes no item that the table can hold.
+        InvalidFileError: a record makes no item that the table can hold, or two make the same.
+        ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
-    try:
-        text = read_document(document, settings.max_document_bytes)
+
+    def items() -> Iterator[tuple[int, Item]]:
         dataset = catalogue.get(found.key)
+        text = read_document(document, found, settings.max_document_bytes)
         records = read_records(text, found.key, dataset)
-        items = transform(records, found, dataset, settings.item_keys, settings.ttl_attribute)
+        return transform(records, found, dataset, settings.item_keys, settings.ttl_attribute)
+
+    try:
+        with ItemSetWriter(settings.staging_bucket, settings.item_keys) as writer:
+            for _, item in items():
+                writer.add(item)
+            suspects = writer.suspects()
+            if suspects:
+                _check_keys(items(), suspects, settings)
+            return writer.close()
     except InvalidFileError as error:
         raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
-    return items_payload(settings.staging_bucket, items)
+
+
+def _check_keys(
+    items: Iterator[tuple[int, Item]], suspects: set[int], settings: TransformSettings
+) -> None:
+    """Raises DuplicateItemKeyError when two items have the same key, and not just the same hash."""
+    seen: dict[str, int] = {}
+    for place, item in items:
+        key = item_key(item, settings.item_keys)
+        if key_hash(key.text) in suspects and seen.setdefault(key.text, place) != place:
+            raise DuplicateItemKeyError(
+                f"records {seen[key.text]} and {place} both have the key {key.text}"
+            )

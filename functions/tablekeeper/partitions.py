@@ -1,0 +1,196 @@
+"""Sets of lines in the staging bucket, in partitions: what is too much for memory is worked on one
+partition at a time.
+
+A set is a manifest and its parts. A part is one object in which the partitions stand behind each
+other, each a gzip member of its own, so that a partition is read by ranges. The same key falls into
+the same partition of every set, so two sets are compared partition by partition.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from tablekeeper import aws
+from tablekeeper.errors import StagedSetMissingError
+
+PARTITIONS = 64
+PART_BYTES = 8_000_000
+"""About how much compressed text is held in memory until it is written as a part."""
+PART_CHARACTERS = 64_000_000
+"""How much text a part may hold, however well it is compressed: a partition of it is in memory."""
+WHOLE_PART_BYTES = 1_000_000
+"""A part up to this size is read at once and kept."""
+_PENDING_CHARACTERS = 16_384
+_GZIP_SMALL_WINDOW = 16 + 13
+
+
+def key_hash(text: str) -> int:
+    """64 bits of a key's text; the remainder by PARTITIONS is its partition."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+class LinesWriter:
+    """Writes a set as its lines come, in flat memory.
+
+    Objects are named by their content, so that a second attempt writes the same ones again.
+    """
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket, self.prefix = bucket, prefix
+        self.parts: list[dict[str, Any]] = []
+        self.lines = 0
+        self._begin_part()
+
+    def add(self, partition: int, line: str) -> None:
+        """Adds a line, which holds no line break. Raises TransientServiceError."""
+        self.lines += 1
+        self.pending[partition].append(line)
+        self.characters[partition] += len(line)
+        if self.characters[partition] > _PENDING_CHARACTERS:
+            self._compress(partition)
+            if self.held > PART_BYTES or self.held_characters > PART_CHARACTERS:
+                self._end_part()
+
+    def close(self) -> str:
+        """Writes what is left; the key of the set's manifest. Raises TransientServiceError."""
+        self._end_part()
+        manifest = json.dumps({"lines": self.lines, "parts": self.parts}).encode()
+        return self._put(manifest, "json")
+
+    def _begin_part(self) -> None:
+        self.pending: list[list[str]] = [[] for _ in range(PARTITIONS)]
+        self.characters = [0] * PARTITIONS
+        self.members: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
+        self.compressors: dict[int, Any] = {}
+        self.held = self.held_characters = 0
+
+    def _compress(self, partition: int) -> None:
+        if partition not in self.compressors:
+            self.compressors[partition] = zlib.compressobj(1, zlib.DEFLATED, _GZIP_SMALL_WINDOW, 7)
+        text = "\n".join(self.pending[partition]) + "\n"
+        compressed = self.compressors[partition].compress(text.encode())
+        self.held_characters += len(text)
+        self.held += len(compressed)
+        self.members[partition].append(compressed)
+        self.pending[partition], self.characters[partition] = [], 0
+
+    def _end_part(self) -> None:
+        offsets = [0]
+        for partition, members in enumerate(self.members):
+            if self.pending[partition]:
+                self._compress(partition)
+            if partition in self.compressors:
+                members.append(self.compressors[partition].flush())
+            offsets.append(offsets[-1] + sum(map(len, members)))
+        if offsets[-1]:
+            body = b"".join(member for members in self.members for member in members)
+            self.parts.append({"key": self._put(body, "gz"), "offsets": offsets})
+        self._begin_part()
+
+    def _put(self, body: bytes, suffix: str) -> str:
+        key = f"{self.prefix}/{hashlib.sha256(body).hexdigest()}.{suffix}"
+        with aws.transient_errors():
+            aws.s3().put_object(Bucket=self.bucket, Key=key, Body=body)
+        return key
+
+
+class Lines:
+    """A set, by the key of its manifest.
+
+    Raises, wherever it reads, StagedSetMissingError and TransientServiceError.
+    """
+
+    def __init__(self, bucket: str, manifest: str) -> None:
+        self.bucket, self.manifest_key = bucket, manifest
+        self._whole: dict[str, bytes] = {}
+
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """`{lines, parts: [{key, offsets}]}`."""
+        manifest: dict[str, Any] = json.loads(_get(self.bucket, self.manifest_key))
+        return manifest
+
+    def exists(self) -> bool:
+        """Whether the set was ever written, and is still there."""
+        try:
+            return bool(self.manifest)
+        except StagedSetMissingError:
+            return False
+
+    def __len__(self) -> int:
+        return int(self.manifest["lines"])
+
+    def partition(self, number: int) -> Iterator[str]:
+        """The lines of a partition, in the order in which they were added."""
+        for part in self.manifest["parts"]:
+            begin, end = part["offsets"][number : number + 2]
+            if begin < end:
+                text = gzip.decompress(self._member(part, begin, end)).decode()
+                yield from text[:-1].split("\n")
+
+    def _member(self, part: Mapping[str, Any], begin: int, end: int) -> bytes:
+        key = part["key"]
+        if part["offsets"][-1] > WHOLE_PART_BYTES:
+            return _get(self.bucket, key, Range=f"bytes={begin}-{end - 1}")
+        if key not in self._whole:
+            self._whole[key] = _get(self.bucket, key)
+        return self._whole[key][begin:end]
+
+
+def copy_set(bucket: str, manifest: str, prefix: str) -> None:
+    """Copies a set to `<prefix>/manifest.json` and `<prefix>/<number>.gz`, its manifest last, so
+    that a copy is whole or not there. Raises as `Lines`.
+    """
+    original = Lines(bucket, manifest).manifest
+    parts = []
+    for number, part in enumerate(original["parts"]):
+        key = f"{prefix}/{number}.gz"
+        with _missing(part["key"]), aws.transient_errors():
+            aws.s3().copy_object(
+                Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": part["key"]}
+            )
+        parts.append({**part, "key": key})
+    body = json.dumps({**original, "parts": parts}).encode()
+    with aws.transient_errors():
+        aws.s3().put_object(Bucket=bucket, Key=copied_manifest(prefix), Body=body)
+
+
+def copied_manifest(prefix: str) -> str:
+    """The key of the manifest of a set that was copied to a prefix."""
+    return f"{prefix}/manifest.json"
+
+
+def delete_copy(bucket: str, prefix: str) -> None:
+    """Deletes whatever `copy_set` left under a prefix. Raises TransientServiceError."""
+    with aws.transient_errors():
+        for page in aws.s3().get_paginator("list_objects_v2").paginate(
+            Bucket=bucket, Prefix=f"{prefix}/"
+        ):
+            keys = [{"Key": each["Key"]} for each in page.get("Contents", ())]
+            if keys:
+                aws.s3().delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+
+
+def _get(bucket: str, key: str, **more: Any) -> bytes:
+    with _missing(key), aws.transient_errors():
+        return aws.s3().get_object(Bucket=bucket, Key=key, **more)["Body"].read()
+
+
+@contextmanager
+def _missing(key: str) -> Iterator[None]:
+    """Within it, an object that is not there raises StagedSetMissingError."""
+    from botocore.exceptions import ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"].get("Code") in ("NoSuchKey", "404"):
+            raise StagedSetMissingError(f"{key} is no longer staged") from None
+        raise
