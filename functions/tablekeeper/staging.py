@@ -11,10 +11,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.documents import GZIP_MAGIC, decode
+from tablekeeper.documents import GZIP_MAGIC, text_of
 from tablekeeper.errors import InvalidFileError, TablekeeperError
 from tablekeeper.items import Item
 
@@ -37,7 +38,7 @@ def refused_document(error: type[InvalidFileError], message: str) -> dict[str, A
     return {"refused": {"error": error.__name__, "message": message}}
 
 
-def read_document(payload: dict[str, Any], limit: int) -> str:
+def read_document(payload: dict[str, Any], limit: int) -> Iterator[str]:
     """The text of a document of at most `limit` bytes.
 
     Raises:
@@ -48,10 +49,8 @@ def read_document(payload: dict[str, Any], limit: int) -> str:
         refused = payload["refused"]
         raise _invalid_errors()[refused["error"]](refused["message"])
     if "text" in payload:
-        return str(payload["text"])
-    body = _read(payload["staged"])
-    # A file that was not gzip itself was compressed on its way here.
-    return decode(gzip.decompress(body) if payload["staged"]["compressed"] else body, limit)
+        return text_of([payload["text"].encode()], limit)
+    return text_of([_read(payload["staged"])], limit)
 
 
 def items_payload(bucket: str, items: list[Item]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def transform_document(
     try:
         text = read_document(document, settings.max_document_bytes)
         dataset = catalogue.get(found.key)
-        records = read_records(text, found.key, dataset)
+        records = list(read_records(text, found.key, dataset))
         items = transform(records, found, dataset, settings.item_keys, settings.ttl_attribute)
     except InvalidFileError as error:
         raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
