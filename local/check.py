@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tablekeeper.datasets import Catalogue, is_ignored
-from tablekeeper.documents import decode
+from tablekeeper.documents import text_of
 from tablekeeper.errors import InvalidFileError, ItemKey
 from tablekeeper.found import Found, iso_milliseconds
 from tablekeeper.items import Item, item_key, owner, transform
@@ -96,8 +96,8 @@ class _Check:
             last_modified=iso_milliseconds(answer["LastModified"]),
         )
         dataset = self.catalogue.get(key)
-        text = decode(answer["Body"].read(), self.settings.max_document_bytes)
-        records = read_records(text, key, dataset)
+        text = text_of([answer["Body"].read()], self.settings.max_document_bytes)
+        records = list(read_records(text, key, dataset))
         for violation in violations(records, dataset, self.catalogue):
             raise InvalidFileError(str(violation))
         return transform(

@@ -111,6 +111,17 @@ class DocumentTooLargeError(InvalidFileError):
     advice = "Split the file, or raise the stack's parameter MaxDocumentBytes."
 
 
+class RecordTooLargeError(InvalidFileError):
+    """Raised when one value of a file, a record or what stands beside the records, has more text
+    than can be held at once.
+    """
+
+    advice = (
+        "Hold the records in JSON Lines, in an array, or in an array behind a plain path of fields "
+        "in `records`, and split what is larger than a record may be."
+    )
+
+
 class ArchivedObjectError(InvalidFileError):
     """Raised when the object is in an archive storage class and has to be restored before it can be
     read.

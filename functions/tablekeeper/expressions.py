@@ -102,6 +102,11 @@ class Expression:
                 f'"{self.text}" cannot be evaluated here ({type(error).__name__})'
             ) from None
 
+    @property
+    def path(self) -> tuple[str, ...] | None:
+        """The names of the fields when the expression is no more than a path of fields."""
+        return _fields(self._parsed.parsed)
+
     def object_fields(self) -> frozenset[str]:
         """The fields of `_object` that the expression uses; every field ("*") when it takes
         `_object` whole.
@@ -162,6 +167,20 @@ def _infinite(_text: str) -> Any:
     raise DatasetDefinitionError(
         "a number in a JMESPath literal: its exponent is out of all bounds"
     )
+
+
+def _fields(node: Any) -> tuple[str, ...] | None:
+    if node["type"] == "field":
+        return (node["value"],)
+    if node["type"] != "subexpression":
+        return None
+    names: tuple[str, ...] = ()
+    for child in node["children"]:
+        path = _fields(child)
+        if path is None:
+            return None
+        names += path
+    return names
 
 
 def _object_fields(node: Any) -> set[str]:

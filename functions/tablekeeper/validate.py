@@ -34,7 +34,7 @@ def validate(
     try:
         text = read_document(document, settings.max_document_bytes)
         dataset = catalogue.get(found.key)
-        records = read_records(text, found.key, dataset)
+        records = list(read_records(text, found.key, dataset))
     except InvalidFileError as error:
         raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
     wrong = violations(records, dataset, catalogue)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tablekeeper import errors
-from tablekeeper.documents import decode, parse, parse_lines, pointer
+from tablekeeper.documents import Document, parse, pointer, text_of
 
 SECRET = "sekrit"
 
@@ -83,17 +83,17 @@ def test_messages_hold_no_values(text: str) -> None:
 
 
 def test_lines_are_read_one_by_one_and_blank_ones_passed_over() -> None:
-    assert list(parse_lines('{"a": 1}\r\n\n{"a": 2}\n')) == [(1, {"a": 1}), (3, {"a": 2})]
+    assert list(Document(['{"a": 1}\r\n\n{"a": 2}\n']).lines()) == [(1, {"a": 1}), (3, {"a": 2})]
 
 
 def test_an_error_in_a_line_names_the_line() -> None:
     with pytest.raises(errors.MalformedJsonError, match="line 2 of the file"):
-        list(parse_lines('{"a": 1}\n{"a":'))
+        list(Document(['{"a": 1}\n{"a":']).lines())
 
 
 def test_gzip_is_told_by_its_first_bytes() -> None:
-    assert decode(gzip.compress(b"[1]"), 10) == "[1]"
-    assert decode(gzip.compress(b"[") + gzip.compress(b"1]"), 10) == "[1]"
+    assert list(text_of([gzip.compress(b"[1]")], 10)) == ["[1]"]
+    assert list(text_of([gzip.compress(b"[") + gzip.compress(b"1]")], 10)) == ["[", "1]"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_gzip_is_told_by_its_first_bytes() -> None:
 )
 def test_bytes_that_are_no_text_of_this_size_are_rejected(body: bytes, error: Any) -> None:
     with pytest.raises(error):
-        decode(body, 1000)
+        list(text_of([body], 1000))
 
 
 def test_pointers_escape_what_rfc_6901_says() -> None:

@@ -14,7 +14,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from tablekeeper import errors
 from tablekeeper.datasets import FIELDS, KEYWORD, SUFFIX, Catalogue
-from tablekeeper.documents import decode, walk
+from tablekeeper.documents import text_of, walk
 from tablekeeper.found import Found
 from tablekeeper.items import Item, item_key, transform
 from tablekeeper.records import Record, read_records
@@ -54,7 +54,8 @@ BAD_SAMPLES = dict(
 def items_of(key: str, path: Path) -> list[Item]:
     """What a file becomes, validated and transformed as the functions do it."""
     dataset = CATALOGUE.get(key)
-    records = read_records(decode(path.read_bytes(), 50 * KILOBYTE), key, dataset)
+    text = text_of([path.read_bytes()], 50 * KILOBYTE)
+    records = list(read_records(text, key, dataset))
     wrong = [str(violation) for violation in violations(records, dataset, CATALOGUE)]
     if wrong:
         raise errors.SchemaViolationError("\n".join(wrong))
