@@ -100,9 +100,10 @@ class _Check:
         records = list(read_records(text, key, dataset))
         for violation in violations(records, dataset, self.catalogue):
             raise InvalidFileError(str(violation))
-        return transform(
+        derived = transform(
             records, found, dataset, self.settings.item_keys, self.settings.ttl_attribute
         )
+        return [item for _, item in derived]
 
     def _scan(self, output: str) -> Iterator[Item]:
         pages = self.dynamodb.get_paginator("scan").paginate(

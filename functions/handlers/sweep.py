@@ -3,10 +3,10 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.transactions import Tables
 from tablekeeper.runtime import logger
 from tablekeeper.settings import SweepSettings
 from tablekeeper.sweep import sweep
+from tablekeeper.transactions import Tables
 
 
 def handler(_event: dict[str, Any], _context: object) -> dict[str, int]:

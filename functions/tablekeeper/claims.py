@@ -4,8 +4,8 @@ A claim notes, before anything is written, where the keys are that it may leave 
 transactions go in lanes, side by side; each checks and advances its lane's row, so that a write
 that has lost its claim cannot write any more, and a write that was cut off goes on where it was.
 Items with new keys come first, for only they can meet an item of another file; until the last of
-them is in, nothing of the earlier version is touched, and the write can be undone. Then the claim is
-marked as REPLACING, items are overwritten, what vanished is deleted, and the claim is closed.
+them is in, nothing of the earlier version is touched, and the write can be undone. Then the claim
+is marked as REPLACING, items are overwritten, what vanished is deleted, and the claim is closed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from tablekeeper import items, partitions
@@ -84,7 +85,10 @@ class _SupersededError(Exception):
 def is_mine(row: Row, found: Found, execution: Execution) -> bool:
     """Whether the row's claim was made by an earlier attempt of just this write."""
     claim = row.claim
-    return bool(claim) and (claim.owner, claim.base) == (execution.audit_key, found.revision)
+    return claim is not None and (claim.owner, claim.base) == (
+        execution.audit_key,
+        found.revision,
+    )
 
 
 def key_lists(row: Row) -> list[str]:
@@ -206,7 +210,7 @@ def settle(tables: Tables, found: Found, execution: Execution, remaining: Remain
 
 
 def _give_up(tables: Tables, found: Found, row: Row, claim: Claim | None = None) -> str:
-    changes = {"claim_state": attribute(INCOMPLETE)}
+    changes: dict[str, Any] = {"claim_state": None}
     update = update_row(
         tables.ledger,
         found.uri,
@@ -384,9 +388,7 @@ class _Write:
             **NO_CLAIM,
         }
         count = int(self.claim.items["count"]) if self.claim.items else 0
-        recorded = self._update(
-            changes, closes=True, execution=execution, counts=(count, removed)
-        )
+        recorded = self._update(changes, closes=True, execution=execution, counts=(count, removed))
         discard(self.tables, discarded)
         return Committed(recorded) if recorded else Committed(outcome, count, removed)
 
@@ -489,7 +491,7 @@ class _Write:
                 stop.set()
                 raise
 
-        in_parallel([lambda n=n: lane(n) for n in range(items.LANES)])
+        in_parallel([partial(lane, number) for number in range(items.LANES)])
 
     def _lane(
         self,
@@ -581,7 +583,7 @@ class _Write:
                     audit_action(self.tables, self.found, execution, outcome, revision, *counts)
                 )
             try:
-                self._patiently(lambda now=actions: transact(self.tables, self.found, lambda _: now))
+                self._patiently(partial(transact, self.tables, self.found, partial(_same, actions)))
             except CancelledError as cancelled:
                 if execution and cancelled.place == len(actions) - 1:
                     recorded = read_outcome(
@@ -612,7 +614,9 @@ def _chunks(
     size = 0
     for key, item in actions:
         more = items.item_size(item) if item is not None else 0
-        if chunk and (len(chunk) > items.TRANSACTION_ITEMS or size + more > items.TRANSACTION_BYTES):
+        if chunk and (
+            len(chunk) > items.TRANSACTION_ITEMS or size + more > items.TRANSACTION_BYTES
+        ):
             yield chunk
             chunk, size = {}, 0
         chunk[key] = item
@@ -623,6 +627,10 @@ def _chunks(
 
 def _partition(key: str) -> int:
     return key_hash(key) % partitions.PARTITIONS
+
+
+def _same(actions: list[dict[str, Any]], _deleted: int) -> list[dict[str, Any]]:
+    return actions
 
 
 def _texts(texts: Sequence[str]) -> dict[str, Any] | None:

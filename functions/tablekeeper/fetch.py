@@ -97,7 +97,8 @@ def _read_object(
             )
             return _answer(found, refused_document(DocumentTooLargeError, message))
         small = seen["size"] <= INLINE_BYTES
-        return _answer(found, (inline_document(body.read()) if small else None) or {})
+        inline = inline_document(body.read()) if small else None
+        return _answer(found, inline or {"object": found.uri})
 
 
 def _answer(found: Found, document: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class ItemSetWriter:
         TransientServiceError.
         """
         if self.inline is not None:
-            return {"items": [json.loads(line) for line in self.inline]}
+            return {"items": [json.loads(line) for _, _, line in self.inline]}
         return {
             "staged": {
                 "count": self.count,
@@ -135,7 +135,9 @@ class _Hashes:
         held.append(number)
         if len(held) == _HASHES_IN_MEMORY:
             if partition not in self.spilled:
-                self.spilled[partition] = self.files.enter_context(TemporaryFile())
+                self.spilled[partition] = self.files.enter_context(
+                    TemporaryFile()  # noqa: SIM115 - the stack closes it
+                )
             held.tofile(self.spilled[partition])
             self.held[partition] = array("Q")
 

@@ -29,7 +29,7 @@ from tablekeeper.errors import (
     TtlError,
 )
 from tablekeeper.exact_numbers import OutOfRangeError, check_number, format_number
-from tablekeeper.found import Execution, Found, now
+from tablekeeper.found import Found, now
 from tablekeeper.records import RESERVED, Record
 from tablekeeper.settings import TableKey
 

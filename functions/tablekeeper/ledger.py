@@ -24,7 +24,10 @@ OBJECT = ("etag", "version_id", "size", "last_modified", "dataset", "digest")
 
 
 ADDING, REPLACING, INCOMPLETE = "ADDING", "REPLACING", "INCOMPLETE"
-"""How far a claim is: nothing of the earlier version is lost; some may be; and nobody can finish."""
+"""How far a claim is: nothing of the earlier version is lost; some may be; some may be, and nobody
+can finish the write. An incomplete claim has no `claim_state`, which is what Record Failure asks
+for.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,12 @@ class Claim:
     @classmethod
     def of(cls, attributes: Mapping[str, Any], state: str) -> Claim:
         """A claim from its attribute in DynamoDB JSON."""
-        return cls(revision=int(attributes["revision"]["N"]), state=state, **json.loads(
-            attributes["details"]["S"]
-        ) | {"pending": tuple(each["S"] for each in attributes["pending"]["L"])})
+        return cls(
+            revision=int(attributes["revision"]["N"]),
+            state=state,
+            **json.loads(attributes["details"]["S"])
+            | {"pending": tuple(each["S"] for each in attributes["pending"]["L"])},
+        )
 
     def attributes(self) -> dict[str, Any]:
         """The inverse of `of`, state left aside."""
@@ -110,7 +116,7 @@ class Row:
             value: str | None = attributes.get(name, {}).get("S")
             return value
 
-        claim, state, refusal = attributes.get("claim"), text("claim_state"), text("refusal")
+        claim, refusal = attributes.get("claim"), text("refusal")
         return cls(
             revision=int(attributes.get("revision", {}).get("N", "0")),
             status=text("status"),
@@ -122,7 +128,7 @@ class Row:
                 ItemKey.of(each["M"]) for each in attributes.get("item_keys", {}).get("L", ())
             ),
             keys_at=text("keys_at"),
-            claim=Claim.of(claim["M"], state) if claim and state else None,
+            claim=Claim.of(claim["M"], text("claim_state") or INCOMPLETE) if claim else None,
             refusal=json.loads(refusal) if refusal else None,
             discarded=tuple(each["S"] for each in attributes.get("discarded", {}).get("L", ())),
             problem=attributes.get("problem", {}).get("M"),

@@ -170,10 +170,10 @@ def copied_manifest(prefix: str) -> str:
 def delete_copy(bucket: str, prefix: str) -> None:
     """Deletes whatever `copy_set` left under a prefix. Raises TransientServiceError."""
     with aws.transient_errors():
-        for page in aws.s3().get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=f"{prefix}/"
+        for page in (
+            aws.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
         ):
-            keys = [{"Key": each["Key"]} for each in page.get("Contents", ())]
+            keys: Any = [{"Key": each["Key"]} for each in page.get("Contents", ())]
             if keys:
                 aws.s3().delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
 

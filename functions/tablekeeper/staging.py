@@ -1,4 +1,4 @@
-"""Documents and reports between the states and the buckets.
+"""Documents on their way between the states.
 
 Payloads are limited to 262,144 bytes:
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html A small document travels as
@@ -68,18 +68,6 @@ def _read_object(found: Found) -> Iterator[bytes]:
         if code in ("NoSuchKey", "NoSuchVersion", "PreconditionFailed", "404", "412"):
             raise ObjectChangedError(f"{found.uri} is no longer what was found") from None
         raise
-
-
-def write_report(bucket: str, name: str, report: dict[str, Any]) -> str:
-    """Writes a report for people and says where, as s3://bucket/key.
-
-    Raises TransientServiceError.
-    """
-    key = f"reports/{name}.json"
-    body = json.dumps(report, ensure_ascii=False, indent=2).encode()
-    with aws.transient_errors():
-        aws.s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
-    return f"s3://{bucket}/{key}"
 
 
 def _invalid_errors() -> dict[str, type[TablekeeperError]]:

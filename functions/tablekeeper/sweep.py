@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tablekeeper.aws import transient_errors
-from tablekeeper.transactions import Tables
 from tablekeeper.errors import KeyOwnershipError, message_of
 from tablekeeper.found import iso_milliseconds
 from tablekeeper.items import owner
 from tablekeeper.ledger import CURRENT
 from tablekeeper.safety_net import record_uncaught
+from tablekeeper.transactions import Tables
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

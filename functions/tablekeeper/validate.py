@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from collections.abc import Iterable, Iterator
 
 from tablekeeper.datasets import Catalogue
 from tablekeeper.errors import InvalidFileError, SchemaViolationError
 from tablekeeper.found import Execution, Found
-from tablekeeper.records import read_records
+from tablekeeper.records import Record, read_records
+from tablekeeper.reports import Report
 from tablekeeper.settings import ValidateSettings
-from tablekeeper.staging import read_document, write_report
-from tablekeeper.violations import REPORTED_VIOLATIONS, Violation, violations
+from tablekeeper.staging import read_document
+from tablekeeper.violations import Violation, violations
 
 MESSAGE_VIOLATIONS = 10
 
@@ -25,48 +26,52 @@ def validate(
     """The number of records of a valid file.
 
     Raises:
-        InvalidFileError: the file is bad. Of schema violations the message holds the first ten, and
-        a report in the
-            staging bucket the first hundred.
+        InvalidFileError: the file is bad. Of schema violations the message holds the first ten and
+            their number, and a report in the staging bucket all.
         DatasetDefinitionError: the dataset's schema cannot be used.
+        ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
+    count = 0
+
+    def counted(records: Iterable[Record]) -> Iterator[Record]:
+        nonlocal count
+        for record in records:
+            count += 1
+            yield record
+
+    report: Report | None = None
+    first: list[Violation] = []
     try:
-        text = read_document(document, settings.max_document_bytes)
         dataset = catalogue.get(found.key)
-        records = list(read_records(text, found.key, dataset))
+        text = read_document(document, found, settings.max_document_bytes)
+        records = counted(read_records(text, found.key, dataset))
+        for violation in violations(records, dataset, catalogue):
+            report = report or Report(settings.staging_bucket, execution.name)
+            report.add(violation._asdict())
+            if len(first) < MESSAGE_VIOLATIONS:
+                first.append(violation)
     except InvalidFileError as error:
         raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
-    wrong = violations(records, dataset, catalogue)
-    first = list(islice(wrong, REPORTED_VIOLATIONS))
-    if first:
-        count = len(first) + sum(1 for _ in wrong)
-        raise SchemaViolationError(_summary(found, first, count, len(records), execution, settings))
-    return len(records)
+    if report:
+        where = report.close(
+            {
+                "object": found.uri,
+                "version_id": found.version_id,
+                "etag": found.etag,
+                "dataset": found.dataset,
+                "execution": execution.id,
+                "records": count,
+            }
+        )
+        raise SchemaViolationError(_summary(found, first, report.count, count, where))
+    return count
 
 
-def _summary(
-    found: Found,
-    first: list[Violation],
-    count: int,
-    records: int,
-    execution: Execution,
-    settings: ValidateSettings,
-) -> str:
-    report = {
-        "object": found.uri,
-        "version_id": found.version_id,
-        "etag": found.etag,
-        "dataset": found.dataset,
-        "execution": execution.id,
-        "records": records,
-        "violations": count,
-        "first": [violation._asdict() for violation in first],
-    }
-    where = write_report(settings.staging_bucket, execution.name, report)
-    shown = "".join(f"\n{violation}" for violation in first[:MESSAGE_VIOLATIONS])
+def _summary(found: Found, first: list[Violation], count: int, records: int, where: str) -> str:
+    shown = "".join(f"\n{violation}" for violation in first)
     plural = "violation" if count == 1 else "violations"
-    the_first = f", the first {MESSAGE_VIOLATIONS}" if count > MESSAGE_VIOLATIONS else ""
+    the_first = f", the first {len(first)}" if count > len(first) else ""
     return (
         f"{found.uri}: {count:,} {plural} of {found.dataset}.schema.json "
         f"in {records:,} records{the_first}:{shown}\n"

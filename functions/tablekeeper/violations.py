@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -25,7 +25,6 @@ from tablekeeper.errors import DatasetDefinitionError, NestingError
 from tablekeeper.exact_numbers import exact_arithmetic
 from tablekeeper.records import Record
 
-REPORTED_VIOLATIONS = 100
 _EXPECTED_LENGTH = 200
 
 
@@ -43,7 +42,7 @@ class Violation(NamedTuple):
 
 
 def violations(
-    records: list[Record], dataset: Dataset, catalogue: Catalogue
+    records: Iterable[Record], dataset: Dataset, catalogue: Catalogue
 ) -> Iterator[Violation]:
     """Every violation of the dataset's schema, in the order of the records.
 

@@ -21,7 +21,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,12 +30,29 @@ from unittest.mock import patch
 import boto3
 from botocore.exceptions import ClientError
 from greenlet import greenlet
-from handlers import delete_items, fetch_object, transform_records, validate_records, write_items
+from handlers import (
+    delete_items,
+    fetch_object,
+    settle_claim,
+    transform_records,
+    validate_records,
+    write_items,
+)
 from moto import mock_aws
-from tablekeeper import aws, commit, failures, ledger, runtime
+from tablekeeper import (
+    aws,
+    claims,
+    commit,
+    failures,
+    item_sets,
+    items,
+    ledger,
+    partitions,
+    runtime,
+    transactions,
+)
 from tablekeeper import fetch as fetch_module
 from tablekeeper import sweep as sweep_module
-from tablekeeper.commit import Committed, Tables
 from tablekeeper.datasets import Catalogue
 from tablekeeper.errors import KeyOwnershipError, message_of
 from tablekeeper.found import Execution, Found, iso_milliseconds, object_uri
@@ -44,23 +61,29 @@ from tablekeeper.ledger import Row, audit_row
 from tablekeeper.safety_net import record_uncaught
 from tablekeeper.settings import SweepSettings
 from tablekeeper.sweep import sweep
+from tablekeeper.transactions import Committed, Tables
 
 from tests.support.fakes import FakeDynamoDB, FakeS3
 from tests.support.interpreter import Context, Interpreter, StateError, load_definition
 
 POOL = {"X": "abmn", "Y": "dmno", "Z": "gno"}
 GARBAGE = b'{"pk": "not json'
-LIMIT = 9000
+LIMIT = 30000
 HANDLERS = {
     "FetchObject": fetch_object.handler,
     "ValidateRecords": validate_records.handler,
     "TransformRecords": transform_records.handler,
     "WriteItems": write_items.handler,
     "DeleteItems": delete_items.handler,
+    "SettleClaim": settle_claim.handler,
 }
 WEAKNESSES = (
     "read-bucket-first",
     "no-revision",
+    "no-claim-check",
+    "no-pending",
+    "no-barrier",
+    "no-rollback",
     "event-is-truth",
     "silent-unchanged",
     "failed-unconditional",
@@ -147,6 +170,7 @@ class World:
         self.value = self.time = 0
         self.current: Running | None = None
         self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
+        self.fits = rng.choice([1, 1, 2, 98])
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
         self.interpreter = Interpreter(
             load_definition(
@@ -208,6 +232,13 @@ class World:
             key = self.rng.choice(sorted(items))
             self.expired.add(key[1])
             del items[key]
+
+    def lose_staged_items(self) -> None:
+        """What is staged for a write expires."""
+        objects = getattr(self.s3.client, "objects", {})
+        for bucket, key in list(objects):
+            if bucket == "staging" and key.startswith("items/"):
+                del objects[bucket, key]
 
     def _versions(self, key: str) -> list[dict[str, Any]]:
         listed = self.s3.client.list_object_versions(Bucket="source", Prefix=key)
@@ -450,6 +481,8 @@ class Tap:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*positional: Any, **arguments: Any) -> Any:
+            if str(arguments.get("Key", "")).startswith("items/"):
+                return getattr(self.client, name)(*positional, **arguments)  # never changes
             self.world.pause()
             self.world.fault("before")
             if name == "get_object" and (stashed := self.world.stash.pop(arguments["Key"], None)):
@@ -542,6 +575,8 @@ def history(
                 changes -= 1
                 if expiry and rng.random() < 0.2:
                     world.expire()
+                if rng.random() < 0.02:
+                    world.lose_staged_items()
                 event = world.change()
                 if not (lossy and rng.random() < 0.2):
                     queue += [event] * rng.choice([1, 1, 2])
@@ -564,10 +599,10 @@ def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
             yield ("outcomes", one.context.name, outcomes)
         elif one.status == "SUCCEEDED" and outcomes[0] in ("INVALID", "FAILED"):
             yield ("green, but recorded otherwise", one.context.name, outcomes)
-    items = world.items()
+    held = world.items()
     for name in POOL:
         uri = object_uri("source", world.key(name))
-        have = {item: value for item, (holder, value) in items.items() if holder == uri}
+        have = {item: value for item, (holder, value) in held.items() if holder == uri}
         content, row = world.content(name), world.row(name)
         good = [_without(each, world.expired) for each in world.good[name]]
         problem = row.get("problem", {}).get("M", {})
@@ -577,19 +612,23 @@ def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
             conflict = KeyOwnershipError.parse(message_of(problem["cause"]["S"]))
         if content is None and not kind:
             yield ("silent", name, row)
+        incomplete = "claim" in row and row.get("claim_state", {}).get("S") != "ADDING"
         if (
             (content is None or kind == "INVALID")
             and kind != "FAILED"
+            and not incomplete
             and _without(have, world.expired) not in good
         ):
             yield ("torn", name, have)
         if content is not None and kind == "INVALID":
             if not conflict:
                 yield ("INVALID shown for a good file", name, problem)
-            elif items.get(conflict[0].attributes["sk"]["S"], (None,))[0] != conflict[1]:
+            elif held.get(conflict[0].attributes["sk"]["S"], (None,))[0] != conflict[1]:
                 yield ("refused for ever with nothing in the way", name, problem)
         if content is not None and kind is None and _differs(have, content, world.expired):
             yield ("silent difference", name, (content, have))
+        if content is not None and kind is None and "claim" in row:
+            yield ("claim left open", name, row)
         if kind == "FAILED" and reprocess:
             yield ("FAILED though reprocessed", name, problem)
         if kind == "FAILED" and problem["started"]["S"] <= row.get("as_of", {}).get("S", ""):
@@ -632,11 +671,19 @@ def weakened(world: World) -> Iterator[None]:
     patches: list[Any] = [
         patch.object(aws, "s3", lambda: world.s3),
         patch.object(aws, "dynamodb", lambda: world.dynamodb),
-        patch.object(commit, "dynamodb", lambda: world.dynamodb),
+        patch.object(transactions, "dynamodb", lambda: world.dynamodb),
+        patch.object(items, "TRANSACTION_ITEMS", world.fits),
+        patch.object(item_sets, "TRANSACTION_ITEMS", world.fits),
+        patch.object(items, "LANES", 2),
+        patch.object(partitions, "PARTITIONS", 4),
+        patch.object(item_sets, "PARTITIONS", 4),
+        patch.object(claims, "in_parallel", _one_after_another),
+        patch.object(claims, "pause", lambda _: world.pause()),
     ]
     read_row, update_row, put_audit_row = ledger.read_row, ledger.update_row, ledger.put_audit_row
     fetch = fetch_module.fetch
-    why_cancelled = commit._why_cancelled
+    why_cancelled = transactions.why_cancelled
+    lane_action = claims._lane_action
 
     def bucket_first(client: Any, table: str, uri: str) -> Row:
         key = uri.removeprefix("s3://source/")
@@ -651,8 +698,31 @@ def weakened(world: World) -> Iterator[None]:
         action = update_row(*args, **kwargs)
         del action["Update"]["ConditionExpression"]
         action["Update"]["ExpressionAttributeValues"].pop(":seen", None)
-        action["Update"]["ExpressionAttributeNames"].pop("#revision", None)
         return action
+
+    def no_held(*args: Any) -> Any:
+        action = lane_action(*args)
+        action["Update"].pop("ConditionExpression", None)
+        action["Update"]["ExpressionAttributeValues"].pop(":held", None)
+        return action
+
+    def no_pending(row: Row) -> list[str]:
+        return [row.keys_at] if row.keys_at else []
+
+    def forgets(self: Any, *args: Any) -> None:
+        writes(self, *args)
+        self.others = []
+
+    def no_barrier(self: Any) -> None:
+        self._prepare()
+        self._phase("REPLACE", self._replaced)
+        run(self)
+
+    writes, run, undo = claims._Write.__init__, claims._Write.run, claims._Write.undo
+
+    def not_undone(self: Any, refusal: Any) -> None:
+        with patch.object(self, "_added_before", lambda _: iter(())):
+            undo(self, refusal)
 
     def believe_event(payload: Any, *args: Any) -> Any:
         answer = fetch(payload, *args)
@@ -665,8 +735,8 @@ def weakened(world: World) -> Iterator[None]:
         tables.client.put_item(TableName="ledger", Item=row)
         return Committed("UNCHANGED")
 
-    def strict(response: Any, puts: Any, removed: Any) -> Any:
-        taken = why_cancelled(response, puts, removed)
+    def strict(response: Any, *rest: Any) -> Any:
+        taken = why_cancelled(response, *rest)
         if taken:
             raise KeyOwnershipError(min(taken), "another file")
         return taken
@@ -682,17 +752,29 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(commit, "update_row", no_condition),
             patch.object(commit, "read_row", any_revision),
         ],
+        "no-claim-check": [patch.object(claims, "_lane_action", no_held)],
+        "no-pending": [
+            patch.object(claims, "key_lists", no_pending),
+            patch.object(claims._Write, "__init__", forgets),
+        ],
+        "no-barrier": [patch.object(claims._Write, "run", no_barrier)],
+        "no-rollback": [patch.object(claims._Write, "undo", not_undone)],
         "event-is-truth": [patch.object(fetch_object, "fetch", believe_event)],
         "silent-unchanged": [patch.object(write_items, "commit_unchanged", say_nothing)],
         "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
-        "strict-deletes": [patch.object(commit, "_why_cancelled", strict)],
+        "strict-deletes": [patch.object(transactions, "why_cancelled", strict)],
         "no-sweep": [patch.object(sweep_module, "_restart", lambda *_: False)],
-        "no-audit-condition": [patch.object(commit, "put_audit_row", unconditional)],
+        "no-audit-condition": [patch.object(transactions, "put_audit_row", unconditional)],
     }
     with ExitStack() as stack:
         for each in [*patches, *(one for name in weak for one in switches.get(name, ()))]:
             stack.enter_context(each)
         yield
+
+
+def _one_after_another(calls: Sequence[Callable[[], None]]) -> None:
+    for call in calls:
+        call()
 
 
 class _Any(int):

@@ -45,13 +45,22 @@ class FakeS3:
             stack = self.objects.get((Bucket, Key), [])
             stack[:] = [each for each in stack if each["VersionId"] != VersionId]
 
-    def get_object(self, Bucket: str, Key: str, VersionId: str | None = None) -> Any:  # noqa: N803
+    def get_object(
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        VersionId: str | None = None,  # noqa: N803
+        Range: str | None = None,  # noqa: N803
+    ) -> Any:
         stack = self.objects.get((Bucket, Key), [])
         if VersionId is not None:
             stack = [each for each in stack if each["VersionId"] == VersionId]
         if not stack or stack[-1]["Body"] is None:
             raise client_error("NoSuchKey")
         found = stack[-1]
+        if Range:
+            begin, end = map(int, Range.removeprefix("bytes=").split("-"))
+            found = {**found, "Body": found["Body"][begin : end + 1]}
         return {
             "ETag": f'"{md5(found["Body"]).hexdigest()}"',
             "VersionId": found["VersionId"],
@@ -59,6 +68,20 @@ class FakeS3:
             "LastModified": found["LastModified"],
             "Body": _Body(found["Body"]),
         }
+
+    def copy_object(self, Bucket: str, Key: str, CopySource: Any) -> None:  # noqa: N803
+        self._add(Bucket, Key, self.get_object(**CopySource)["Body"].read())
+
+    def delete_objects(self, Bucket: str, Delete: Any) -> None:  # noqa: N803
+        for each in Delete["Objects"]:
+            self.objects.pop((Bucket, each["Key"]), None)
+
+    def get_paginator(self, _name: str) -> FakeS3:
+        return self
+
+    def paginate(self, Bucket: str, Prefix: str) -> Iterator[Any]:  # noqa: N803
+        found = [key for bucket, key in self.objects if bucket == Bucket and key.startswith(Prefix)]
+        yield {"Contents": [{"Key": key} for key in found]}
 
     def list_object_versions(self, Bucket: str, Prefix: str) -> Any:  # noqa: N803
         stack = self.objects.get((Bucket, Prefix), [])
@@ -75,6 +98,10 @@ class FakeS3:
 
 class _Body(io.BytesIO):
     """A streaming body."""
+
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        while chunk := self.read(size):
+            yield chunk
 
 
 class FakeDynamoDB:
@@ -122,7 +149,7 @@ class FakeDynamoDB:
                 table[_key(action["Item"])] = copy.deepcopy(action["Item"])
             elif kind == "Delete":
                 table.pop(_key(action["Key"]), None)
-            else:
+            elif kind == "Update":
                 key = _key(action["Key"])
                 table[key] = _updated({**action["Key"], **table.get(key, {})}, action)
         return {}
@@ -139,7 +166,13 @@ class FakeDynamoDB:
                 and each["problem_error"] == values[":error"]
             ]
         else:
-            found = [each for each in items if each["pk"] == ExpressionAttributeValues[":pk"]]
+            prefix = ExpressionAttributeValues.get(":claim", {"S": ""})["S"]
+            found = [
+                each
+                for each in items
+                if each["pk"] == ExpressionAttributeValues[":pk"]
+                and each["sk"]["S"].startswith(prefix)
+            ]
         return {"Items": copy.deepcopy(found)}
 
     def get_paginator(self, _name: str) -> FakeDynamoDB:

@@ -4,12 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from tablekeeper import commit
+from tablekeeper import transactions
 from tablekeeper.errors import (
     KeyOwnershipError,
     StaleRevisionError,
     TablekeeperError,
-    TooManyItemsError,
 )
 
 from tests.support.fakes import client_error
@@ -114,23 +113,6 @@ def test_an_item_that_another_file_took_over_is_not_removed(pipeline: Pipeline) 
     assert names(pipeline) == {"x", "z"}
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "fits"), [(49, 49, True), (49, 50, False), (0, 98, True)]
-)
-def test_a_change_has_to_fit_one_transaction(
-    pipeline: Pipeline, before: int, after: int, fits: bool
-) -> None:
-    pipeline.put("notes/a.json", records(*(f"before-{n}" for n in range(before))))
-    pipeline.sync("notes/a.json")
-    pipeline.put("notes/a.json", records(*(f"after-{n}" for n in range(after))))
-    if fits:
-        assert pipeline.sync("notes/a.json")["items_put"] == after
-    else:
-        with pytest.raises(TooManyItemsError):
-            pipeline.sync("notes/a.json")
-        assert len(names(pipeline)) == before
-
-
 def test_a_commit_removes_the_problem(pipeline: Pipeline) -> None:
     pipeline.dynamodb.put_item(
         TableName="ledger",
@@ -186,7 +168,7 @@ def test_other_reasons_of_a_cancelled_transaction_are_told_apart(
         def transact_write_items(self, **_: Any) -> None:
             raise client_error("TransactionCanceledException", CancellationReasons=reasons)
 
-    monkeypatch.setattr(commit, "dynamodb", Cancelling)
+    monkeypatch.setattr(transactions, "dynamodb", Cancelling)
     with pytest.raises(TablekeeperError) as caught:
         pipeline.commit(fetched, execution)
     assert type(caught.value).__name__ == error
