@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from tablekeeper import aws
@@ -61,7 +62,7 @@ def _read_object(found: Found) -> Iterator[bytes]:
     try:
         with aws.transient_errors():
             answer = aws.s3().get_object(Bucket=found.bucket, Key=found.key, **which)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(CHUNK_BYTES)
     except ClientError as error:
         code = error.response["Error"].get("Code")

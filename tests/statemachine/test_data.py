@@ -144,8 +144,8 @@ def test_every_problem_says_all_that_is_recorded_of_it() -> None:
     problems = [part["Assign"]["problem"] for part in parts(definition()) if _has_problem(part)]
     assert len(problems) >= len(lambda_tasks()) + 1
     for problem in problems:
-        bound = {"revision", "as_of"} if problem["status"] == "INVALID" else set()
-        assert set(problem) == read - {"revision", "as_of"} | bound
+        bound = {"revision", "as_of", "claim"} if problem["status"] == "INVALID" else set()
+        assert set(problem) == read - {"revision", "as_of", "claim"} | bound
         assert problem["status"] in ("INVALID", "FAILED")
 
 

@@ -18,29 +18,47 @@ STAGING = "<StagingBucket.Arn>"
 MACHINE = "<SyncObjectStateMachine>"
 EXECUTIONS = "arn:aws:states:us-east-1:123456789012:execution:<SyncObjectStateMachine.Name>:*"
 TRACE = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+READS_OBJECT = {
+    "arn:aws:s3:::{source}/*": ("s3:GetObject", "s3:GetObjectVersion"),
+    "arn:aws:s3:::{source}": ("s3:ListBucket",),
+}
+CLAIMS = tuple(
+    f"dynamodb:{action}"
+    for action in ("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+)
 GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "FetchObjectRole": {
         LEDGER: ("dynamodb:GetItem",),
         "arn:aws:s3:::{source}/*": ("s3:GetObject",),
         "arn:aws:s3:::{source}": ("s3:ListBucket",),
-        f"{STAGING}/documents/*": ("s3:PutObject",),
     },
     "ValidateRecordsRole": {
-        f"{STAGING}/documents/*": ("s3:GetObject",),
+        **READS_OBJECT,
         f"{STAGING}/reports/*": ("s3:PutObject",),
     },
     "TransformRecordsRole": {
-        f"{STAGING}/documents/*": ("s3:GetObject",),
+        **READS_OBJECT,
         f"{STAGING}/items/*": ("s3:PutObject",),
     },
     "WriteItemsRole": {
-        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
-        ITEMS: ("dynamodb:PutItem", "dynamodb:DeleteItem"),
-        f"{STAGING}/items/*": ("s3:GetObject",),
+        LEDGER: CLAIMS,
+        ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+        STAGING: ("s3:ListBucket",),
     },
     "DeleteItemsRole": {
-        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        LEDGER: CLAIMS,
         ITEMS: ("dynamodb:DeleteItem",),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:DeleteObject"),
+        STAGING: ("s3:ListBucket",),
+    },
+    "SettleClaimRole": {
+        LEDGER: CLAIMS,
+        ITEMS: ("dynamodb:PutItem", "dynamodb:DeleteItem"),
+        f"{STAGING}/items/*": ("s3:GetObject",),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+        STAGING: ("s3:ListBucket",),
     },
     "SafetyNetRole": {
         LEDGER: ("dynamodb:PutItem", "dynamodb:UpdateItem"),

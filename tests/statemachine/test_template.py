@@ -26,12 +26,23 @@ SETTINGS = {
     "SweepFunction": settings.SweepSettings,
 }
 LEDGER_WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem"}
+READS_OBJECT = {"s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket"}
+CLAIMS = LEDGER_WRITES | {
+    "dynamodb:ConditionCheckItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:GetItem",
+    "dynamodb:Query",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:ListBucket",
+}
 ALLOWED = {
-    "FetchObjectRole": {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket", "s3:PutObject"},
-    "ValidateRecordsRole": {"s3:GetObject", "s3:PutObject"},
-    "TransformRecordsRole": {"s3:GetObject", "s3:PutObject"},
-    "WriteItemsRole": LEDGER_WRITES | {"dynamodb:GetItem", "dynamodb:DeleteItem", "s3:GetObject"},
-    "DeleteItemsRole": LEDGER_WRITES | {"dynamodb:GetItem", "dynamodb:DeleteItem"},
+    "FetchObjectRole": {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"},
+    "ValidateRecordsRole": READS_OBJECT | {"s3:PutObject"},
+    "TransformRecordsRole": READS_OBJECT | {"s3:PutObject"},
+    "WriteItemsRole": CLAIMS | {"s3:PutObject"},
+    "DeleteItemsRole": CLAIMS,
+    "SettleClaimRole": CLAIMS | {"s3:PutObject"},
     "SafetyNetRole": LEDGER_WRITES | {"states:DescribeExecution", "states:GetExecutionHistory"},
     "SweepRole": LEDGER_WRITES
     | {
@@ -164,7 +175,7 @@ def test_staged_objects_expire_after_their_executions_and_reports_much_later() -
         "Rules"
     ]
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
-    assert days == {"documents/": 2, "items/": 2, "reports/": 90}
+    assert days == {"items/": 7, "reports/": 90}
 
 
 def test_the_ledger_has_the_keys_and_the_index_that_the_code_uses() -> None:

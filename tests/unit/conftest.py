@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -50,6 +50,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.s3, self.dynamodb = boto3.client("s3"), boto3.client("dynamodb")
         self.count = 0
+        self.seconds_left: Callable[[], float] | None = None
 
     def put(self, key: str, content: Any) -> None:
         """Uploads bytes, or a value as JSON."""
@@ -82,7 +83,8 @@ class Pipeline:
         if found["action"] == "validate":
             validate_records.handler({**payload, "document": document}, None)
             items = transform_records.handler({"found": found, "document": document}, None)
-        return _travelled(write_items.handler({**payload, "items": _travelled(items)}, None))
+        context = _Context(self.seconds_left) if self.seconds_left else None
+        return _travelled(write_items.handler({**payload, "items": _travelled(items)}, context))
 
     def sync(self, key: str, **event: Any) -> Any:
         """One execution from its beginning to its end."""
@@ -108,6 +110,16 @@ class Pipeline:
             },
         )
         return [row["outcome"]["S"] for row in rows["Items"]]
+
+
+class _Context:
+    """The part of a function's context that is asked for."""
+
+    def __init__(self, seconds_left: Callable[[], float]) -> None:
+        self.seconds_left = seconds_left
+
+    def get_remaining_time_in_millis(self) -> float:
+        return self.seconds_left() * 1000
 
 
 def _travelled(payload: Any) -> Any:

@@ -1,0 +1,338 @@
+"""Large writes: claimed, written in lanes, cut off anywhere and gone on with, undone, taken over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tablekeeper import claims, item_sets, items, transactions
+from tablekeeper.errors import (
+    ItemRejectedError,
+    KeyOwnershipError,
+    StaleRevisionError,
+    TransientServiceError,
+    UnfinishedWriteError,
+)
+
+from tests.support.fakes import client_error
+from tests.unit.conftest import Pipeline
+
+KEY = "notes/a.json"
+
+
+class CutOffError(Exception):
+    """The function's process is gone."""
+
+
+class Client:
+    """A DynamoDB client whose transactions something happens to."""
+
+    def __init__(self, client: Any, happens: Any) -> None:
+        self.client, self.happens, self.calls = client, happens, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def transact_write_items(self, **arguments: Any) -> Any:
+        self.calls += 1
+        self.happens(self.calls)
+        return self.client.transact_write_items(**arguments)
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two items make a large write, in lanes one after the other, so that calls can be counted."""
+    for module in (items, item_sets):
+        monkeypatch.setattr(module, "TRANSACTION_ITEMS", 1)
+    monkeypatch.setattr(items, "LANES", 2)
+    monkeypatch.setattr(claims, "in_parallel", lambda calls: [call() for call in calls])
+    monkeypatch.setattr(claims, "pause", lambda _: None)
+    return
+
+
+def records(names: Any, **more: Any) -> list[dict[str, Any]]:
+    return [{"pk": name, "sk": "1", **more} for name in names]
+
+
+def held(pipeline: Pipeline) -> dict[str, Any]:
+    return {item["pk"]["S"]: item.get("v", {}).get("N") for item in pipeline.items()}
+
+
+def staged_keys(pipeline: Pipeline) -> set[str]:
+    listed = pipeline.s3.list_objects_v2(Bucket="staging", Prefix="keys/").get("Contents", ())
+    return {each["Key"].rpartition("/")[0] for each in listed}
+
+
+def happens(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, what: Any) -> Client:
+    client = Client(pipeline.dynamodb, what)
+    monkeypatch.setattr(transactions, "dynamodb", lambda: client)
+    return client
+
+
+def cut_off_at(call: int) -> Any:
+    def happen(number: int) -> None:
+        if number == call:
+            raise CutOffError
+
+    return happen
+
+
+def test_many_items_are_written_and_their_keys_kept_outside_the_row(pipeline: Pipeline) -> None:
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    assert pipeline.sync(KEY) == {"outcome": "SYNCED", "items_put": 8, "items_removed": 0}
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "1")
+    row = pipeline.row(KEY)
+    assert "claim" not in row
+    assert "claim_state" not in row
+    assert staged_keys(pipeline) == {row["keys_at"]["S"]}
+    assert not pipeline.row(KEY, "CLAIM#0")
+    assert pipeline.outcomes(KEY) == ["SYNCED"]
+
+
+def test_what_vanished_goes_and_so_does_the_old_key_list(pipeline: Pipeline) -> None:
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("aceg", v=2) + records("xy", v=2))
+    assert pipeline.sync(KEY) == {"outcome": "SYNCED", "items_put": 6, "items_removed": 4}
+    assert held(pipeline) == dict.fromkeys("acegxy", "2")
+    assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}
+
+
+def test_a_large_file_that_is_gone_leaves_nothing(pipeline: Pipeline) -> None:
+    pipeline.put(KEY, records("abcdefgh"))
+    pipeline.sync(KEY)
+    pipeline.s3.delete_object(Bucket="source", Key=KEY)
+    assert pipeline.sync(KEY) == {"outcome": "DELETED", "items_put": 0, "items_removed": 8}
+    assert held(pipeline) == {}
+    assert staged_keys(pipeline) == set()
+    assert pipeline.sync(KEY)["outcome"] == "UNCHANGED"
+
+
+def test_a_large_file_becomes_a_small_one(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records("abcdefgh"))
+    pipeline.sync(KEY)
+    monkeypatch.setattr(items, "TRANSACTION_ITEMS", 98)
+    pipeline.put(KEY, records("a"))
+    assert pipeline.sync(KEY)["items_removed"] == 7
+    assert "keys_at" not in pipeline.row(KEY)
+    assert staged_keys(pipeline) == set()
+
+
+def test_lanes_write_side_by_side(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With real threads; moto takes one transaction at a time."""
+    lock = threading.Lock()
+    client = Client(pipeline.dynamodb, lambda _: None)
+    call = client.transact_write_items
+
+    def one_at_a_time(**arguments: Any) -> Any:
+        with lock:
+            return call(**arguments)
+
+    monkeypatch.setattr(client, "transact_write_items", one_at_a_time)
+    monkeypatch.setattr(transactions, "dynamodb", lambda: client)
+    monkeypatch.setattr(claims, "in_parallel", IN_PARALLEL)
+    pipeline.put(KEY, records(map(str, range(50))))
+    assert pipeline.sync(KEY)["items_put"] == 50
+    assert len(held(pipeline)) == 50
+
+
+IN_PARALLEL = claims.in_parallel
+
+
+@pytest.mark.parametrize("call", range(1, 16))
+def test_cut_off_anywhere_the_next_attempt_finishes(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    pipeline.put(KEY, records("abcdef", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("defghi", v=2))
+    fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+    client = happens(pipeline, monkeypatch, cut_off_at(call))
+    try:
+        pipeline.commit(fetched, execution)
+    except CutOffError:
+        before = client.calls
+        assert pipeline.commit(fetched, execution)["outcome"] == "SYNCED"
+        if call > 3:
+            assert client.calls - before < 12, "what was done is not done again"
+    else:
+        assert call > client.calls
+    assert held(pipeline) == dict.fromkeys("defghi", "2")
+    assert pipeline.outcomes(KEY) == ["SYNCED", "SYNCED"]
+    assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}
+
+
+@pytest.mark.parametrize("call", range(2, 14))
+def test_another_content_takes_over_wherever_it_was_cut_off(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    pipeline.put(KEY, records("abcd", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("cdefgh", v=2))
+    happens(pipeline, monkeypatch, cut_off_at(call))
+    with pytest.raises(CutOffError):
+        pipeline.sync(KEY)
+    pipeline.put(KEY, records("hijk", v=3))
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("hijk", "3")
+    assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}
+
+
+def test_the_loser_of_a_claim_ends_superseded_and_writes_nothing_more(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records("abcdef", v=1))
+    client = happens(pipeline, monkeypatch, lambda _: None)
+
+    def take_over(number: int) -> None:
+        if number == 3:
+            client.happens = lambda _: None
+            pipeline.put(KEY, records("xyz", v=2))
+            assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+
+    client.happens = take_over
+    assert pipeline.sync(KEY)["outcome"] == "SUPERSEDED"
+    assert held(pipeline) == dict.fromkeys("xyz", "2")
+    assert sorted(pipeline.outcomes(KEY)) == ["SUPERSEDED", "SYNCED"]
+
+
+def test_the_same_content_goes_on_where_the_other_execution_was(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records(map(str, range(40)), v=1))
+    client = happens(pipeline, monkeypatch, cut_off_at(18))
+    with pytest.raises(CutOffError):
+        pipeline.sync(KEY)
+    done, client.calls = client.calls, 100
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert client.calls - 100 < 27 - done + 4
+    assert len(held(pipeline)) == 40
+
+
+def test_a_conflict_undoes_what_was_added(pipeline: Pipeline) -> None:
+    pipeline.put("notes/owner.json", records("m"))
+    pipeline.sync("notes/owner.json")
+    pipeline.put(KEY, records("ab", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("bcdefghijklmnop", v=2))
+    with pytest.raises(StaleRevisionError):
+        pipeline.sync(KEY)
+    assert held(pipeline) == {"m": None, "a": "1", "b": "1"}
+    with pytest.raises(KeyOwnershipError) as caught:
+        pipeline.sync(KEY)
+    assert caught.value.owner == "s3://source/notes/owner.json"
+    assert held(pipeline) == {"m": None, "a": "1", "b": "1"}
+    pipeline.s3.delete_object(Bucket="source", Key="notes/owner.json")
+    pipeline.sync("notes/owner.json")
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("bcdefghijklmnop", "2")
+
+
+def test_an_item_that_dynamodb_refuses_is_named_in_the_next_round(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records("abcd"))
+    reasons = [{"Code": "None"}, {"Code": "ValidationError", "Message": "too odd"}]
+
+    def refuse(number: int) -> None:
+        if number == 2:
+            raise client_error("TransactionCanceledException", CancellationReasons=reasons)
+
+    happens(pipeline, monkeypatch, refuse)
+    with pytest.raises(StaleRevisionError):
+        pipeline.sync(KEY)
+    assert held(pipeline) == {}
+    with pytest.raises(ItemRejectedError, match="too odd"):
+        pipeline.sync(KEY)
+
+
+def test_a_write_stops_before_its_time_is_up_and_goes_on(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records(map(str, range(40))))
+    fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+    client = happens(pipeline, monkeypatch, lambda _: None)
+    left = iter([60.0] * 9 + [claims.MARGIN - 1] * 100)
+    monkeypatch.setattr(pipeline, "seconds_left", lambda: next(left))
+    with pytest.raises(UnfinishedWriteError):
+        pipeline.commit(fetched, execution)
+    assert pipeline.outcomes(KEY) == []
+    first, client.calls = client.calls, 0
+    monkeypatch.setattr(pipeline, "seconds_left", None)
+    assert pipeline.commit(fetched, execution)["outcome"] == "SYNCED"
+    assert 0 < first < 27
+    assert client.calls < 27
+    assert len(held(pipeline)) == 40
+
+
+def test_throttling_slows_a_write_down_and_fails_nothing(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(claims, "pause", pauses.append)
+
+    def throttle(number: int) -> None:
+        if number > 1 and number % 3:
+            raise client_error("ThrottlingException")
+
+    happens(pipeline, monkeypatch, throttle)
+    pipeline.put(KEY, records("abcdefgh"))
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert len(pauses) > 5
+    assert max(pauses) <= claims.LONGEST_PAUSE
+
+
+def test_throttling_without_end_stops_the_write_to_go_on_later(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "PATIENCE", -1)
+
+    def throttle(number: int) -> None:
+        if number > 1:
+            raise client_error("ThrottlingException")
+
+    happens(pipeline, monkeypatch, throttle)
+    pipeline.put(KEY, records("abcdefgh"))
+    with pytest.raises(UnfinishedWriteError, match="Throttling"):
+        pipeline.sync(KEY)
+
+
+def test_a_lost_answer_to_the_close_finds_its_outcome(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records("abcd"))
+    client = happens(pipeline, monkeypatch, lambda _: None)
+    transact = pipeline.dynamodb.transact_write_items
+
+    def lose_the_answer(**arguments: Any) -> Any:
+        closes = "Delete" in arguments["TransactItems"][1]
+        transact(**arguments)
+        if closes:
+            raise client_error("InternalServerError")
+
+    monkeypatch.setattr(client, "transact_write_items", lose_the_answer)
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert pipeline.outcomes(KEY) == ["SYNCED"]
+
+
+def test_a_key_list_that_cannot_be_deleted_is_deleted_by_the_next_commit(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records("abcd"))
+    pipeline.sync(KEY)
+
+    def fails(*_: Any) -> None:
+        raise TransientServiceError("DeleteObjects: SlowDown")
+
+    pipeline.put(KEY, records("cdef"))
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "delete_copy", fails)
+        pipeline.sync(KEY)
+    assert len(staged_keys(pipeline)) == 2
+    pipeline.put(KEY, records("efgh"))
+    pipeline.sync(KEY)
+    assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}

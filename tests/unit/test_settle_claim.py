@@ -1,0 +1,91 @@
+"""Settle Claim: a large write in the way of a bad file is undone, finished or given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from handlers import settle_claim
+from tablekeeper.errors import StaleRevisionError
+
+from tests.unit.conftest import Pipeline
+from tests.unit.test_claims import KEY, CutOffError, cut_off_at, happens, held, records, small
+
+__all__ = ["small"]
+
+
+def settle(pipeline: Pipeline) -> str:
+    found = pipeline.fetch(KEY)["found"]
+    payload = {"found": found, "execution": pipeline.execution(KEY)}
+    settled: str = settle_claim.handler(payload, None)["settled"]
+    return settled
+
+
+def cut_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    """`abcd` stands; a write of `cdef` is cut off; then the file turns bad."""
+    pipeline.put(KEY, records("abcd", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("cdef", v=2))
+    with monkeypatch.context() as patched:
+        happens(pipeline, patched, cut_off_at(call))
+        with pytest.raises(CutOffError):
+            pipeline.sync(KEY)
+    pipeline.put(KEY, b"bad")
+
+
+def adding(pipeline: Pipeline) -> bool:
+    return bool(pipeline.fetch(KEY)["found"]["claim"] == "ADDING")
+
+
+@pytest.mark.parametrize("call", range(2, 9))
+def test_a_claim_is_undone_or_finished(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    cut_off(pipeline, monkeypatch, call)
+    if adding(pipeline):
+        assert settle(pipeline) == "UNDONE"
+        assert held(pipeline) == dict.fromkeys("abcd", "1")
+    else:
+        assert settle(pipeline) == "FINISHED"
+        assert held(pipeline) == dict.fromkeys("cdef", "2")
+    assert "claim" not in pipeline.row(KEY)
+    assert pipeline.outcomes(KEY) == ["SYNCED"]
+
+
+def test_both_ways_were_among_them(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut_off(pipeline, monkeypatch, 2)
+    assert adding(pipeline)
+    settle(pipeline)
+    cut_off(pipeline, monkeypatch, 8)
+    assert not adding(pipeline)
+
+
+def test_what_cannot_be_finished_is_incomplete_and_a_good_file_mends_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(pipeline, monkeypatch, 7)
+    assert not adding(pipeline)
+    staged: Any = pipeline.s3.list_objects_v2(Bucket="staging", Prefix="items/")["Contents"]
+    for each in staged:
+        pipeline.s3.delete_object(Bucket="staging", Key=each["Key"])
+    assert settle(pipeline) == "INCOMPLETE"
+    row = pipeline.row(KEY)
+    assert "claim" in row
+    assert "claim_state" not in row
+    assert pipeline.fetch(KEY)["found"]["claim"] == "INCOMPLETE"
+    pipeline.put(KEY, records("xyz", v=3))
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("xyz", "3")
+    assert "claim" not in pipeline.row(KEY)
+
+
+def test_a_row_that_moved_is_left_alone(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(pipeline, monkeypatch, 3)
+    found = pipeline.fetch(KEY)["found"]
+    pipeline.put(KEY, records("q"))
+    pipeline.sync(KEY)
+    with pytest.raises(StaleRevisionError):
+        settle_claim.handler({"found": found, "execution": pipeline.execution(KEY)}, None)
+    assert held(pipeline) == {"q": None}
