@@ -38,8 +38,8 @@ from tablekeeper.exact_numbers import DIGITS, OutOfRangeError, parse_number
 GZIP_MAGIC = b"\x1f\x8b"
 BYTE_ORDER_MARK = "\ufeff"
 PARSER_DEPTH = 500
-INFLATED_BYTES = 1_000_000
-"""How much of a gzip is expanded at once."""
+DEFLATED_BYTES, INFLATED_BYTES = 16_384, 1_000_000
+"""How much of a gzip goes in and comes out at once: zlib copies what it has left over each time."""
 
 MAX_VALUE_CHARACTERS = 20_000_000
 """How much text one value may have, since a value is held whole."""
@@ -102,8 +102,8 @@ def text_of(chunks: Iterable[bytes], limit: int) -> Iterator[str]:
 
 def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
     inflater = None
-    for chunk in chunks:
-        data = chunk
+    for piece in _pieces(chunks, DEFLATED_BYTES):
+        data = piece
         while data:
             inflater = inflater or zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
             try:
@@ -116,6 +116,12 @@ def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 data, inflater = inflater.unused_data, None
     if inflater:
         raise EncodingError("the file begins as gzip and is cut short")
+
+
+def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), size):
+            yield chunk[start : start + size]
 
 
 class _Utf8:

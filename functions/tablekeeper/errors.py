@@ -117,8 +117,8 @@ class RecordTooLargeError(InvalidFileError):
     """
 
     advice = (
-        "Hold the records in JSON Lines, in an array, or in an array behind a plain path of fields "
-        "in `records`, and split what is larger than a record may be."
+        "Split the value. If it is the whole document, hold the records in JSON Lines, in an "
+        "array, or in an array that `records` names with a plain path of fields."
     )
 
 

@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import tracemalloc
+from collections import deque
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -111,6 +114,107 @@ def test_gzip_is_told_by_its_first_bytes() -> None:
 def test_bytes_that_are_no_text_of_this_size_are_rejected(body: bytes, error: Any) -> None:
     with pytest.raises(error):
         list(text_of([body], 1000))
+
+
+def test_a_byte_that_is_no_text_is_named_by_its_place_in_the_expanded_file() -> None:
+    body = gzip.compress("é".encode() * 1000 + b"\xc3(")
+    for size in (1, 7, len(body)):
+        with pytest.raises(errors.EncodingError, match="byte 2000 of the file is not UTF-8"):
+            list(text_of(cut(body, size), 10_000))
+
+
+def test_one_byte_order_mark_is_removed_however_it_is_cut() -> None:
+    body = b"\xef\xbb\xbf\xef\xbb\xbf1"
+    for size in (1, 2, 4, len(body)):
+        assert "".join(text_of(cut(body, size), 7)) == "\ufeff1"
+
+
+@pytest.mark.parametrize("size", [1000, 10**9])
+def test_a_bomb_is_not_expanded(size: int) -> None:
+    bomb, read = gzip.compress(b" " * 50_000_000), 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal read
+        for chunk in cut(bomb, size):
+            read += 1
+            yield chunk
+
+    tracemalloc.start()
+    with pytest.raises(errors.DocumentTooLargeError, match="gzip holds more than 2,000,000 bytes"):
+        deque(text_of(chunks(), 2_000_000), maxlen=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert read <= 5
+    assert peak < 5_000_000
+
+
+def test_a_file_that_is_too_large_is_not_read_on() -> None:
+    chunks = iter([b"[" * 1000, b"[", b"["])
+    with pytest.raises(errors.DocumentTooLargeError, match="file holds more than 1,000 bytes"):
+        list(text_of(chunks, 1000))
+    assert list(chunks) == [b"["]
+
+
+def cut(body: bytes, size: int) -> Iterator[bytes]:
+    """The body in chunks of a size."""
+    return (body[start : start + size] for start in range(0, len(body), size))
+
+
+def read(body: bytes, places: list[int], limit: int) -> str:
+    """The text of a body that is cut at these places, or the error in words."""
+    ends = sorted({min(place, len(body)) for place in places})
+    bounds = zip([0, *ends], [*ends, len(body)], strict=True)
+    try:
+        return "".join(text_of([body[start:end] for start, end in bounds], limit))
+    except errors.InvalidFileError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+places = st.lists(st.integers(0, 60), max_size=8)
+packings = st.sampled_from(
+    [
+        lambda body: body,
+        gzip.compress,
+        lambda body: gzip.compress(body[:5]) + gzip.compress(body[5:]),
+    ]
+)
+
+
+@given(st.text(), packings, places)
+def test_text_arrives_however_its_bytes_are_cut(text: str, pack: Any, places: list[int]) -> None:
+    body = pack(text.encode())
+    assert read(body, places, 1000) == text.removeprefix("\ufeff")
+    assert read(body, list(range(len(body))), 1000) == text.removeprefix("\ufeff")
+
+
+def test_a_gzip_may_have_many_members() -> None:
+    body = gzip.compress(b"[") + gzip.compress(b"") * 3000 + gzip.compress(b"]")
+    assert read(body, [], 2) == read(body, [50], 2) == "[]"
+
+
+def test_gzip_that_is_cut_short_anywhere_is_found() -> None:
+    body = gzip.compress("Öl".encode())
+    for length in range(2, len(body)):
+        message = read(body[:length], [length // 2], 1000)
+        assert message == "EncodingError: the file begins as gzip and is cut short"
+
+
+@given(st.text(), st.binary(max_size=4), st.integers(1, 20), st.integers(0, 30), places)
+def test_errors_in_bytes_are_the_same_however_they_are_cut(
+    text: str, wrong: bytes, place: int, limit: int, places: list[int]
+) -> None:
+    body = b" " + text.encode()
+    body = body[:place] + wrong + body[place:]
+    whole = read(body, [], limit)
+    assert read(body, places, limit) == whole
+    if whole.startswith("DocumentTooLargeError"):
+        assert len(body) > limit
+    elif whole.startswith("EncodingError"):
+        with pytest.raises(UnicodeDecodeError) as caught:
+            body.decode()
+        assert f"byte {caught.value.start} " in whole
+    else:
+        assert whole == body.decode()
 
 
 def test_pointers_escape_what_rfc_6901_says() -> None:

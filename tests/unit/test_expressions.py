@@ -109,3 +109,29 @@ def test_the_used_fields_of_the_object_are_known(expression: str, fields: set[st
 def test_numbers_of_a_literal_stay_numbers() -> None:
     value: Number = Expression("`10`")({})
     assert isinstance(value, int)
+
+
+@pytest.mark.parametrize(
+    ("expression", "path"),
+    [
+        ("items", ("items",)),
+        ("data.items.all", ("data", "items", "all")),
+        ('"quoted. name".items', ("quoted. name", "items")),
+        ("@", None),
+        ("items[]", None),
+        ("items[0]", None),
+        ("items[*].a", None),
+        ("data.items[?a]", None),
+        ("data.*", None),
+        ("data.{a: b}", None),
+        ("data | items", None),
+        ("data || items", None),
+        ("not_null(data)", None),
+        ("data.keys(@)", None),
+        ("'items'", None),
+    ],
+)
+def test_a_path_of_fields_is_told_from_other_expressions(
+    expression: str, path: tuple[str, ...] | None
+) -> None:
+    assert Expression(expression).path == path

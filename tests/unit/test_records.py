@@ -1,0 +1,377 @@
+"""Records are the same, and so is what is said of a bad file, however the text is cut into chunks;
+and little of it is held.
+"""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tablekeeper import documents, errors
+from tablekeeper.datasets import Dataset
+from tablekeeper.records import read_records
+
+SECRET = "sekrit"
+
+
+def dataset(records: str | None = None) -> Dataset:
+    """A dataset whose records are where the expression says."""
+    keyword = {"prefix": "", "records": records} if records else {"prefix": ""}
+    return Dataset.read("any", {"x-tablekeeper": keyword})
+
+
+def read(chunks: list[str], records: str | None = None, key: str = "file.json") -> list[Any]:
+    """The values of the records."""
+    placed = list(read_records(iter(chunks), key, dataset(records)))
+    assert [record.place for record in placed] == list(range(len(placed)))
+    return [record.value for record in placed]
+
+
+def outcome(
+    chunks: list[str], records: str | None, key: str = "file.json"
+) -> tuple[list[Any], str]:
+    """The values that are read, and the error in words that ends it."""
+    values = []
+    try:
+        for record in read_records(iter(chunks), key, dataset(records)):
+            values.append(record.value)  # noqa: PERF401 - what came before an error is kept
+    except errors.InvalidFileError as error:
+        return values, f"{type(error).__name__}: {error}"
+    return values, ""
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    """The text in chunks that end at these places."""
+    ends = sorted(min(place, len(text)) for place in places)
+    bounds = zip([0, *ends], [*ends, len(text)], strict=True)
+    return [text[start:end] for start, end in bounds]
+
+
+@pytest.mark.parametrize(
+    ("text", "records", "values"),
+    [
+        ("[]", None, []),
+        ('[{"a": 1}, {"a": 2}]', None, [{"a": 1}, {"a": 2}]),
+        ('\ufeff {"a": 1.10} ', None, [{"a": Decimal("1.1")}]),
+        ('{"a": [{"b": 1}], "c": [1, {}]}', "a", [{"b": 1}]),
+        ('{"c": null, "a": {"b": 1}}', "a", [{"b": 1}]),
+        ('{"a": {"x": {}, "b": [{"c": 1}], "y": 1}}', "a.b", [{"c": 1}]),
+        ('{"a b": {"": []}}', '"a b".""', []),
+        ('{"a": [{"b": 1}, {"b": 2}]}', "a[?b == `2`]", [{"b": 2}]),
+        ('{"a": [{"b": 1}, {"b": 2}]}', "a[1]", [{"b": 2}]),
+        ('[{"b": 1}]', "@", [{"b": 1}]),
+    ],
+)
+def test_records_are_where_the_dataset_says(
+    text: str, records: str | None, values: list[Any]
+) -> None:
+    assert read([text], records) == values
+    assert read(list(text), records) == values
+
+
+def test_lines_may_be_blank_and_end_in_any_way() -> None:
+    text = '\ufeff\n{"a": 1}\r\n \t\n{"a": "\u2028\x85"}\n\n {"a": 3}'
+    values = [{"a": 1}, {"a": "\u2028\x85"}, {"a": 3}]
+    for key in ("a.jsonl", "a.ndjson.gz"):
+        assert read([text], key=key) == read(list(text), key=key) == values
+
+
+WRONG = [
+    # What is wrong stands before the records, in them, beside them, or behind them.
+    (None, "", "EmptyFileError: the file is empty"),
+    (None, " \n\t", "EmptyFileError: the file is empty"),
+    (None, "[{},\n {}", "MalformedJsonError: Expecting ',' delimiter: line 2 column 4"),
+    (None, "[{},\n {}]\n]", "MalformedJsonError: Extra data: line 3 column 1"),
+    (None, "[{}] {}", "MalformedJsonError: Extra data: line 1 column 6"),
+    (None, "[{}\n{}]", "MalformedJsonError: Expecting ',' delimiter: line 2 column 1"),
+    (None, "[{},\n tru]", "MalformedJsonError: Expecting value: line 2 column 2"),
+    (None, "[{}, -", "MalformedJsonError: Expecting value: line 1 column 6"),
+    (None, "[\n", "MalformedJsonError: Expecting value: line 2 column 1"),
+    (None, '[{"a": "b', "MalformedJsonError: Unterminated string starting at: line 1 column 8"),
+    (None, '[{"a": "\\u12"}]', "MalformedJsonError: Invalid \\uXXXX escape: line 1 column 10"),
+    (None, '[{}, {"a": [0, 1, 1]}, {"b": [NaN]}]', "NonFiniteNumberError: /2/b/0"),
+    (None, '[{}, {"a": 1E999}]', "NumberRangeError: /1/a"),
+    (None, '[{}, {"a": {"b": 1, "b": 1}}]', "DuplicateJsonKeyError: /1/a/b"),
+    (None, '[{}, {"a": ["\\ud800"]}]', "LoneSurrogateError: /1/a/0"),
+    (None, '[{}, {"\\udc00": 1}]', "LoneSurrogateError: /1/\\udc00"),
+    (None, "[{},\n" + "[" * 3000, "NestingError: more than 500 levels are nested at line 2 column"),
+    (None, "[{}, 1]", "DocumentShapeError: record 1 holds a number; a record is an object"),
+    (None, "1.0", "DocumentShapeError: the file holds a number; a record is an object"),
+    (None, "null", "DocumentShapeError: the file holds null; a record is an object"),
+    (None, "{} 2", "MalformedJsonError: Extra data: line 1 column 4"),
+    (None, '[{}, {"_source": 1}]', 'ReservedAttributeError: record 1 has a field "_source"'),
+    (None, '{"_index": 1}', 'ReservedAttributeError: the file has a field "_index"'),
+    ("a.b", '{"a": {"b": [{}, {"c": Infinity}]}}', "NonFiniteNumberError: /a/b/1/c"),
+    ("a.b", '{"a": {"b": [{}], "x/y": {"~": -Infinity}}}', "NonFiniteNumberError: /a/x~1y/~0"),
+    ("a.b", '{"a": {"b": [{}]}, "c": 1E-131}', "NumberRangeError: /c"),
+    ("a.b", '{"a": {"b": [{}]}, "c": "\\udfff"}', "LoneSurrogateError: /c"),
+    ("a.b", '{"a": {"b": [{}]}, "\\udfff": 1}', "LoneSurrogateError: /\\udfff"),
+    ("a.b", '{"a": {"b": [{}]}, "a": 1}', "DuplicateJsonKeyError: /a"),
+    ("a.b", '{"x": 1, "a": {"b": [{}]}, "\\u0078": 1}', "DuplicateJsonKeyError: /x"),
+    ("a.b", '{"a": {"b": [{}], "b": []}}', "DuplicateJsonKeyError: /a/b"),
+    ("a.b", '{"a": {"c": 1, "b": [{}], "c": []}}', "DuplicateJsonKeyError: /a/c"),
+    ("a.b", '{"a": {"b": [{}]}}}', "MalformedJsonError: Extra data: line 1 column 19"),
+    ("a.b", '{"a": {"b": [{}]},}', "MalformedJsonError: Expecting property name enclosed in"),
+    ("a.b", '{"a": {"b": [{}]\n', "MalformedJsonError: Expecting ',' delimiter: line 2 column 1"),
+    ("a.b", '{"a": {"b" [{}]}}', "MalformedJsonError: Expecting ':' delimiter: line 1 column 12"),
+    ("a.b", '{"a": {b: [{}]}}', "MalformedJsonError: Expecting property name enclosed in double "
+     "quotes: line 1 column 8"),
+    ("a.b", '{"a": {"b": [[]]}}', "DocumentShapeError: record 0 holds an array"),
+    ("a.b", '{"a": {"b": "c"}}', "DocumentShapeError: the file holds a string"),
+    ("a.b", '{"a": {"b": null}}', 'DocumentShapeError: "a.b" finds nothing in the document'),
+    ("a.b", '{"a": {}}', 'DocumentShapeError: "a.b" finds nothing in the document'),
+    ("a.b", '{"a": [{"b": []}]}', 'DocumentShapeError: "a.b" finds nothing in the document'),
+    ("a.b", "[]", 'DocumentShapeError: "a.b" finds nothing in the document'),
+    ("a.b", "[NaN]", "NonFiniteNumberError: /0"),
+    ("a.b", "1", 'DocumentShapeError: "a.b" finds nothing in the document'),
+    ("a[*]", '{"b": 1}', 'DocumentShapeError: "a[*]" finds nothing in the document'),
+    ("a[*]", '{"a": [{}, {"b": NaN}]}', "NonFiniteNumberError: /a/1/b"),
+    ("a[*]", '{"a": []} 1', "MalformedJsonError: Extra data: line 1 column 11"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("records", "text", "message"), WRONG)
+def test_an_error_names_its_place_in_the_file(records: str | None, text: str, message: str) -> None:
+    error, _, where = message.partition(": ")
+    if where.startswith("/"):
+        message = f'{error}: at JSON Pointer "{where}": '
+    _, said = outcome([text], records)
+    assert said.startswith(message)
+    assert outcome(list(text), records)[1] == said
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"a":', "MalformedJsonError: line 3 of the file: Expecting value: line 3 column 6"),
+        ("{} {}", "MalformedJsonError: line 3 of the file: Extra data: line 3 column 4"),
+        ('{"a": "b\r', "MalformedJsonError: line 3 of the file: Invalid control character at"),
+        ('{"a": NaN}', 'NonFiniteNumberError: line 3 of the file: at JSON Pointer "/a"'),
+        ('{"a": 1, "a": 1}', 'DuplicateJsonKeyError: line 3 of the file: at JSON Pointer "/a"'),
+        ('{"a": 1e126}', 'NumberRangeError: line 3 of the file: at JSON Pointer "/a"'),
+        ('{"a": "\\ud800"}', 'LoneSurrogateError: line 3 of the file: at JSON Pointer "/a"'),
+        ("[" * 3000, "NestingError: line 3 of the file: more than 500 levels are nested at line 3"),
+        ("[]", "DocumentShapeError: line 3 holds an array; a record is an object"),
+        ('{"_object": 1}', 'ReservedAttributeError: line 3 has a field "_object"'),
+    ],
+)
+def test_an_error_in_json_lines_names_its_line(line: str, message: str) -> None:
+    text = '{"a": 1}\n\n' + line + "\n{}"
+    values, said = outcome([text], None, "a.jsonl")
+    assert values == [{"a": 1}]
+    assert said.startswith(message)
+    assert outcome(list(text), None, "a.jsonl") == (values, said)
+
+
+def test_json_lines_without_a_line_are_an_empty_file() -> None:
+    assert outcome(["\n", " \r\n"], None, "a.jsonl")[1] == "EmptyFileError: the file is empty"
+    assert outcome([], None, "a.jsonl")[1] == "EmptyFileError: the file is empty"
+
+
+@pytest.mark.parametrize("number", ["12", "-1.25", "1e2", "1E+2", "120.5e-1"])
+def test_a_number_that_is_cut_is_read_to_its_end(number: str) -> None:
+    for place in range(len(number)):
+        chunks = [number[:place], "", number[place:]]
+        assert documents.Document(chunks).whole() == Decimal(number)
+        assert read(['{"a": ', *chunks, ', "b": {}}'], "b") == [{}]
+
+
+def test_errors_hold_no_values() -> None:
+    for text in (f'{{"{SECRET}": {{"b": ["{SECRET}", {SECRET}]}}}}', f'{{"a": ["{SECRET}", NaN]}}'):
+        _, said = outcome([text], "a")
+        assert said
+        assert SECRET not in said
+
+
+class TestSize:
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A value may have 400 characters."""
+        monkeypatch.setattr(documents, "MAX_VALUE_CHARACTERS", 400)
+
+    @pytest.mark.parametrize(
+        ("records", "key", "before", "after", "where"),
+        [
+            (None, "a.json", "[{},", "]", 'at JSON Pointer "/1"'),
+            (None, "a.json", "", "", 'at JSON Pointer ""'),
+            ("a", "a.json", '{"a": [', "]}", 'at JSON Pointer "/a/0"'),
+            ("a", "a.json", '{"a": [], "b": ', "}", 'at JSON Pointer "/b"'),
+            (None, "a.jsonl", "{}\n", "\n{}", "line 2 of the file"),
+        ],
+    )
+    def test_a_value_is_limited(
+        self, records: str | None, key: str, before: str, after: str, where: str
+    ) -> None:
+        """Up to the limit it is read, one character more is refused, also if it never ends."""
+        value = '{"a": "' + "x" * 391 + '"}'
+        text = before + value + after
+        assert outcome([text], records, key)[1] == ""
+        value = value.replace("x", "xx", 1)
+        for text in (before + value + after, before + value[:-2] + "x" * 999):
+            said = f"RecordTooLargeError: {where}: one value has more than"
+            assert outcome([text], records, key)[1].startswith(said)
+            assert outcome(list(text), records, key)[1].startswith(said)
+
+    def test_a_document_is_limited_where_it_is_held_whole(self) -> None:
+        text = '{"a": [' + ", ".join(["{}"] * 200) + "]}"
+        assert outcome([text], "a[*]")[1].startswith('RecordTooLargeError: at JSON Pointer ""')
+        assert outcome([text], "a") == ([{}] * 200, "")
+
+    def test_the_keys_beside_the_records_are_limited(self) -> None:
+        text = json.dumps({f"a{number}": 0 for number in range(20)})
+        said = outcome([text], "a")[1]
+        assert said == 'RecordTooLargeError: at JSON Pointer "": the object has too many keys'
+
+    def test_what_never_ends_is_not_read_to_its_end(self) -> None:
+        chunks = iter(['[{"a": "', *["x"] * 9000])
+        with pytest.raises(errors.RecordTooLargeError):
+            list(read_records(chunks, "a.json", dataset()))
+        assert len(list(chunks)) > 8000
+
+    def test_what_is_wrong_is_not_read_to_its_end(self) -> None:
+        chunks = iter(["[{1", *[" "] * 1000])
+        with pytest.raises(errors.MalformedJsonError):
+            list(read_records(chunks, "a.json", dataset()))
+        assert len(list(chunks)) > 900
+
+
+@pytest.mark.parametrize("key", ["a.json", "a.jsonl"])
+def test_little_is_held(key: str) -> None:
+    """Of 5 MB, in chunks that end anywhere."""
+    record = json.dumps({"a": "x" * 100, "b": 1.5}) + (",\n" if key == "a.json" else "\n")
+    text = record * (50_000 // len(record))
+
+    def chunks() -> Iterator[str]:
+        yield "[" if key == "a.json" else ""
+        yield from (text[:-place] + text[-place:] for place in range(1, 101))
+        yield "{}]" if key == "a.json" else ""
+
+    tracemalloc.start()
+    count = sum(1 for _ in read_records(chunks(), key, dataset()))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count > 30_000
+    assert peak < 500_000
+
+
+def independent(text: str, fields: list[str]) -> list[Any] | None:
+    """The records by the standard library's whole reading; None when there is an error."""
+
+    def number(literal: str) -> Decimal:
+        value = Decimal(literal)
+        if value and not (len(literal) < 38 and -130 <= value.adjusted() <= 125):
+            raise ValueError
+        return value
+
+    def unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(members)) < len(members):
+            raise ValueError
+        return dict(members)
+
+    def refuse(_: str) -> None:
+        raise ValueError
+
+    try:
+        value = json.loads(
+            text,
+            parse_float=number,
+            parse_int=number,
+            parse_constant=refuse,
+            object_pairs_hook=unique,
+        )
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except ValueError:
+        return None
+    for field in fields:
+        value = value.get(field) if isinstance(value, dict) else None
+    values = value if isinstance(value, list) else [value]
+    return values if all(isinstance(each, dict) for each in values) else None
+
+
+keys = st.sampled_from(["a", "b", "\\", '"', "\U0001f600", ""])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(-1e9, 1e9).map(lambda value: float(f"{value:.6g}"))
+    | st.text(st.sampled_from('a"\\/\n\t[]{},: é\U0001f600\u2028'), max_size=6)
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=8,
+)
+records = st.dictionaries(keys, anything, max_size=3)
+some_records = st.lists(records, max_size=4)
+documents_of = some_records | st.dictionaries(
+    keys, anything | some_records | st.fixed_dictionaries({"b": some_records}), max_size=4
+)
+BAD_PIECES = [
+    *("e5", "NaN", "-Infinity", "nul", "1e400", "\\ud83d", "\\ude00", '"a":1,', '"b":[],', "{},"),
+    *'[]{},:"\\ \n1-.\x00\xa0',
+]
+pieces = st.just("") | st.sampled_from(BAD_PIECES)
+texts = st.builds(
+    lambda value, ascii_only, indent, place, piece, drop: (
+        (text := json.dumps(value, ensure_ascii=ascii_only, indent=indent))[: place % len(text)]
+        + piece
+        + text[place % len(text) + drop :]
+    ),
+    documents_of,
+    st.booleans(),
+    st.sampled_from([None, 1]),
+    st.integers(0, 10**6),
+    pieces,
+    st.sampled_from([0, 0, 0, 1, 2]),
+)
+places = st.lists(st.integers(0, 200), max_size=10)
+expressions = st.sampled_from([None, "a", "a.b", "b", "a[*]"])
+
+
+@given(texts, expressions, places)
+@example('{"a": {"b": [{"": "\\ud83d\\ude00"}]}, "b": 1e5}', "a.b", [])
+def test_documents_are_read_alike_however_they_are_cut(
+    text: str, records: str | None, places: list[int]
+) -> None:
+    whole = outcome([text], records)
+    assert outcome(cut(text, places), records) == whole
+    assert outcome(list(text), records) == whole
+    if records != "a[*]":
+        expected = independent(text, records.split(".") if records else [])
+        assert (expected is None) == bool(whole[1])
+        assert expected is None or expected == whole[0]
+
+
+@given(texts, expressions, places, st.integers(1, 200))
+def test_large_values_are_refused_alike_however_they_are_cut(
+    text: str, records: str | None, places: list[int], limit: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "MAX_VALUE_CHARACTERS", limit)
+        whole = outcome([text], records)
+        assert outcome(cut(text, places), records) == whole
+        assert outcome(list(text), records) == whole
+        text = text.replace("{", "\n{")
+        whole = outcome([text], None, "a.jsonl")
+        assert outcome(cut(text, places), None, "a.jsonl") == whole
+        assert outcome(list(text), None, "a.jsonl") == whole
+
+
+@given(st.lists(records.map(json.dumps) | texts, max_size=4), st.sampled_from("\n\r"), places)
+def test_lines_are_read_alike_however_they_are_cut(
+    lines: list[str], before: str, places: list[int]
+) -> None:
+    text = "".join(f"{line}{before}\n" for line in lines)
+    whole = outcome([text], None, "a.jsonl")
+    assert outcome(cut(text, places), None, "a.jsonl") == whole
+    assert outcome(list(text), None, "a.jsonl") == whole
+    singles = [line for line in text.split("\n") if line.strip()]
+    values = [None if line.lstrip()[:1] == "[" else independent(line, []) for line in singles]
+    if singles and None not in values:
+        assert whole == ([value for each in values if each for value in each], "")
+    else:
+        assert whole[1]
