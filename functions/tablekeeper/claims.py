@@ -257,6 +257,7 @@ def _claim(tables: Tables, found: Found, execution: Execution, row: Row, wanted:
     changes = {
         "claim": claim.attributes(),
         "claim_state": attribute(state),
+        "claimed_by": attribute(execution.audit_key),
         **dict.fromkeys(PROBLEM),
     }
     actions: list[dict[str, Any]] = [
@@ -323,13 +324,15 @@ def _list(tables: Tables, prefix: str) -> Lines:
 
 
 def _superseded(tables: Tables, found: Found, execution: Execution) -> Committed:
-    """SUPERSEDED, unless this execution has an outcome, or a later attempt of it has the claim."""
+    """SUPERSEDED, unless this execution has an outcome, or it was a later attempt of it that took
+    the claim: that one goes on, and this one is nobody's any more.
+    """
     outcome = read_outcome(tables.client, tables.ledger, found.uri, execution)
     if outcome:
         return Committed(outcome)
     row = read_row(tables.client, tables.ledger, found.uri)
-    if row.claim and row.claim.owner == execution.audit_key:
-        raise StaleRevisionError(f"{found.uri}: a later attempt of this execution has the claim")
+    if row.claimed_by == execution.audit_key:
+        raise StaleRevisionError(f"{found.uri}: a later attempt of this execution had the claim")
     audit = audit_action(tables, found, execution, "SUPERSEDED", row.revision)
     try:
         transact(tables, found, lambda _: [audit])

@@ -103,6 +103,7 @@ def _commit(
         "keys_at": None,
         "discarded": {"L": [{"S": each} for each in lists]} if lists else None,
         **NO_CLAIM,
+        **({"claimed_by": attribute(execution.audit_key)} if row.claim else {}),
         **object_attributes(found, outcome),
     }
     ended = _transact(tables, found, execution, outcome, puts, vanished, changes, row)

@@ -91,8 +91,9 @@ class Row:
     """An object's CURRENT row; revision 0 means that nobody has ever committed the object.
 
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
-    keys_at. refusal is what a large write of this object met; discarded are the prefixes of key
-    lists that nobody needs any more.
+    keys_at. claimed_by is the audit key of the execution that last took a claim, or took one away.
+    refusal is what a large write of this object met; discarded are the prefixes of key lists that
+    nobody needs any more.
     """
 
     revision: int = 0
@@ -104,6 +105,7 @@ class Row:
     item_keys: frozenset[ItemKey] = frozenset()
     keys_at: str | None = None
     claim: Claim | None = None
+    claimed_by: str | None = None
     refusal: Mapping[str, Any] | None = None
     discarded: tuple[str, ...] = ()
     problem: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -129,6 +131,7 @@ class Row:
             ),
             keys_at=text("keys_at"),
             claim=Claim.of(claim["M"], text("claim_state") or INCOMPLETE) if claim else None,
+            claimed_by=text("claimed_by"),
             refusal=json.loads(refusal) if refusal else None,
             discarded=tuple(each["S"] for each in attributes.get("discarded", {}).get("L", ())),
             problem=attributes.get("problem", {}).get("M"),

@@ -22,6 +22,7 @@ SETTINGS = {
     "TransformRecordsFunction": settings.TransformSettings,
     "WriteItemsFunction": settings.WriteSettings,
     "DeleteItemsFunction": settings.DeleteSettings,
+    "SettleClaimFunction": settings.SettleSettings,
     "SafetyNetFunction": settings.SafetyNetSettings,
     "SweepFunction": settings.SweepSettings,
 }

@@ -22,10 +22,10 @@ def settle(pipeline: Pipeline) -> str:
 
 
 def cut_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
-    """`abcd` stands; a write of `cdef` is cut off; then the file turns bad."""
-    pipeline.put(KEY, records("abcd", v=1))
+    """`abcdefgh` stands; a write of `efghijkl` is cut off; then the file turns bad."""
+    pipeline.put(KEY, records("abcdefgh", v=1))
     pipeline.sync(KEY)
-    pipeline.put(KEY, records("cdef", v=2))
+    pipeline.put(KEY, records("efghijkl", v=2))
     with monkeypatch.context() as patched:
         happens(pipeline, patched, cut_off_at(call))
         with pytest.raises(CutOffError):
@@ -44,10 +44,10 @@ def test_a_claim_is_undone_or_finished(
     cut_off(pipeline, monkeypatch, call)
     if adding(pipeline):
         assert settle(pipeline) == "UNDONE"
-        assert held(pipeline) == dict.fromkeys("abcd", "1")
+        assert held(pipeline) == dict.fromkeys("abcdefgh", "1")
     else:
         assert settle(pipeline) == "FINISHED"
-        assert held(pipeline) == dict.fromkeys("cdef", "2")
+        assert held(pipeline) == dict.fromkeys("efghijkl", "2")
     assert "claim" not in pipeline.row(KEY)
     assert pipeline.outcomes(KEY) == ["SYNCED"]
 
