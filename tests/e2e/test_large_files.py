@@ -1,0 +1,78 @@
+"""Files that do not fit one transaction, end to end: every item is compared, whatever happens
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+
+from local.stack import Stack
+from tests.e2e.large_files import SCENARIOS, LargeFiles
+from tests.e2e.observer import Observer, plain
+
+RECORDS = 4000
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
+def test_the_table_equals_a_large_file(stack: Stack, scenario: object) -> None:
+    assert callable(scenario)
+    files = LargeFiles(stack, scenario.__name__, RECORDS)
+    assert scenario(files) == 0
+
+
+def test_records_inside_a_large_document(stack: Stack) -> None:
+    see, key = Observer(stack), "orders/large.json"
+    orders = [
+        {"customer": "large", "id": str(n), "total": 1.1, "lines": [{"sku": "a", "price": 0.55}]}
+        for n in range(500)
+    ]
+    document = {"meta": {"source": "x" * 300_000}, "data": {"page": 1, "orders": orders}}
+    see.put(key, json.dumps(document).encode())
+    assert see.outcome(key) == "SYNCED"
+    items = see.items(key)
+    assert len(items) == 500
+    assert items[0]["lines"] == [{"sku": "a", "price": Decimal("0.55")}]
+
+
+def test_every_violation_of_a_large_file_is_reported(stack: Stack) -> None:
+    see, key = Observer(stack), "notes/many-violations.jsonl"
+    records = [{"pk": "violations", "sk": str(n), "stars": n % 7} for n in range(7000)]
+    see.put(key, "\n".join(map(json.dumps, records)).encode())
+    assert see.outcome(key) == "INVALID"
+    assert "1,000 violations of notes.schema.json in 7,000 records" in see.problem(key)["cause"]
+    assert see.items(key) == []
+
+
+def test_a_file_takes_an_item_over_when_its_large_owner_lets_go(stack: Stack) -> None:
+    """A conflict in the middle of a large write undoes it, and the sweep tries again."""
+    see = Observer(stack)
+    owner, second = "notes/conflict-owner.json", "notes/conflict-large.jsonl"
+    see.put(owner, [{"pk": "conflict", "sk": "250"}])
+    assert see.outcome(owner) == "SYNCED"
+    records = [{"pk": "conflict", "sk": str(n), "v": 1} for n in range(500)]
+    see.put(second, "\n".join(map(json.dumps, records)).encode())
+    assert see.outcome(second) == "INVALID"
+    assert see.items(second) == []
+    assert "belongs to" in see.problem(second)["cause"]
+    see.delete(owner)
+    see.changed(second)
+    assert see.outcome(second) == "SYNCED"
+    assert len(see.items(second)) == 500
+
+
+def test_lineage_names_one_execution(stack: Stack) -> None:
+    files = LargeFiles(stack, "lineage", 300)
+    files.put(files.lines(range(300), 1))
+    assert files.outcomes() == ["SYNCED"]
+    (row,) = files.see.audit_rows(files.key)
+    found = files.see.dynamodb.query(
+        TableName=files.table,
+        KeyConditionExpression="pk = :pk",
+        ExpressionAttributeValues={":pk": {"S": "lineage-7"}},
+    )["Items"]
+    sources = [plain(item["_source"]) for item in found]
+    assert {each["execution"] for each in sources} == {row["execution"]["S"]}
+    assert {each["key"] for each in sources} == {files.key}
