@@ -97,13 +97,15 @@ def key_lists(row: Row) -> list[str]:
 
 
 def few_keys(tables: Tables, row: Row) -> set[ItemKey] | None:
-    """The keys of every item that may be in the table; None when they are many."""
+    """The keys of a row's items; None when they are many.
+
+    What a claim has left in the table can be told only by whoever has taken the claim over: until
+    then its owner may go on.
+    """
     keys = set(row.item_keys)
-    for prefix in key_lists(row):
-        listed = _list(tables, prefix)
-        if not listed.exists():
-            continue  # its claim ended before it wrote the list, and so before any item
-        if len(keys) + len(listed) > 4 * items.TRANSACTION_ITEMS:
+    if row.keys_at:
+        listed = _list(tables, row.keys_at)
+        if len(listed) > 4 * items.TRANSACTION_ITEMS:
             return None
         for partition in range(partitions.PARTITIONS):
             keys.update(map(ItemKey, listed.partition(partition)))

@@ -16,7 +16,7 @@ from tablekeeper.errors import ItemKey
 from tablekeeper.found import Execution, Found
 from tablekeeper.item_sets import ItemSet
 from tablekeeper.items import Item, item_key, item_size, lineage
-from tablekeeper.ledger import NO_CLAIM, Row, attribute, committed, read_row, update_row
+from tablekeeper.ledger import attribute, committed, read_row, update_row
 from tablekeeper.partitions import delete_copy
 from tablekeeper.transactions import (
     CancelledError,
@@ -87,34 +87,32 @@ def _commit(
         return recorded_or_stale(tables, found, execution)
     for prefix in row.discarded:
         delete_copy(tables.staging_bucket, prefix)
-    lists = claims.key_lists(row)
     old = claims.few_keys(tables, row)
-    if old is None or len(new) > items.TRANSACTION_ITEMS:
+    if row.claim or old is None or len(new) > items.TRANSACTION_ITEMS:
         return claims.write(tables, found, execution, row, outcome, new, remaining)
     source = lineage(found, execution.id)
     puts = {item_key(item, tables.table_key): {**item, "_source": source} for item in new.all()}
     vanished = old - puts.keys()
-    if not _fits(row, puts, vanished):
+    if not _fits(puts, vanished):
         return claims.write(tables, found, execution, row, outcome, new, remaining)
     keys = {"L": [{"M": key.attributes} for key in sorted(puts)]} if puts else None
+    lists = claims.key_lists(row)
     changes = {
         "status": attribute(outcome),
         "item_keys": keys,
         "keys_at": None,
         "discarded": {"L": [{"S": each} for each in lists]} if lists else None,
-        **NO_CLAIM,
-        **({"claimed_by": attribute(execution.audit_key)} if row.claim else {}),
+        "refusal": None,
         **object_attributes(found, outcome),
     }
-    ended = _transact(tables, found, execution, outcome, puts, vanished, changes, row)
+    ended = _transact(tables, found, execution, outcome, puts, vanished, changes)
     claims.discard(tables, lists)
     return ended
 
 
-def _fits(row: Row, puts: Mapping[ItemKey, Item], vanished: set[ItemKey]) -> bool:
-    room = items.TRANSACTION_ITEMS - (items.LANES if row.claim else 0)
+def _fits(puts: Mapping[ItemKey, Item], vanished: set[ItemKey]) -> bool:
     size = sum(map(item_size, puts.values()))
-    return len(puts) + len(vanished) <= room and size <= items.TRANSACTION_BYTES
+    return len(puts) + len(vanished) <= items.TRANSACTION_ITEMS and size <= items.TRANSACTION_BYTES
 
 
 def _transact(
@@ -125,7 +123,6 @@ def _transact(
     puts: Mapping[ItemKey, Item],
     vanished: set[ItemKey],
     changes: Mapping[str, Any],
-    row: Row | None = None,
 ) -> Committed:
     changes = {**committed(found, execution.id), **changes}
 
@@ -134,7 +131,6 @@ def _transact(
         return [
             audit_action(tables, found, execution, outcome, revision, len(puts), removed),
             update_row(tables.ledger, found.uri, changes, seen=found.revision),
-            *(claims.delete_lanes(tables, found.uri) if row and row.claim else ()),
         ]
 
     try:

@@ -91,7 +91,7 @@ class Row:
     """An object's CURRENT row; revision 0 means that nobody has ever committed the object.
 
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
-    keys_at. claimed_by is the audit key of the execution that last took a claim, or took one away.
+    keys_at. claimed_by is the audit key of the execution that last took a claim.
     refusal is what a large write of this object met; discarded are the prefixes of key lists that
     nobody needs any more.
     """
