@@ -73,14 +73,16 @@ def format_number(value: Number) -> str:
     return f"{normal:f}" if -DIGITS <= normal.adjusted() < DIGITS else str(normal)
 
 
+EXACT = Context(prec=400, Emin=-99999, Emax=99999, traps=[InvalidOperation, Overflow, Inexact])
+"""Wide enough for DynamoDB numbers, and never rounds.
+
+400 digits: from 1E-130 to 9.99E+125 a quotient has at most 256 digits before its point, and 38
+behind.
+"""
+
+
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """Within it, decimal arithmetic is wide enough for DynamoDB numbers, and never rounds.
-
-    400 digits: from 1E-130 to 9.99E+125 a quotient has at most 256 digits before its point, and 38
-    behind.
-    """
-    with localcontext(
-        Context(prec=400, Emin=-99999, Emax=99999, traps=[InvalidOperation, Overflow, Inexact])
-    ):
+    """Within it, decimal arithmetic is `EXACT`."""
+    with localcontext(EXACT):
         yield

@@ -1,4 +1,6 @@
-"""`make bench`: throughput against a machine that does nothing, and cold starts, as ratios."""
+"""`make bench`: validation against jsonschema alone, throughput against a machine that does
+nothing, and cold starts, as ratios.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,7 @@ from typing import Any
 
 from local.environment import LOCAL, python
 from local.stack import BUILD, Stack, running_stack
+from tests.benchmarks.validation import validation
 
 FILES, UPLOADS_AT_ONCE, ROUNDS = 200, 8, 3
 STARTS = 15
@@ -29,6 +32,7 @@ ROLE = "arn:aws:iam::000000000000:role/nothing"
 
 def main() -> None:
     """Prints each figure beside its aim. A benchmark is no test: the exit code is 0."""
+    validation()
     with tempfile.TemporaryDirectory() as folder:
         state_dir = Path(folder)
         with running_stack(state_dir, enforces_roles=False) as stack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ from tablekeeper.documents import text_of, walk
 from tablekeeper.found import Found
 from tablekeeper.items import Item, item_key, transform
 from tablekeeper.records import Record, read_records
+from tablekeeper.reference import check_references
 from tablekeeper.settings import TableKey
 from tablekeeper.violations import violations
 
@@ -264,6 +266,53 @@ class TestBadSamples:
 
 def test_the_code_takes_the_fields_that_the_meta_schema_describes() -> None:
     assert set(FIELDS) == set(META["properties"])
+
+
+@pytest.mark.parametrize("folder", CATALOGUES, ids=lambda folder: str(folder.name))
+def test_every_reference_leads_to_a_schema(folder: Path) -> None:
+    """To one in the folder, in every branch and definition; never to the network."""
+    assert check_references(CATALOGUES[folder]) == []
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        lambda schema: schema,
+        lambda schema: {"properties": {"deep": {"items": schema}}},
+        lambda schema: {"$ref": "other.schema.json", "not": schema},
+        lambda schema: {"unevaluatedProperties": schema},
+        lambda schema: {"$schema": "http://json-schema.org/draft-07/schema#", "then": schema},
+        lambda schema: {"$ref": "#/$defs/a", "$defs": {"a": schema}},
+    ],
+)
+def test_a_reference_to_the_network_is_told_before_any_record(branch: Any) -> None:
+    """Even if no record comes to it, and nobody is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}/elsewhere.schema.json"
+        schema = {KEYWORD: {"prefix": ""}, **branch({"$ref": uri, "if": True})}
+        catalogue = Catalogue({"d": schema, "other": {"type": "object"}})
+        problem = f'd.schema.json: "{uri}" leads to no schema in schemas/'
+        assert check_references(catalogue) == [problem]
+        with pytest.raises(errors.DatasetDefinitionError, match=re.escape(problem)):
+            list(violations([], catalogue.datasets["d"], catalogue))
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_a_definition_that_nothing_uses_is_checked_too() -> None:
+    """It is no matter to any record, so only the check of the schemas says it."""
+    unused = {KEYWORD: {"prefix": ""}, "$defs": {"a": {"$ref": "gone.schema.json"}}}
+    catalogue = Catalogue({"d": unused})
+    assert len(check_references(catalogue)) == 1
+    assert not list(violations([Record(0, {})], catalogue.datasets["d"], catalogue))
+
+
+def test_what_only_looks_like_a_reference_is_none() -> None:
+    """A value is no schema."""
+    value = {"$ref": "https://example.com/x.json"}
+    schema = {KEYWORD: {"prefix": ""}, "const": value, "examples": [value], "default": value}
+    assert check_references(Catalogue({"d": schema})) == []
 
 
 def test_every_number_of_a_schema_is_exact() -> None:

@@ -84,6 +84,28 @@ def test_a_reference_may_be_a_file_name_or_an_id(reference: str) -> None:
     assert len(found_violations(schema, {"a": 1}, other=other)) == 1
 
 
+def test_a_schema_that_names_its_draft_has_exact_numbers_too() -> None:
+    """jsonschema changes over to the plain draft where it meets a `$schema`."""
+    other = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "integer"}
+    schema = {"properties": {"a": {"$ref": "other.schema.json"}}, "unevaluatedProperties": False}
+    assert found_violations(schema, {"a": Decimal("1.0")}, other=other) == []
+    assert len(found_violations(schema, {"a": Decimal("1.5")}, other=other)) == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ({"pattern": r"\p{L}"}, r'"\p{L}" is no pattern'),
+        ({"type": "any"}, 'there is no type "any"'),
+    ],
+)
+def test_a_schema_that_cannot_be_applied_is_a_bad_dataset(schema: Any, says: str) -> None:
+    with pytest.raises(DatasetDefinitionError) as caught:
+        found_violations({"properties": {"a": schema}}, {"a": "sekrit"})
+    assert says in str(caught.value)
+    assert "sekrit" not in str(caught.value)
+
+
 def test_a_reference_to_the_network_is_a_bad_dataset() -> None:
     with pytest.raises(DatasetDefinitionError, match=r"https://example\.com/x\.json"):
         found_violations({"$ref": "https://example.com/x.json"}, {})
