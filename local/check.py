@@ -103,7 +103,7 @@ class _Check:
         derived = transform(
             records, found, dataset, self.settings.item_keys, self.settings.ttl_attribute
         )
-        return [item for _, item in derived]
+        return [made.item for made in derived]
 
     def _scan(self, output: str) -> Iterator[Item]:
         pages = self.dynamodb.get_paginator("scan").paginate(

@@ -78,6 +78,10 @@ PATIENCE = 300.0
 LONGEST_PAUSE = 20.0
 
 
+_Action = tuple[ItemKey, Item | None, str]
+"""An item to put, with its text, or None to delete what has the key."""
+
+
 class _SupersededError(Exception):
     """Another execution has taken the claim over; it has read the bucket later."""
 
@@ -419,41 +423,41 @@ class _Write:
 
     # ---- what there is to do, partition by partition ----
 
-    def _added(self, partition: int) -> Iterator[tuple[ItemKey, Item | None]]:
+    def _added(self, partition: int) -> Iterator[_Action]:
         if self.staged:
             old = self._old(partition) if self.has_old else set()
             for line in self.staged.partition(partition):
                 item = json.loads(line)
                 key = item_key(item, self.tables.table_key)
                 if key.text not in old:
-                    yield key, {**item, "_source": self.source}
+                    yield key, {**item, "_source": self.source}, line
 
-    def _replaced(self, partition: int) -> Iterator[tuple[ItemKey, Item | None]]:
+    def _replaced(self, partition: int) -> Iterator[_Action]:
         old = self._old(partition)
         if self.staged and old:
             for line in self.staged.partition(partition):
                 item = json.loads(line)
                 key = item_key(item, self.tables.table_key)
                 if key.text in old:
-                    yield key, {**item, "_source": self.source}
+                    yield key, {**item, "_source": self.source}, line
 
-    def _vanished(self, partition: int) -> Iterator[tuple[ItemKey, Item | None]]:
+    def _vanished(self, partition: int) -> Iterator[_Action]:
         vanished = self._old(partition)
         for each in self.others:
             vanished.update(each.partition(partition))
         if vanished and self.keys:
             vanished.difference_update(self.keys.partition(partition))
         for text in sorted(vanished):
-            yield ItemKey(text), None
+            yield ItemKey(text), None, ""
 
-    def _added_before(self, partition: int) -> Iterator[tuple[ItemKey, Item | None]]:
+    def _added_before(self, partition: int) -> Iterator[_Action]:
         added: set[str] = set()
         for each in self.others:
             added.update(each.partition(partition))
         if self.keys:
             added.update(self.keys.partition(partition))
         for text in sorted(added - self._old(partition)):
-            yield ItemKey(text), None
+            yield ItemKey(text), None, ""
 
     def _old(self, partition: int) -> set[str]:
         found = set(self.inline.get(partition, ()))
@@ -484,9 +488,7 @@ class _Write:
                 each["phase"]["S"], int(each["done"]["N"]), int(each["removed"]["N"])
             )
 
-    def _phase(
-        self, phase: str, work: Callable[[int], Iterator[tuple[ItemKey, Item | None]]]
-    ) -> None:
+    def _phase(self, phase: str, work: Callable[[int], Iterator[_Action]]) -> None:
         stop = threading.Event()
 
         def lane(number: int) -> None:
@@ -502,7 +504,7 @@ class _Write:
         self,
         lane: int,
         phase: str,
-        work: Callable[[int], Iterator[tuple[ItemKey, Item | None]]],
+        work: Callable[[int], Iterator[_Action]],
         stop: threading.Event,
     ) -> None:
         progress = self.progress.get(lane, _Progress())
@@ -612,13 +614,13 @@ class _Write:
 
 
 def _chunks(
-    actions: Iterator[tuple[ItemKey, Item | None]],
+    actions: Iterator[_Action],
 ) -> Iterator[dict[ItemKey, Item | None]]:
     """What fits one transaction beside its lane's row."""
     chunk: dict[ItemKey, Item | None] = {}
     size = 0
-    for key, item in actions:
-        more = items.item_size(item) if item is not None else 0
+    for key, item, text in actions:
+        more = items.size_bound(text)
         if chunk and (
             len(chunk) > items.TRANSACTION_ITEMS or size + more > items.TRANSACTION_BYTES
         ):

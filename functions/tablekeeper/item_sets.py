@@ -12,7 +12,7 @@ from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from tablekeeper.items import TRANSACTION_ITEMS, Item, item_key
+from tablekeeper.items import TRANSACTION_ITEMS, Item, item_key, item_text
 from tablekeeper.partitions import PARTITIONS, Lines, LinesWriter, key_hash
 from tablekeeper.settings import TableKey
 from tablekeeper.staging import INLINE_BYTES
@@ -43,9 +43,8 @@ class ItemSetWriter:
     def __exit__(self, *_: object) -> None:
         self.hashes.close()
 
-    def add(self, item: Item) -> None:
-        """Raises TransientServiceError."""
-        line = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+    def add(self, item: Item, line: str) -> None:
+        """Adds an item, and its text. Raises TransientServiceError."""
         key = item_key(item, self.table_key).text
         hashed = key_hash(key)
         self.count += 1
@@ -113,8 +112,7 @@ class ItemSet:
             keys = LinesWriter(self.bucket, STAGED)
             for item in self.inline or ():
                 key = item_key(item, self.table_key).text
-                line = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
-                items.add(key_hash(key) % PARTITIONS, line)
+                items.add(key_hash(key) % PARTITIONS, item_text(item))
                 keys.add(key_hash(key) % PARTITIONS, key)
             count = len(self)
             self.staged = {"count": count, "items": items.close(), "keys": keys.close()}

@@ -8,16 +8,18 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tablekeeper.datasets import Dataset
-from tablekeeper.documents import pointer
+from tablekeeper.documents import pointer, walk
 from tablekeeper.errors import (
     ExpressionError,
+    InvalidFileError,
     ItemKey,
     ItemTooLargeError,
     KeyLengthError,
@@ -52,22 +54,44 @@ Item = dict[str, AttributeValue]
 """An item in DynamoDB JSON: `{"price": {"N": "1.1"}}`."""
 
 
+class Made(NamedTuple):
+    """An item and the place of the record that it was made of; text is the item as JSON."""
+
+    place: int
+    item: Item
+    text: str
+
+
 def transform(
     records: Iterable[Record],
     found: Found,
     dataset: Dataset,
     table_key: TableKey,
     ttl_attribute: str,
-) -> Iterator[tuple[int, Item]]:
-    """The item of each record with the record's place, without lineage.
+) -> Iterator[Made]:
+    """The item of each record, without lineage.
 
     Raises:
         InvalidFileError: a record makes no item that the table can hold.
     """
+    source = found.object_scope()
     for record in records:
-        item = _item(record, found, dataset, table_key, ttl_attribute)
-        _check_size(item, record.place)
-        yield record.place, item
+        item = _item(record, source, dataset, table_key, ttl_attribute)
+        text = item_text(item)
+        if size_bound(text) > MAX_ITEM_BYTES:
+            _check_size(item, record.place)
+        yield Made(record.place, item, text)
+
+
+item_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""An item in DynamoDB JSON as text on one line."""
+
+
+def size_bound(text: str) -> int:
+    """Not less than `item_size` of the item with this text: DynamoDB JSON names a type where
+    DynamoDB counts a byte or three, and a number takes fewer bytes than digits, or one more.
+    """
+    return _LINEAGE_BYTES + len(text) * (1 if text.isascii() else 4)
 
 
 def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey:
@@ -98,16 +122,20 @@ def owner(item: Mapping[str, Any]) -> str | None:
 
 
 def _item(
-    record: Record, found: Found, dataset: Dataset, table_key: TableKey, ttl_attribute: str
+    record: Record,
+    source: Mapping[str, Any],
+    dataset: Dataset,
+    table_key: TableKey,
+    ttl_attribute: str,
 ) -> Item:
-    scope = {**record.value, "_object": found.object_scope(), "_index": record.place}
+    scope = {**record.value, "_object": source, "_index": record.place}
     where = f"record {record.place}"
     if dataset.attributes is None:
         values = record.value
     else:
         given = {name: expression(scope) for name, expression in dataset.attributes.items()}
         values = {name: value for name, value in given.items() if value is not None}
-    item = {name: _attribute(value, (name,), where) for name, value in values.items()}
+    item = {name: _located(value, name, where) for name, value in values.items()}
     for name in RESERVED:
         if name in item:
             raise ReservedAttributeError(
@@ -128,7 +156,7 @@ def _set(item: Item, name: str, value: Any, where: str, what: str) -> None:
     """
     if value is None:
         return
-    computed = _attribute(value, (name,), where)
+    computed = _located(value, name, where)
     if item.get(name, computed) != computed:
         raise ReservedAttributeError(
             f'{where} has a field "{name}" of its own, '
@@ -137,9 +165,34 @@ def _set(item: Item, name: str, value: Any, where: str, what: str) -> None:
     item[name] = computed
 
 
-def _attribute(
-    value: Any, path: tuple[str | int, ...], where: str, depth: int = 0
-) -> AttributeValue:
+class _UnfitError(Exception):
+    """A value that no attribute can hold."""
+
+    def __init__(self, error: type[InvalidFileError], why: str) -> None:
+        super().__init__(error, why)
+        self.error, self.why = error, why
+
+
+def _located(value: Any, name: str, where: str) -> AttributeValue:
+    """An attribute; what is wrong with it is said with its JSON Pointer, which is looked for only
+    then.
+    """
+    try:
+        return _attribute(value)
+    except _UnfitError as unfit:
+        error = unfit
+    for path, each in walk(value, (name,)):
+        if len(path) > MAX_DEPTH + 1:
+            raise error.error(f'{where}, "{pointer(path[:4])}…": {error.why}')
+        if not isinstance(each, dict | list):
+            try:
+                _attribute(each)
+            except _UnfitError as unfit:
+                raise unfit.error(f'{where}, "{pointer(path)}": {unfit.why}') from None
+    raise error.error(f'{where}, "{pointer((name,))}": {error.why}')
+
+
+def _attribute(value: Any, depth: int = 0) -> AttributeValue:
     if isinstance(value, str):
         return {"S": value}
     if value is None:
@@ -150,26 +203,16 @@ def _attribute(
         try:
             check_number(value)
         except OutOfRangeError as error:
-            raise NumberRangeError(
-                f'{where}, "{pointer(path)}": DynamoDB cannot hold the number: {error}'
-            ) from None
+            why = f"DynamoDB cannot hold the number: {error}"
+            raise _UnfitError(NumberRangeError, why) from None
         return {"N": format_number(value)}
     if depth == MAX_DEPTH:
-        raise NestingError(
-            f'{where}, "{pointer(path[:4])}…": nested deeper than {MAX_DEPTH} levels'
-        )
+        raise _UnfitError(NestingError, f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, list):
-        return {
-            "L": [_attribute(each, (*path, i), where, depth + 1) for i, each in enumerate(value)]
-        }
+        return {"L": [_attribute(each, depth + 1) for each in value]}
     if isinstance(value, dict):
-        return {
-            "M": {
-                name: _attribute(each, (*path, name), where, depth + 1)
-                for name, each in value.items()
-            }
-        }
-    raise ExpressionError(f'{where}, "{pointer(path)}": an expression gave no JSON value')
+        return {"M": {name: _attribute(each, depth + 1) for name, each in value.items()}}
+    raise _UnfitError(ExpressionError, "an expression gave no JSON value")
 
 
 def _check_key(value: AttributeValue | None, name: str, kind: str, limit: int, where: str) -> None:

@@ -9,7 +9,7 @@ from tablekeeper.datasets import Catalogue
 from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
 from tablekeeper.found import Found
 from tablekeeper.item_sets import ItemSetWriter
-from tablekeeper.items import Item, item_key, transform
+from tablekeeper.items import Made, item_key, transform
 from tablekeeper.partitions import key_hash
 from tablekeeper.records import read_records
 from tablekeeper.settings import TransformSettings
@@ -27,7 +27,7 @@ def transform_document(
         TransientServiceError: a retry helps.
     """
 
-    def items() -> Iterator[tuple[int, Item]]:
+    def items() -> Iterator[Made]:
         dataset = catalogue.get(found.key)
         text = read_document(document, found, settings.max_document_bytes)
         records = read_records(text, found.key, dataset)
@@ -35,8 +35,8 @@ def transform_document(
 
     try:
         with ItemSetWriter(settings.staging_bucket, settings.item_keys) as writer:
-            for _, item in items():
-                writer.add(item)
+            for made in items():
+                writer.add(made.item, made.text)
             suspects = writer.suspects()
             if suspects:
                 _check_keys(items(), suspects, settings)
@@ -45,12 +45,10 @@ def transform_document(
         raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
 
 
-def _check_keys(
-    items: Iterator[tuple[int, Item]], suspects: set[int], settings: TransformSettings
-) -> None:
+def _check_keys(items: Iterator[Made], suspects: set[int], settings: TransformSettings) -> None:
     """Raises DuplicateItemKeyError when two items have the same key, and not just the same hash."""
     seen: dict[str, int] = {}
-    for place, item in items:
+    for place, item, _ in items:
         key = item_key(item, settings.item_keys)
         if key_hash(key.text) in suspects and seen.setdefault(key.text, place) != place:
             raise DuplicateItemKeyError(

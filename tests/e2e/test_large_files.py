@@ -5,6 +5,7 @@ meanwhile.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -17,8 +18,7 @@ RECORDS = 4000
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
-def test_the_table_equals_a_large_file(stack: Stack, scenario: object) -> None:
-    assert callable(scenario)
+def test_the_table_equals_a_large_file(stack: Stack, scenario: Callable[[LargeFiles], int]) -> None:
     files = LargeFiles(stack, scenario.__name__, RECORDS)
     assert scenario(files) == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -42,14 +41,13 @@ class Client:
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two items make a large write, in lanes one after the other, so that calls can be counted."""
     for module in (items, item_sets):
         monkeypatch.setattr(module, "TRANSACTION_ITEMS", 1)
     monkeypatch.setattr(items, "LANES", 2)
     monkeypatch.setattr(claims, "in_parallel", lambda calls: [call() for call in calls])
     monkeypatch.setattr(claims, "pause", lambda _: None)
-    return
 
 
 def records(names: Any, **more: Any) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def items_of(key: str, path: Path) -> list[Item]:
     found = Found(
         action="PUT", bucket="bucket", key=key, revision=0, as_of="2026-11-23T00:00:00.000Z"
     )
-    return [item for _, item in transform(records, found, dataset, TABLE_KEY, TTL)]
+    return [made.item for made in transform(records, found, dataset, TABLE_KEY, TTL)]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def items(
     dataset = Dataset.read("d", {"x-tablekeeper": {"prefix": "d/", **(keyword or {})}})
     numbered = [Record(place, each) for place, each in enumerate(records)]
     made = transform(numbered, found, dataset, TableKey.parse(table_key), "expires_at")
-    return [item for _, item in made]
+    return [each.item for each in made]
 
 
 def nested(levels: int) -> Any:
@@ -124,15 +124,20 @@ def test_what_is_just_within_the_limits_is_an_item(record: Any) -> None:
     assert len(items(record)) == 1
 
 
-def test_two_records_with_one_key_are_both_named() -> None:
+def test_two_records_with_one_key_are_both_named(pipeline: Pipeline) -> None:
     same = {"pk": "a", "sk": "b"}
+    pipeline.put("notes/a.json", [same, {"pk": "a", "sk": "c"}, same])
     with pytest.raises(errors.DuplicateItemKeyError, match="records 0 and 2"):
-        items(same, {"pk": "a", "sk": "c"}, same)
+        transform_records.handler(pipeline.fetch("notes/a.json"), None)
 
 
-def test_numbers_that_are_equal_are_one_key() -> None:
+def test_numbers_that_are_equal_are_one_key(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ITEM_KEYS", "id:N")
+    pipeline.put("notes/a.json", b'[{"id": 1.0}, {"id": 1}]')
     with pytest.raises(errors.DuplicateItemKeyError):
-        items({"id": Decimal("1.0")}, {"id": 1}, table_key="id:N")
+        transform_records.handler(pipeline.fetch("notes/a.json"), None)
 
 
 @pytest.mark.parametrize(

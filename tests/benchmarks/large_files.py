@@ -1,0 +1,133 @@
+"""Files of a million records: what happens to them, how long it takes, and the memory it takes.
+
+python -m tests.benchmarks.large_files [SCENARIO[=RECORDS] ...]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from local.stack import Stack, running_stack
+from tests.e2e.large_files import SCENARIOS, LargeFiles, peak_memory
+
+SCHEMAS = Path(__file__).parents[1] / "e2e" / "schemas"
+SIZES = {
+    "first_load": 1_000_000,
+    "gzipped": 1_000_000,
+    "half_dropped": 1_000_000,
+    "array": 100_000,
+    "writer_killed": 100_000,
+    "newer_version": 100_000,
+    "two_at_once": 100_000,
+    "turned_bad": 100_000,
+    "emptied": 100_000,
+}
+AIM_OF_BATCH_WRITER, AIM_OF_MEMORY = 0.5, 1.3
+
+
+def main(wanted: list[str]) -> None:
+    """Runs scenarios, each on a stack of its own, and prints what came of them."""
+    sizes = dict(SIZES)
+    for each in wanted:
+        name, _, count = each.partition("=")
+        sizes[name] = int(count) if count else sizes[name]
+    names = [each.partition("=")[0] for each in wanted] or list(SIZES)
+    for scenario in SCENARIOS:
+        if scenario.__name__ in names:
+            with _stack() as stack, peak_memory() as peaks:
+                begun = time.perf_counter()
+                files = LargeFiles(stack, scenario.__name__, sizes[scenario.__name__])
+                wrong = scenario(files)
+                took = time.perf_counter() - begun
+            memory = ", ".join(f"{name} {peak} MB" for name, peak in sorted(peaks.items()))
+            print(
+                f"{scenario.__name__:14} {files.count:9,} records, {wrong} differences, "
+                f"{took:5.0f} s with all comparisons; peak memory: {memory}",
+                flush=True,
+            )
+
+
+def against_batch_writer(count: int = 100_000) -> None:
+    """The first load of a file against a plain loop of boto3's batch_writer, on one engine."""
+    with _stack() as stack:
+        files = LargeFiles(stack, "ours", count)
+        body = files.lines(range(count), 1)
+        begun = time.perf_counter()
+        files.put(body)
+        files.outcomes()
+        ours = count / (time.perf_counter() - begun)
+        plain = count / _batch_writer(stack, body)
+    ratio = ours / plain
+    print(
+        f"first load of {count:,} records: {ours:,.0f} items/s, batch_writer {plain:,.0f}: "
+        f"{ratio:.2f}, aim at least {AIM_OF_BATCH_WRITER}: "
+        f"{'met' if ratio >= AIM_OF_BATCH_WRITER else 'not met'}"
+    )
+
+
+def _batch_writer(stack: Stack, body: bytes) -> float:
+    client = stack.client("dynamodb")
+    client.create_table(
+        TableName="plain",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
+        ],
+    )
+    table = boto3.resource(
+        "dynamodb",
+        endpoint_url=client.meta.endpoint_url,
+        region_name=client.meta.region_name,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    ).Table("plain")
+    begun = time.perf_counter()
+    with table.batch_writer() as batch:
+        for record in _records(body):
+            batch.put_item(Item=record)
+    return time.perf_counter() - begun
+
+
+def _records(body: bytes) -> Iterator[Any]:
+    from decimal import Decimal
+
+    for line in body.splitlines():
+        yield json.loads(line, parse_float=Decimal)
+
+
+def memory(megabytes: tuple[int, ...] = (10, 1000)) -> None:
+    """The peak memory of every function with a small and with a large file of JSON Lines."""
+    peaks = []
+    for size in megabytes:
+        with _stack() as stack, peak_memory() as peak:
+            count = size * 1_000_000 // 330
+            files = LargeFiles(stack, f"m{size}", count)
+            files.put(files.lines(range(count), 1))
+            outcomes = files.outcomes()
+        peaks.append(peak)
+        print(f"{size} MB, {count:,} records, {outcomes}: {peak}", flush=True)
+    for name in sorted(peaks[0]):
+        ratio = peaks[-1].get(name, 0) / peaks[0][name]
+        met = "met" if ratio <= AIM_OF_MEMORY else "not met"
+        print(f"{name}: {ratio:.2f} times the memory, aim at most {AIM_OF_MEMORY}: {met}")
+
+
+def _stack() -> Any:
+    folder = tempfile.mkdtemp(prefix="tablekeeper-bench-")
+    return running_stack(Path(folder), schemas=SCHEMAS, enforces_roles=False)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
