@@ -85,8 +85,12 @@ class Dataset:
             raise DatasetDefinitionError(f"{name}{SUFFIX}: {error}") from None
 
     def matches(self, key: str) -> bool:
-        """Whether an object's key belongs here, other datasets left aside."""
-        return key.startswith(self.prefix) and (not self.suffixes or key.endswith(self.suffixes))
+        """Whether an object's key belongs here, other datasets left aside; `.gz` may stand behind a
+        suffix.
+        """
+        name = key.removesuffix(".gz")
+        ends = key.endswith(self.suffixes) or name.endswith(self.suffixes)
+        return key.startswith(self.prefix) and (not self.suffixes or ends)
 
     def is_json_lines(self, key: str) -> bool:
         """Whether an object of this dataset holds one record a line."""

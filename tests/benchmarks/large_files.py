@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ SIZES = {
     "emptied": 100_000,
 }
 AIM_OF_BATCH_WRITER, AIM_OF_MEMORY = 0.5, 1.3
+LONG_RECORD = 3000
 
 
 def main(wanted: list[str]) -> None:
@@ -112,8 +114,8 @@ def memory(megabytes: tuple[int, ...] = (10, 1000)) -> None:
     peaks = []
     for size in megabytes:
         with _stack() as stack, peak_memory() as peak:
-            count = size * 1_000_000 // 330
-            files = LargeFiles(stack, f"m{size}", count)
+            count = size * 1_000_000 // LONG_RECORD
+            files = LargeFiles(stack, f"m{size}", count, LONG_RECORD)
             files.put(files.lines(range(count), 1))
             outcomes = files.outcomes()
         peaks.append(peak)
@@ -124,9 +126,13 @@ def memory(megabytes: tuple[int, ...] = (10, 1000)) -> None:
         print(f"{name}: {ratio:.2f} times the memory, aim at most {AIM_OF_MEMORY}: {met}")
 
 
-def _stack() -> Any:
-    folder = tempfile.mkdtemp(prefix="tablekeeper-bench-")
-    return running_stack(Path(folder), schemas=SCHEMAS, enforces_roles=False)
+@contextmanager
+def _stack() -> Iterator[Stack]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), schemas=SCHEMAS, enforces_roles=False) as stack,
+    ):
+        yield stack
 
 
 if __name__ == "__main__":

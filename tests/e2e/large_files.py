@@ -28,20 +28,20 @@ class LargeFiles:
     the table against them, item by item.
     """
 
-    def __init__(self, stack: Stack, name: str, count: int) -> None:
-        self.stack, self.name, self.count = stack, name, count
+    def __init__(self, stack: Stack, name: str, count: int, size: int = 300) -> None:
+        self.stack, self.name, self.count, self.size = stack, name, count, size
         self.see = Observer(stack)
         self.table = stack.outputs["ItemsTableName"]
         self.key = f"notes/{name}.jsonl"
 
     def record(self, number: int, version: int) -> dict[str, Any]:
-        """A record of about 300 bytes."""
+        """A record of about `size` bytes."""
         return {
             "pk": f"{self.name}-{number % 100}",
             "sk": str(number),
             "v": version,
             "price": 0.1 * (number % 10),
-            "text": f"{number:010}" * 10,
+            "text": f"{number:010}" * ((self.size - 200) // 10),
             "tags": ["a", "b", None, True],
             "nested": {"deep": {"empty": "", "list": [], "map": {}}, "n": number},
         }

@@ -8,20 +8,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-FETCH, VALIDATE, TRANSFORM, WRITE, DELETE = (
+FETCH, VALIDATE, TRANSFORM, WRITE, DELETE, SETTLE = (
     "Fetch Object",
     "Validate Records",
     "Transform Records",
     "Write Items",
     "Delete Items",
+    "Settle Claim",
 )
 RECORD, RECORD_LATE = "Record Failure", "Record Late Failure"
-FUNCTIONS = (FETCH, VALIDATE, TRANSFORM, WRITE, DELETE)
+FUNCTIONS = (FETCH, VALIDATE, TRANSFORM, WRITE, DELETE, SETTLE)
 
 COMMIT, SAFETY_NET = "the commit", "the safety net"
 LASTING = 1_000
 
-Setting = Literal["a good file", "a bad file", "a deleted file", "a newer success"]
+Setting = Literal[
+    "a good file", "a bad file", "a deleted file", "a newer success", "a bad file and a claim"
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ def _functions() -> Iterator[Case]:
             setting="a deleted file" if deletes else "a good file",
         )
         ill = replace(well, ends="FAILED", outcome="FAILED", by=RECORD, problem=state)
+        if state == SETTLE:
+            # The claim is ended, and what the file is called then is what it is.
+            ill = replace(ill, setting="a bad file and a claim")
+            error = "SchemaViolationError"
+            well = replace(ill, error=error, outcome="INVALID", problem=VALIDATE)
         function = Strike(_function(state))
         transient = replace(function, error="TransientServiceError")
         throttle = replace(function, mode="throttle")
@@ -158,13 +166,16 @@ def _functions() -> Iterator[Case]:
                 times=1,
                 attempts=1,
             )
+        if state in (WRITE, DELETE, SETTLE):
+            unfinished = replace(function, error="UnfinishedWriteError")
+            yield _of(well, "out of time before its work is done", unfinished, times=2, attempts=3)
         yield _malformed(well, ill, replace(function, mode="malformed"))
 
 
 def _malformed(well: Case, ill: Case, strike: Strike) -> Case:
     """A result of another shape: found out by whoever reads it first."""
-    if well.state == VALIDATE:
-        # Nothing reads its result: that it answered at all means that the file is good.
+    if well.state in (VALIDATE, SETTLE):
+        # Nothing reads its result: that it answered at all says enough.
         expected = well
     elif well.state == TRANSFORM:
         expected = replace(ill, error="KeyError", problem=WRITE)

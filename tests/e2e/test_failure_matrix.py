@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
+from tablekeeper.ledger import ADDING, Claim
 
 from tests.e2e.failures import (
     LIVE,
@@ -78,6 +79,10 @@ def _run(workshop: Workshop, case: Case) -> Run:
     key = f"{PREFIX}{name}.json"
     event = workshop.event(key)
     workshop.put(key, BAD_FILE if case.setting == "a bad file" else good_file(name))
+    if case.setting == "a bad file and a claim":
+        assert workshop.sync(key)["status"] == "SUCCEEDED"
+        _leave_a_claim(workshop, key)
+        workshop.put(key, BAD_FILE)
     if case.setting == "a deleted file":
         assert workshop.sync(key)["status"] == "SUCCEEDED"
         workshop.delete(key)
@@ -116,6 +121,21 @@ def _date_ahead(workshop: Workshop, key: str) -> None:
     )
 
 
+def _leave_a_claim(workshop: Workshop, key: str) -> None:
+    """As a large write leaves it that ends just after it has claimed the row."""
+    claim = Claim(2, ADDING, "EVENT#x", 1, "SYNCED", "x", {}, None, ("keys/none/2",))
+    workshop.client("dynamodb").update_item(
+        TableName=workshop.stack.outputs["LedgerTableName"],
+        Key={"pk": {"S": workshop.uri(key)}, "sk": {"S": "CURRENT"}},
+        UpdateExpression="SET claim = :claim, claim_state = :state, revision = :revision",
+        ExpressionAttributeValues={
+            ":claim": claim.attributes(),
+            ":state": {"S": ADDING},
+            ":revision": {"N": "2"},
+        },
+    )
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_fault_ends_in_one_recorded_outcome(
     workshop: Workshop, run_of: Callable[[Case], Run], case: Case
@@ -151,7 +171,8 @@ def test_every_fault_ends_in_one_recorded_outcome(
         assert (row["state"], row["error"]) == (case.problem or WRITE, case.error)
 
     put = case.outcome == "SYNCED" or case.setting == "a newer success"
-    kept = case.setting == "a deleted file" and case.outcome != "DELETED"
+    kept = case.setting == "a bad file and a claim"
+    kept = kept or (case.setting == "a deleted file" and case.outcome != "DELETED")
     assert len(workshop.items(run.name)) == (1 if put or kept else 0)
 
     if case.ends == "FAILED":

@@ -137,7 +137,7 @@ def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
     body = pipeline.s3.get_object(Bucket="staging", Key="reports/e1.json")["Body"].read()
     report = json.loads(body)
     assert (report["violations"], len(report["listed"])) == (150, 150)
-    assert report["first"][0] == {
+    assert report["listed"][0] == {
         "record": 1,
         "pointer": "/count",
         "keyword": "minimum",
