@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from tablekeeper.datasets import Dataset
 from tablekeeper.errors import ContentionError, InvalidEventError
+from tablekeeper.ledger import ADDING, Claim
 
 from tests.unit.conftest import Pipeline
 
@@ -119,3 +121,27 @@ def test_reading_again_has_an_end(pipeline: Pipeline) -> None:
     fetch_object.handler({**payload, "round": 12}, None)
     with pytest.raises(ContentionError):
         fetch_object.handler({**payload, "round": 13}, None)
+
+
+def test_an_open_claim_makes_the_same_content_no_longer_unchanged(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    claim = Claim(1, ADDING, "EVENT#x", 0, "SYNCED", "x", {}, None, ())
+    pipeline.dynamodb.update_item(
+        TableName="ledger",
+        Key={"pk": {"S": "s3://source/notes/a.json"}, "sk": {"S": "CURRENT"}},
+        UpdateExpression="SET claim = :claim, claim_state = :state",
+        ExpressionAttributeValues={":claim": claim.attributes(), ":state": {"S": ADDING}},
+    )
+    found = pipeline.fetch("notes/a.json")["found"]
+    assert (found["action"], found["claim"]) == ("validate", ADDING)
+    pipeline.s3.delete_object(Bucket="source", Key="notes/a.json")
+    assert pipeline.fetch("notes/a.json")["found"]["action"] == "delete"
+
+
+def test_a_suffix_may_be_followed_by_gz() -> None:
+    schema = {"x-tablekeeper": {"prefix": "d/", "suffixes": [".jsonl"]}}
+    dataset = Dataset.read("d", schema)
+    assert dataset.matches("d/a.jsonl")
+    assert dataset.matches("d/a.jsonl.gz")
+    assert not dataset.matches("d/a.gz")
