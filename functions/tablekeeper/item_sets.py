@@ -88,20 +88,23 @@ class ItemSetWriter:
 
 
 class ItemSet:
-    """The items of a file, by what travels between the states; reading raises as `Lines` does."""
+    """The items of a file, by what travels between the states; reading raises as `Lines` does.
+
+    Raises KeyError for anything else: a set that is not understood must not pass for an empty one.
+    """
 
     def __init__(self, bucket: str, payload: Mapping[str, Any], table_key: TableKey) -> None:
         self.bucket, self.table_key = bucket, table_key
-        self.inline: list[Item] | None = payload.get("items")
         self.staged: Mapping[str, Any] | None = payload.get("staged")
+        self.inline: list[Item] = [] if self.staged else payload["items"]
 
     def __len__(self) -> int:
-        return len(self.inline or ()) if self.staged is None else int(self.staged["count"])
+        return len(self.inline) if self.staged is None else int(self.staged["count"])
 
     def all(self) -> list[Item]:
         """Every item at once: for few."""
         if self.staged is None:
-            return list(self.inline or ())
+            return self.inline
         lines = Lines(self.bucket, self.staged["items"])
         return [json.loads(line) for part in range(PARTITIONS) for line in lines.partition(part)]
 
@@ -110,7 +113,7 @@ class ItemSet:
         if self.staged is None:
             items = LinesWriter(self.bucket, STAGED)
             keys = LinesWriter(self.bucket, STAGED)
-            for item in self.inline or ():
+            for item in self.inline:
                 key = item_key(item, self.table_key).text
                 items.add(key_hash(key) % PARTITIONS, item_text(item))
                 keys.add(key_hash(key) % PARTITIONS, key)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from handlers import write_items
 from tablekeeper import transactions
 from tablekeeper.errors import (
     KeyOwnershipError,
@@ -181,3 +182,13 @@ def test_the_audit_row_holds_the_event_and_expires(pipeline: Pipeline) -> None:
     assert json.loads(row["event"]["S"]) == pipeline.event("notes/a.json")
     assert int(row["expires_at"]["N"]) > 1_700_000_000
     assert row["items_put"] == {"N": "1"}
+
+
+def test_a_set_of_items_that_is_not_understood_is_no_empty_set(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", records("a"))
+    pipeline.sync("notes/a.json")
+    found = pipeline.fetch("notes/a.json", force=True)["found"]
+    payload = {"found": found, "execution": pipeline.execution("notes/a.json")}
+    with pytest.raises(KeyError):
+        write_items.handler({**payload, "items": {"unexpected": 1}}, None)
+    assert names(pipeline) == {"a"}
