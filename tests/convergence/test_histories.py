@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from tests.convergence.world import WEAKNESSES, first_wrong, history, moto, moto_world, universe
 
 HINTS = {
-    "read-bucket-first": 871,
-    "no-revision": 28,
-    "invalid-unconditional": 189,
-    "strict-deletes": 1037,
-    "no-sweep": 1881,
-    "no-audit-condition": 1428,
+    "read-bucket-first": 263,
+    "invalid-unconditional": 1249,
+    "strict-deletes": 254,
+    "no-sweep": 890,
+    "no-audit-condition": 48,
+    "late-failure-wins": 88,
+    "no-claim-check": 84,
+    "no-pending": 84,
 }
 """Seeds that went wrong once: tried first, so that the search is short.
 

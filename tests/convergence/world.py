@@ -524,7 +524,7 @@ def history(
     """Runs one random history within `universe`; returns what is wrong with its end: (kind, file or
     execution, details).
     """
-    world = World(rng, next(_numbers), weak, clients)
+    world = World(rng, next(_numbers) if clients is moto else 0, weak, clients)
     queue: list[Any] = []
     late: list[Running] = []
     changes, lossy, reprocess = rng.randrange(3, 14), rng.random() < 0.4, rng.random() < 0.5

@@ -261,11 +261,10 @@ RECORDS = (
         "maximum",
     ),
     _bad(
-        "too-many-items",
-        _json([{"pk": "too-many-items", "sk": str(n)} for n in range(99)]),
-        "TooManyItemsError",
-        "99",
-        "98",
+        "two-of-many-with-one-key",
+        _json([{"pk": "two-of-many-with-one-key", "sk": str(n % 150)} for n in range(151)]),
+        "DuplicateItemKeyError",
+        "0 and 150",
     ),
 )
 

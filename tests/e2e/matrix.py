@@ -174,8 +174,11 @@ def _functions() -> Iterator[Case]:
 
 def _malformed(well: Case, ill: Case, strike: Strike) -> Case:
     """A result of another shape: found out by whoever reads it first."""
-    if well.state in (VALIDATE, SETTLE):
-        # Nothing reads its result: that it answered at all says enough.
+    if well.state == SETTLE:
+        # The claim still stands, so the second round settles it.
+        return _of(well, "malformed result", strike, times=1, attempts=2)
+    if well.state == VALIDATE:
+        # Nothing reads its result: that it answered at all means that the file is good.
         expected = well
     elif well.state == TRANSFORM:
         expected = replace(ill, error="KeyError", problem=WRITE)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
+from tablekeeper.found import Found
 from tablekeeper.ledger import ADDING, Claim
 
 from tests.e2e.failures import (
@@ -123,7 +124,8 @@ def _date_ahead(workshop: Workshop, key: str) -> None:
 
 def _leave_a_claim(workshop: Workshop, key: str) -> None:
     """As a large write leaves it that ends just after it has claimed the row."""
-    claim = Claim(2, ADDING, "EVENT#x", 1, "SYNCED", "x", {}, None, ("keys/none/2",))
+    found = Found("validate", workshop.bucket, key, 1, "").payload()
+    claim = Claim(2, ADDING, "EVENT#x", 1, "SYNCED", "x", found, None, ("keys/none/2",))
     workshop.client("dynamodb").update_item(
         TableName=workshop.stack.outputs["LedgerTableName"],
         Key={"pk": {"S": workshop.uri(key)}, "sk": {"S": "CURRENT"}},
