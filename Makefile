@@ -10,6 +10,8 @@ RUN := PYTHONPATH=.:functions $(DEV)/python
 ENVIRONMENTS := $(foreach name,dev engine runtime sam,$(VENVS)/$(name)/.ready)
 
 export SAM_CLI_TELEMETRY := 0
+# A company's own certificate authority is in the system's store, as pip and curl know it.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help
 help: ## Say what there is

@@ -190,6 +190,7 @@ def settle(tables: Tables, found: Found, execution: Execution, remaining: Remain
         raise StaleRevisionError(f"{found.uri} is no longer at revision {found.revision}")
     if claim.state == INCOMPLETE:
         return INCOMPLETE
+    discard(tables, row.discarded)
     wanted = replace(
         claim, revision=row.revision + 1, owner=execution.audit_key, base=found.revision
     )
@@ -285,7 +286,12 @@ def _claim(tables: Tables, found: Found, execution: Execution, row: Row, wanted:
 
 @dataclass(frozen=True)
 class _Progress:
-    """How far a lane is: the transactions done in its phase, and the items removed in all."""
+    """How far a lane is: the transactions done in its phase, and the items removed in all.
+
+    Another attempt makes the same transactions in the same order. Where it deletes there may be
+    more keys among them, of a list that came late, after its claim was lost and no item written:
+    then the transactions that it skips hold no key that was not deleted before.
+    """
 
     phase: str = PHASES[0]
     done: int = 0

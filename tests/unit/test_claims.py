@@ -14,6 +14,7 @@ from tablekeeper.errors import (
     TransientServiceError,
     UnfinishedWriteError,
 )
+from tablekeeper.partitions import copy_set
 
 from tests.support.fakes import client_error
 from tests.unit.conftest import Pipeline
@@ -334,3 +335,31 @@ def test_a_key_list_that_cannot_be_deleted_is_deleted_by_the_next_commit(
     pipeline.put(KEY, records("efgh"))
     pipeline.sync(KEY)
     assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}
+
+
+@pytest.mark.parametrize("call", range(4, 9))
+def test_a_key_list_that_comes_late_makes_nothing_be_skipped(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """Its owner, given up for dead, wrote it after it had lost its claim, and no item with it."""
+    late: list[Any] = []
+
+    def lost(*arguments: Any) -> None:
+        late.append(arguments)
+        raise CutOffError
+
+    pipeline.put(KEY, records("abcdefghijklmnop", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records([f"0{n}" for n in range(40)], v=2))
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "copy_set", lost)
+        with pytest.raises(CutOffError):
+            pipeline.sync(KEY)
+    pipeline.put(KEY, records("p", v=3))
+    client = happens(pipeline, monkeypatch, cut_off_at(call))
+    with pytest.raises(CutOffError):
+        pipeline.sync(KEY)
+    copy_set(*late[0])
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert client.calls > call
+    assert held(pipeline) == {"p": "3"}
