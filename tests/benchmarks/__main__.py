@@ -1,5 +1,5 @@
 """`make bench`: validation against jsonschema alone, throughput against a machine that does
-nothing, and cold starts, as ratios.
+nothing, cold starts, and large files against a plain loop and in memory, as ratios.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from local.environment import LOCAL, python
 from local.stack import BUILD, Stack, running_stack
+from tests.benchmarks import large_files
 from tests.benchmarks.validation import validation
 
 FILES, UPLOADS_AT_ONCE, ROUNDS = 200, 8, 3
@@ -38,6 +39,8 @@ def main() -> None:
         with running_stack(state_dir, enforces_roles=False) as stack:
             throughput(stack)
     cold_starts()
+    large_files.against_batch_writer()
+    large_files.memory()
 
 
 def throughput(stack: Stack) -> None:
