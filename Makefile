@@ -62,7 +62,7 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 	@$(RUN) -m tools.failure_table --check
 
 .PHONY: bench
-bench: setup ## Measure: validation, throughput, transitions and cold starts
+bench: setup ## Measure: validation, throughput, cold starts, large files
 	@$(RUN) -m tests.benchmarks
 
 .PHONY: build

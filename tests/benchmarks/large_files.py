@@ -1,6 +1,9 @@
-"""Files of a million records: what happens to them, how long it takes, and the memory it takes.
+"""Large files: a first load against a plain loop, and memory against the size of the file.
 
-python -m tests.benchmarks.large_files [SCENARIO[=RECORDS] ...]
+    python -m tests.benchmarks.large_files [SCENARIO[=RECORDS] ...]
+
+does what tests/e2e/test_large_files.py does, with up to a million records, and prints how long it
+took and the memory that it took. All of it takes an hour or more.
 """
 
 from __future__ import annotations
