@@ -314,12 +314,9 @@ class Document:
                 _raise_first_mark(value)
             if self._escapes and _SURROGATE_ESCAPE.search(line):
                 _check_surrogates(value)
-        except json.JSONDecodeError as error:
-            why = f"{error.msg}: line {number} column {error.colno}"
-            raise MalformedJsonError(f"line {number} of the file: {why}") from None
-        except RecursionError:
-            why = _too_deep(line, 0, 0, lambda place: (number, place + 1))
-            raise NestingError(f"line {number} of the file: {why}") from None
+        except (json.JSONDecodeError, RecursionError) as error:
+            found = _not_parsed(error, line, 0, 0, lambda place: (number, place + 1))
+            raise type(found)(f"line {number} of the file: {found}") from None
         except InvalidFileError as error:
             raise type(error)(f"line {number} of the file: {error}") from None
         return value
@@ -343,9 +340,9 @@ class Document:
                 if reached + LONGEST_TOKEN > len(text) and self._read_on_for_value():
                     continue
                 self._check_length(reached, path)
-                raise self._malformed(error.msg, error.pos) from None
-            except RecursionError:
-                raise NestingError(_too_deep(text, start, len(path), self._at)) from None
+                raise _not_parsed(error, text, start, len(path), self._at) from None
+            except RecursionError as error:
+                raise _not_parsed(error, text, start, len(path), self._at) from None
             cut = end + LONGEST_TOKEN > len(text) and text[end - 1] not in '"]}'
             if not (cut and self._read_on_for_value()):
                 self._check_length(end, path)
@@ -433,12 +430,28 @@ def _error_at(path: Path, error: type[InvalidFileError], why: str) -> InvalidFil
     return error(f'at JSON Pointer "{where}": {why}')
 
 
-def _too_deep(text: str, start: int, depth: int, at: Callable[[int], tuple[int, int]]) -> str:
-    """Where values are nested deeper than they may be; `depth` levels are at the start."""
-    for match in _STRUCTURE.finditer(text, start):
+def _not_parsed(
+    error: json.JSONDecodeError | RecursionError,
+    text: str,
+    start: int,
+    depth: int,
+    at: Callable[[int], tuple[int, int]],
+) -> InvalidFileError:
+    """Why the value at `start` could not be parsed; `depth` levels are around it.
+
+    How deep the parser goes depends on the interpreter and its recursion limit. What is deeper
+    than PARSER_DEPTH and fails is too deep, whichever of them stopped it.
+    """
+    end = error.pos if isinstance(error, json.JSONDecodeError) else len(text)
+    for match in _STRUCTURE.finditer(text, start, end):
         token = match.group()
         depth += (token in "[{") - (token in "]}")
         if depth > PARSER_DEPTH:
             line, column = at(match.start())
-            return f"more than {PARSER_DEPTH} levels are nested at line {line} column {column}"
-    return "the nesting is too deep to be parsed"
+            return NestingError(
+                f"more than {PARSER_DEPTH} levels are nested at line {line} column {column}"
+            )
+    if isinstance(error, json.JSONDecodeError):
+        line, column = at(error.pos)
+        return MalformedJsonError(f"{error.msg}: line {line} column {column}")
+    return NestingError("the nesting is too deep to be parsed")

@@ -24,13 +24,15 @@ class OutOfRangeError(ValueError):
 
 
 def parse_number(text: str) -> Number:
-    """The exact value of a JSON number: int for a plain integer, else Decimal.
+    """The exact value of a JSON number: int for a plain integer and for zero, else Decimal.
 
     Raises:
         OutOfRangeError: DynamoDB cannot hold the value exactly.
     """
     if len(text) <= DIGITS and text.lstrip("-").isdecimal():
         return int(text)
+    if not text.partition("e")[0].partition("E")[0].strip("-0."):
+        return 0  # whatever its exponent: Decimal has zeros that no arithmetic takes
     try:
         value = Decimal(text)
     except InvalidOperation:

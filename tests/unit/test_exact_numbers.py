@@ -11,6 +11,7 @@ from tablekeeper.exact_numbers import (
     check_number,
     exact_arithmetic,
     format_number,
+    parse_number,
 )
 
 
@@ -35,6 +36,17 @@ def test_the_text_has_the_number_s_value(digits: int, exponent: int) -> None:
     value = Decimal(digits).scaleb(exponent) if abs(digits) < 10**27 else Decimal(digits)
     check_number(value)
     assert Decimal(format_number(value)) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-0", "0.00", "0e5", "0E+400", "-0.0e-999999", "0e99999999999999999999"]
+)
+def test_zero_is_zero_whatever_its_exponent(text: str) -> None:
+    value = parse_number(text)
+    check_number(value)
+    with exact_arithmetic():
+        assert value * 3 == 0
+        assert format_number(value) == "0"
 
 
 @pytest.mark.parametrize(

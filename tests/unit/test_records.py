@@ -3,6 +3,7 @@ and little of it is held.
 """
 
 import json
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from decimal import Decimal
@@ -165,6 +166,21 @@ def test_an_error_in_json_lines_names_its_line(line: str, message: str) -> None:
     assert values == [{"a": 1}]
     assert said.startswith(message)
     assert outcome(list(text), None, "a.jsonl") == (values, said)
+
+
+@pytest.mark.parametrize("limit", [1_000, 20_000])
+def test_too_deep_is_too_deep_however_deep_the_parser_goes(limit: int) -> None:
+    standing = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        for nested in ("[" * 3000, "[" * 3000 + "]" * 2999 + "}"):
+            for name, text in (("a.json", "[{}, " + nested), ("a.jsonl", "{}\n" + nested)):
+                _, said = outcome([text], None, name)
+                assert said.startswith("NestingError: ")
+                assert "more than 500 levels" in said
+        assert outcome(["[" * 400 + "}"], None)[1].startswith("MalformedJsonError: ")
+    finally:
+        sys.setrecursionlimit(standing)
 
 
 def test_json_lines_without_a_line_are_an_empty_file() -> None:
