@@ -20,13 +20,14 @@ help: ## Say what there is
 .PHONY: setup
 setup: $(ENVIRONMENTS) ## Install the tools into .local/venvs; every target that needs them does it
 
-$(VENVS)/dev/.ready: requirements/dev.txt functions/requirements.txt
+$(VENVS)/dev/.ready: requirements/dev.txt functions/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, $(PYTHON) is not: make PYTHON=/path/to/python3.13 ..." >&2; exit 1; }
 	@echo "setting up the project's environment"
 	@[ -x $(DEV)/uv ] || { $(PYTHON) -m venv --clear $(VENVS)/dev && \
 	  $(DEV)/python -m pip install --quiet --constraint requirements/dev.txt uv; }
 	@$(DEV)/uv pip sync --quiet --python $(DEV)/python requirements/dev.txt
+	@$(DEV)/uv pip install --quiet --python $(DEV)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENVS)/%/.ready: requirements/%.txt | $(VENVS)/dev/.ready

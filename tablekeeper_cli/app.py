@@ -1,0 +1,55 @@
+"""The command: its subjects put together, and errors turned into messages and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from tablekeeper_cli.commands import status
+from tablekeeper_cli.context import group
+from tablekeeper_cli.problems import INTERRUPTED, UNREACHABLE, CommandError
+
+app = group(
+    name="tablekeeper",
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _tablekeeper() -> None:
+    """Sees what a stack of Tablekeeper did, why, and puts it right."""
+
+
+for subject in (status,):
+    subject.add_to(app)
+
+
+def main() -> None:
+    """Runs one command; an error ends it with a message and its exit code."""
+    try:
+        app(prog_name="tablekeeper")
+    except CommandError as error:
+        _end(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        _end("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output wants no more of it: `tablekeeper failures | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        if not _is_service_error(error):
+            raise
+        _end(str(error), UNREACHABLE)
+
+
+def _is_service_error(error: Exception) -> bool:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return isinstance(error, BotoCoreError | ClientError)
+
+
+def _end(message: str, code: int) -> None:
+    sys.stdout.flush()
+    print(f"tablekeeper: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,142 @@
+"""What every command has: a stack, and one way to answer people and scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, wraps
+from inspect import Parameter, Signature, signature
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from tablekeeper_cli.stack import Stack
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.progress import Progress
+
+PANEL = "Stack and output"
+
+
+@dataclass
+class Context:
+    """The options that every command takes, and what follows from them."""
+
+    stack_name: str | None = None
+    local: bool = False
+    region: str | None = None
+    profile: str | None = None
+    json: bool = False
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The stack that the options name. Raises CommandError."""
+        return Stack.find(
+            self.stack_name, local=self.local, region=self.region, profile=self.profile
+        )
+
+    @cached_property
+    def out(self) -> Console:
+        """Where answers for people go."""
+        from rich.console import Console
+
+        return Console(highlight=False)
+
+    @cached_property
+    def err(self) -> Console:
+        """Where progress and warnings go, so that an answer can be piped."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    def answer(self, data: Any, show: Callable[[], RenderableType | None]) -> None:
+        """Prints the data as JSON with `--json`, else what `show` makes of it.
+
+        Dataclasses, sets, times and Decimals in the data are told in JSON's terms; text from files
+        is never markup.
+        """
+        if self.json:
+            sys.stdout.write(json.dumps(data, default=_plain, indent=2, ensure_ascii=False) + "\n")
+            return
+        shown = show()
+        if shown is not None:
+            self.out.print(shown, markup=False)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """A progress display on standard error: none with `--json`, or where nobody looks."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Elapsed())
+        hidden = self.json or not self.err.is_terminal
+        with Progress(*columns, console=self.err, disable=hidden, transient=True) as progress:
+            yield progress
+
+
+def _plain(value: Any) -> Any:
+    """What json.dumps is to write for a value that it does not know."""
+    from datetime import datetime
+    from decimal import Decimal
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+OPTIONS: dict[str, Any] = {
+    "stack_name": Annotated[
+        str | None,
+        typer.Option("--stack", metavar="NAME", help="A stack on AWS.", rich_help_panel=PANEL),
+    ],
+    "local": Annotated[
+        bool,
+        typer.Option("--local", help="The engine of `make up`.", rich_help_panel=PANEL),
+    ],
+    "region": Annotated[
+        str | None, typer.Option(metavar="REGION", help="Its region.", rich_help_panel=PANEL)
+    ],
+    "profile": Annotated[
+        str | None, typer.Option(metavar="NAME", help="Credentials.", rich_help_panel=PANEL)
+    ],
+    "json": Annotated[bool, typer.Option("--json", help="Answer in JSON.", rich_help_panel=PANEL)],
+}
+"""The options of every command: the fields of `Context`."""
+
+
+def add_command(app: typer.Typer, function: Callable[..., None], name: str | None = None) -> None:
+    """Adds a function as a command, with the options of `Context`, which is its first argument."""
+    hints = get_type_hints(function, include_extras=True)
+    own = list(signature(function).parameters.values())[1:]
+    defaults = {field.name: field.default for field in dataclasses.fields(Context)}
+    parameters = [
+        *(parameter.replace(annotation=hints[parameter.name]) for parameter in own),
+        *(
+            Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)
+            for name, annotation in OPTIONS.items()
+        ),
+    ]
+
+    @wraps(function)
+    def command(**values: Any) -> None:
+        function(Context(**{name: values.pop(name) for name in OPTIONS}), **values)
+
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {each.name: each.annotation for each in parameters}
+    app.command(name)(command)
+
+
+def group(**settings: Any) -> typer.Typer:
+    """An application to add commands to, or a group of them."""
+    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, **settings)

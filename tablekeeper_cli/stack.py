@@ -1,0 +1,164 @@
+"""A deployed stack: where its bucket, tables and state machine are, and clients to reach them."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper_cli.problems import CommandError, UsageError
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
+LOCAL_FILE = Path(".local") / "stack.json"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack and its outputs; endpoint_url is None on AWS."""
+
+    name: str
+    region: str
+    outputs: dict[str, str]
+    endpoint_url: str | None = None
+    session: Session | None = field(default=None, repr=False, compare=False)
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def find(
+        cls,
+        name: str | None = None,
+        *,
+        local: bool = False,
+        region: str | None = None,
+        profile: str | None = None,
+    ) -> Stack:
+        """The stack that the options name, or the environment.
+
+        Raises:
+            UsageError: no stack is named, or two.
+            CommandError: it cannot be found; the message says why.
+        """
+        if local and name:
+            raise UsageError("name one stack: --stack NAME or --local")
+        if local:
+            return cls.on_local_engine()
+        name = name or os.environ.get(STACK_VARIABLE)
+        if not name:
+            raise UsageError(
+                "which stack? --stack NAME (or the environment variable TABLEKEEPER_STACK), "
+                "or --local for the engine that `make up` started"
+            )
+        return cls.on_aws(name, region, profile)
+
+    @classmethod
+    def on_local_engine(cls) -> Stack:
+        """The engine of `make up`, by the nearest .local/stack.json at or above this folder.
+
+        Raises CommandError.
+        """
+        from boto3.session import Session
+
+        named = os.environ.get(LOCAL_VARIABLE)
+        here = Path.cwd()
+        places = [Path(named)] if named else [up / LOCAL_FILE for up in (here, *here.parents)]
+        found = next((place for place in places if place.is_file()), None)
+        if not found:
+            raise CommandError(
+                f"there is no {named or LOCAL_FILE} here or above: start the engine with `make up`"
+            )
+        held = json.loads(found.read_text())
+        session = Session(
+            aws_access_key_id=held["access_key_id"],
+            aws_secret_access_key=held["secret_access_key"],
+            region_name=held["region"],
+        )
+        return cls(
+            held["stack_name"], held["region"], held["outputs"], held["endpoint_url"], session
+        )
+
+    @classmethod
+    def on_aws(cls, name: str, region: str | None, profile: str | None) -> Stack:
+        """A stack of an account, by its outputs. Raises CommandError."""
+        from boto3.session import Session
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            session = Session(profile_name=profile, region_name=region)
+            described = session.client("cloudformation").describe_stacks(StackName=name)
+        except (BotoCoreError, ClientError) as error:
+            raise CommandError(f"stack {name}: {error}") from None
+        outputs = {
+            output["OutputKey"]: output["OutputValue"]
+            for output in described["Stacks"][0].get("Outputs", [])
+        }
+        if "LedgerTableName" not in outputs:
+            raise CommandError(f"stack {name} is no stack of Tablekeeper: it has no ledger")
+        return cls(name, str(session.region_name), outputs, session=session)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client, the same one every time; safe for threads."""
+        if service not in self._clients:
+            from boto3.session import Session
+            from botocore.config import Config
+
+            self._clients[service] = (self.session or Session()).client(
+                service,  # type: ignore[call-overload]
+                endpoint_url=self.endpoint_url,
+                region_name=self.region,
+                config=Config(
+                    max_pool_connections=50,
+                    retries={"mode": "standard", "max_attempts": 8},
+                    user_agent_extra="tablekeeper-cli",
+                ),
+            )
+        return self._clients[service]
+
+    @property
+    def bucket(self) -> str:
+        """The source bucket."""
+        return self.outputs["SourceBucketName"]
+
+    @property
+    def items(self) -> str:
+        """The items table."""
+        return self.outputs["ItemsTableName"]
+
+    @property
+    def ledger(self) -> str:
+        """The ledger table."""
+        return self.outputs["LedgerTableName"]
+
+    @property
+    def staging(self) -> str:
+        """The staging bucket."""
+        return self.outputs["StagingBucketName"]
+
+    @property
+    def state_machine(self) -> str:
+        """The ARN of the state machine that keeps one object."""
+        return self.outputs["StateMachineArn"]
+
+    @property
+    def failed_events(self) -> str:
+        """The URL of the queue of events that could not start an execution."""
+        return self.outputs["FailedEventsQueueUrl"]
+
+    @cached_property
+    def console_url(self) -> str | None:
+        """The AWS console of the stack's region; None on a local engine."""
+        return None if self.endpoint_url else f"https://{self.region}.console.aws.amazon.com"
+
+    def uri(self, key: str) -> str:
+        """The ledger's partition key of an object: `s3://bucket/key`, also when it is given so."""
+        prefix = f"s3://{self.bucket}/"
+        return key if key.startswith(prefix) else prefix + key
+
+    def key(self, uri: str) -> str:
+        """The inverse of `uri`."""
+        return uri.removeprefix(f"s3://{self.bucket}/")
