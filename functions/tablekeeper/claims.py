@@ -33,7 +33,7 @@ from tablekeeper.errors import (
     TransientServiceError,
     UnfinishedWriteError,
 )
-from tablekeeper.found import Execution, Found
+from tablekeeper.found import Execution, Found, now
 from tablekeeper.item_sets import ItemSet
 from tablekeeper.items import Item, item_key, lineage, owner
 from tablekeeper.ledger import (
@@ -217,7 +217,7 @@ def settle(tables: Tables, found: Found, execution: Execution, remaining: Remain
 
 
 def _give_up(tables: Tables, found: Found, row: Row, claim: Claim | None = None) -> str:
-    changes: dict[str, Any] = {"claim_state": None}
+    changes: dict[str, Any] = {"claim_state": None, "incomplete_since": attribute(now())}
     update = update_row(
         tables.ledger,
         found.uri,
@@ -265,6 +265,7 @@ def _claim(tables: Tables, found: Found, execution: Execution, row: Row, wanted:
         "claim": claim.attributes(),
         "claim_state": attribute(state),
         "claimed_by": attribute(execution.audit_key),
+        "incomplete_since": None,
         **dict.fromkeys(PROBLEM),
     }
     actions: list[dict[str, Any]] = [

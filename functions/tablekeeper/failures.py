@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import TransientServiceError
 from tablekeeper.found import Execution, iso_milliseconds, now, object_uri
-from tablekeeper.ledger import CURRENT, audit_row, put_audit_row
+from tablekeeper.ledger import CURRENT, audit_row, put_audit_row, shard_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -109,7 +109,7 @@ def _problem(ledger: str, uri: str, execution: Execution, failure: Failure) -> d
             "Key": {"pk": {"S": uri}, "sk": {"S": CURRENT}},
             "UpdateExpression": "SET revision = if_not_exists(revision, :zero) + :one, "
             "problem = :problem, problem_status = :status, problem_at = :at, "
-            "problem_error = :error, problem_dataset = :dataset",
+            "problem_error = :error, problem_dataset = :dataset, shard = :shard",
             "ConditionExpression": "attribute_not_exists(as_of) OR as_of < :started",
             "ExpressionAttributeValues": {
                 ":zero": {"N": "0"},
@@ -120,6 +120,7 @@ def _problem(ledger: str, uri: str, execution: Execution, failure: Failure) -> d
                 ":error": {"S": failure.error},
                 ":dataset": {"S": "-"},
                 ":started": {"S": started},
+                ":shard": {"S": shard_of(uri)},
             },
         }
     }

@@ -4,6 +4,7 @@ ended.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 CURRENT = "CURRENT"
 PROBLEM = ("problem", "problem_status", "problem_at", "problem_error", "problem_dataset")
 """The problem, and what the sparse index `problems` holds of it."""
+SHARDS = "0123456789abcdef"
+"""The partitions of the index `files`, which lists every CURRENT row: one would be written to a
+thousand times a second at most.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html
+"""
 OBJECT = ("etag", "version_id", "size", "last_modified", "dataset", "digest")
 
 
@@ -194,7 +200,7 @@ def update_row(
     With `claim`, also on condition that the claim of this revision still stands. `changes` are
     attributes in DynamoDB JSON; those whose value is None are removed.
     """
-    changes = {"revision": {"N": str(seen + 1)}, **changes}
+    changes = {"revision": {"N": str(seen + 1)}, "shard": attribute(shard_of(uri)), **changes}
     names = {f"#{place}": name for place, name in enumerate(changes)}
     set_places = [place for place, value in enumerate(changes.values()) if value is not None]
     removed = [place for place, value in enumerate(changes.values()) if value is None]
@@ -234,8 +240,13 @@ def committed(found: Found, execution: str) -> dict[str, Any]:
     }
 
 
-NO_CLAIM: Mapping[str, Any] = dict.fromkeys(("claim", "claim_state", "refusal"))
+NO_CLAIM: Mapping[str, Any] = dict.fromkeys(("claim", "claim_state", "incomplete_since", "refusal"))
 """The changes that end a claim and what is known of it."""
+
+
+def shard_of(uri: str) -> str:
+    """The partition of the index `files` that lists an object; the definition makes the same."""
+    return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()[0]
 
 
 def lane_key(uri: str, lane: int) -> dict[str, Any]:

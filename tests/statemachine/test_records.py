@@ -4,14 +4,14 @@ import json
 import re
 from typing import Any
 
-import jsonata
 import pytest
 from tablekeeper import found
 from tablekeeper.failures import Failure, record_failure, uri_of
 from tablekeeper.found import Execution
-from tablekeeper.ledger import audit_row
+from tablekeeper.ledger import audit_row, shard_of
 
 from tests.statemachine.asl import filled
+from tests.support.interpreter import compiled
 from tests.support.project import SERVICE_TASKS, states
 
 PROMPT, LATE = SERVICE_TASKS
@@ -35,7 +35,7 @@ def _evaluate(expression: str, start: str, event: Any, redrive: int | None, **mo
     if redrive is not None:
         execution["RedriveCount"] = redrive
     bindings = {"states": {"context": {"Execution": execution}}, **more}
-    return jsonata.Jsonata.jsonata(filled(expression)).evaluate(None, bindings)
+    return compiled(filled(expression)).evaluate(None, bindings)
 
 
 def _audit_item(state: str) -> dict[str, Any]:
@@ -69,6 +69,8 @@ def test_the_definition_and_the_code_give_an_object_the_same_row(state: str, eve
     """Whatever an execution is started with."""
     uri = _evaluate(_expression(_audit_item(state)["pk"]), STARTS[0], event, 0)
     assert uri == uri_of(json.dumps(event))
+    shard = _update()["ExpressionAttributeValues"][":shard"]
+    assert _evaluate(_expression(shard), STARTS[0], event, 0) == shard_of(uri)
 
 
 def test_both_rows_of_a_failure_are_one_and_the_same() -> None:

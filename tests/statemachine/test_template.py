@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tablekeeper import settings
+from tablekeeper.ledger import PROBLEM
 
 from tests.support.project import (
     ROOT,
@@ -182,13 +183,14 @@ def test_staged_objects_expire_after_their_executions_and_reports_much_later() -
 def test_the_ledger_has_the_keys_and_the_index_that_the_code_uses() -> None:
     ledger = resources("AWS::DynamoDB::Table")["LedgerTable"]["Properties"]
     assert [each["AttributeName"] for each in ledger["KeySchema"]] == ["pk", "sk"]
-    (index,) = ledger["GlobalSecondaryIndexes"]
-    assert index["IndexName"] == "problems"
-    assert [each["AttributeName"] for each in index["KeySchema"]] == [
-        "problem_status",
-        "problem_at",
-    ]
-    assert index["Projection"]["NonKeyAttributes"] == ["problem_error", "problem_dataset"]
+    keys = {
+        index["IndexName"]: [each["AttributeName"] for each in index["KeySchema"]]
+        for index in ledger["GlobalSecondaryIndexes"]
+    }
+    assert keys == {"problems": ["problem_status", "problem_at"], "files": ["shard", "pk"]}
+    shown = [each["Projection"]["NonKeyAttributes"] for each in ledger["GlobalSecondaryIndexes"]]
+    assert {*shown[0], *keys["problems"]} - {"incomplete_since"} == {*PROBLEM} - {"problem"}
+    assert {*shown[0], "status", "dataset", "problem_status"} == {*shown[1]}
 
 
 def test_logs_hold_no_documents_unless_asked_and_do_not_stay_for_ever() -> None:

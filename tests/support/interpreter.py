@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-states-lang
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -149,7 +150,7 @@ class _Scope:
             name: null if value is None else value for name, value in self.context.variables.items()
         }
         try:
-            return _compile(template[2:-2].strip()).evaluate(None, {**bindings, "states": states})
+            return compiled(template[2:-2].strip()).evaluate(None, {**bindings, "states": states})
         except Exception as error:
             raise StateError("States.QueryEvaluationError", str(error)) from error
 
@@ -180,5 +181,13 @@ def _first(rules: list[Mapping[str, Any]], error: str) -> int | None:
 
 
 @cache
-def _compile(expression: str) -> Any:
-    return jsonata.Jsonata.jsonata(expression)
+def compiled(expression: str) -> Any:
+    """A JSONata expression, with what Step Functions adds and the definition uses."""
+    parsed = jsonata.Jsonata.jsonata(expression)
+    parsed.register_lambda("hash", _hash)
+    return parsed
+
+
+def _hash(text: str, algorithm: str) -> str:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html"""
+    return hashlib.new(algorithm.replace("-", ""), text.encode(), usedforsecurity=False).hexdigest()
