@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ PARTITIONS = 64
 PART_BYTES = 8_000_000
 """About how much compressed text is held in memory until it is written as a part."""
 PART_CHARACTERS = 64_000_000
-"""How much text a part may hold, however well it is compressed: a partition of it is in memory."""
+"""How much text a part may hold, however well it is compressed."""
 WHOLE_PART_BYTES = 1_000_000
 """A part up to this size is read at once and kept."""
 _PENDING_CHARACTERS = 16_384
@@ -132,8 +133,10 @@ class Lines:
         for part in self.manifest["parts"]:
             begin, end = part["offsets"][number : number + 2]
             if begin < end:
-                text = gzip.decompress(self._member(part, begin, end)).decode()
-                yield from text[:-1].split("\n")
+                member = io.BytesIO(self._member(part, begin, end))
+                with gzip.open(member, "rt", encoding="utf-8", newline="\n") as lines:
+                    for line in lines:
+                        yield line[:-1]
 
     def _member(self, part: Mapping[str, Any], begin: int, end: int) -> bytes:
         key = part["key"]
