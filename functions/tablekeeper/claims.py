@@ -50,6 +50,7 @@ from tablekeeper.ledger import (
     read_outcome,
     read_row,
     update_row,
+    without_problem,
 )
 from tablekeeper.partitions import Lines, copied_manifest, copy_set, delete_copy, key_hash
 from tablekeeper.transactions import (
@@ -266,7 +267,7 @@ def _claim(tables: Tables, found: Found, execution: Execution, row: Row, wanted:
         "claim_state": attribute(state),
         "claimed_by": attribute(execution.audit_key),
         "incomplete_since": None,
-        **dict.fromkeys(PROBLEM),
+        **without_problem(wanted.outcome),
     }
     actions: list[dict[str, Any]] = [
         {
@@ -610,13 +611,16 @@ class _Write:
         """A problem that was recorded while the claim stood may know more, unless it is a failure
         of an execution that began before this write's look at the bucket.
         """
-        changes = committed(self.found, execution.id if execution else self.claim.execution)
+        outcome = self.claim.outcome
+        changes = committed(
+            self.found, outcome, execution.id if execution else self.claim.execution
+        )
         problem = row.problem
         if problem and not (
             problem["status"]["S"] == "FAILED" and problem["started"]["S"] <= self.found.as_of
         ):
             for name in PROBLEM:
-                del changes[name]
+                changes.pop(name, None)
         return changes
 
 

@@ -16,7 +16,7 @@ from tablekeeper.errors import ItemKey
 from tablekeeper.found import Execution, Found
 from tablekeeper.item_sets import ItemSet
 from tablekeeper.items import Item, item_key, item_size, lineage
-from tablekeeper.ledger import attribute, committed, read_row, update_row
+from tablekeeper.ledger import RELEASED, attribute, committed, read_row, update_row
 from tablekeeper.partitions import delete_copy
 from tablekeeper.transactions import (
     CancelledError,
@@ -54,10 +54,10 @@ def commit_items(
 def commit_absence(
     tables: Tables, found: Found, execution: Execution, remaining: Remaining = lambda: inf
 ) -> Committed:
-    """Removes this file's items: the object is gone (DELETED), or not to be read (IGNORED). Raises
-    as `commit_items`.
+    """Removes this file's items: the object is gone (DELETED), not to be read (IGNORED), or was
+    refused and is to let go what others wait for (RELEASED). Raises as `commit_items`.
     """
-    outcome = "IGNORED" if found.action == "ignore" else "DELETED"
+    outcome = {"ignore": "IGNORED", "release": RELEASED}.get(found.action, "DELETED")
     nothing = ItemSet(tables.staging_bucket, {"items": []}, tables.table_key)
     return _commit(tables, found, execution, outcome, nothing, remaining)
 
@@ -124,7 +124,7 @@ def _transact(
     vanished: set[ItemKey],
     changes: Mapping[str, Any],
 ) -> Committed:
-    changes = {**committed(found, execution.id), **changes}
+    changes = {**committed(found, outcome, execution.id), **changes}
 
     def ledger_rows(removed: int) -> list[Any]:
         revision = found.revision + 1

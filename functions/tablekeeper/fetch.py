@@ -14,6 +14,7 @@ from tablekeeper.errors import (
     ContentionError,
     DocumentTooLargeError,
     EncryptedObjectError,
+    KeyOwnershipError,
 )
 from tablekeeper.events import object_of
 from tablekeeper.found import Found, as_of, iso_milliseconds, object_uri
@@ -48,6 +49,8 @@ def fetch(
     }
     if is_ignored(key, settings.ignore_patterns):
         return _answer(Found(action="ignore", **seen))
+    if event.get("release") is True and row.problem_error == KeyOwnershipError.__name__:
+        return _answer(Found(action="release", **seen))
     dataset = catalogue.find(key)
     if dataset:
         seen |= {

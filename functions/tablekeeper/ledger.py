@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 CURRENT = "CURRENT"
 PROBLEM = ("problem", "problem_status", "problem_at", "problem_error", "problem_dataset")
 """The problem, and what the sparse index `problems` holds of it."""
+RELEASED = "RELEASED"
+"""The outcome of an execution that was told to take a refused file's items out of the table, so
+that another file can have them.
+"""
 SHARDS = "0123456789abcdef"
 """The partitions of the index `files`, which lists every CURRENT row: one would be written to a
 thousand times a second at most.
@@ -115,6 +119,11 @@ class Row:
     refusal: Mapping[str, Any] | None = None
     discarded: tuple[str, ...] = ()
     problem: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def problem_error(self) -> str | None:
+        """The error of the problem, if there is one."""
+        return self.problem["error"]["S"] if self.problem else None
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> Row:
@@ -227,17 +236,21 @@ def update_row(
     }
 
 
-def committed(found: Found, execution: str) -> dict[str, Any]:
-    """The attributes that every commit sets.
-
-    A commit knows more than any problem recorded before its read, so it removes the problem.
-    """
+def committed(found: Found, outcome: str, execution: str) -> dict[str, Any]:
+    """The attributes that every commit sets."""
     return {
         "as_of": {"S": found.as_of},
         "committed_at": {"S": now()},
         "execution": {"S": execution},
-        **dict.fromkeys(PROBLEM),
+        **without_problem(outcome),
     }
+
+
+def without_problem(outcome: str) -> dict[str, Any]:
+    """A commit knows more than any problem recorded before its read, so it removes the problem; but
+    for a file that only lets its items go, and still has to be written.
+    """
+    return {} if outcome == RELEASED else dict.fromkeys(PROBLEM)
 
 
 NO_CLAIM: Mapping[str, Any] = dict.fromkeys(("claim", "claim_state", "incomplete_since", "refusal"))

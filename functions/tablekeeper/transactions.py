@@ -16,7 +16,14 @@ from tablekeeper.errors import (
 )
 from tablekeeper.found import Execution, Found
 from tablekeeper.items import Item, owner
-from tablekeeper.ledger import OBJECT, attribute, audit_row, put_audit_row, read_outcome
+from tablekeeper.ledger import (
+    OBJECT,
+    RELEASED,
+    attribute,
+    audit_row,
+    put_audit_row,
+    read_outcome,
+)
 from tablekeeper.settings import DeleteSettings, SweepSettings, TableKey, WriteSettings
 
 if TYPE_CHECKING:
@@ -173,7 +180,7 @@ def recorded_or_stale(tables: Tables, found: Found, execution: Execution) -> Com
 
 def object_attributes(found: Found, outcome: str) -> dict[str, Any]:
     """What the row says of the object: nothing once it is gone."""
-    if outcome in ("DELETED", "IGNORED"):
+    if outcome in ("DELETED", "IGNORED", RELEASED):
         return dict.fromkeys(OBJECT)
     values = {name: getattr(found, name) for name in OBJECT}
     return {name: None if value is None else attribute(value) for name, value in values.items()}

@@ -66,3 +66,52 @@ def test_an_older_look_at_the_bucket_cannot_delete(pipeline: Pipeline) -> None:
     with pytest.raises(StaleRevisionError):
         pipeline.commit(old, pipeline.execution("notes/a.json"))
     assert len(pipeline.items()) == 2
+
+
+def refuse(pipeline: Pipeline, key: str, error: str = "KeyOwnershipError") -> None:
+    """What Record Failure writes into the file's row."""
+    pipeline.dynamodb.update_item(
+        TableName="ledger",
+        Key={"pk": {"S": f"s3://source/{key}"}, "sk": {"S": "CURRENT"}},
+        UpdateExpression="SET revision = revision + :1, problem = :problem, problem_status = :s",
+        ExpressionAttributeValues={
+            ":1": {"N": "1"},
+            ":problem": {"M": {"error": {"S": error}, "status": {"S": "INVALID"}}},
+            ":s": {"S": "INVALID"},
+        },
+    )
+
+
+def test_a_refused_file_lets_its_items_go_and_stays_a_problem(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    pipeline.put("notes/a.json", [{"pk": "c", "sk": "1"}])
+    refuse(pipeline, "notes/a.json")
+    released = {"outcome": "RELEASED", "items_put": 0, "items_removed": 2}
+    assert pipeline.sync("notes/a.json", release=True) == released
+    row = pipeline.row("notes/a.json")
+    assert (row["status"], row["problem_status"]) == ({"S": "RELEASED"}, {"S": "INVALID"})
+    assert not {"item_keys", "etag", "digest"} & row.keys()
+    assert pipeline.items() == []
+    assert pipeline.sync("notes/a.json")["outcome"] == "SYNCED"
+    assert "problem" not in pipeline.row("notes/a.json")
+
+
+def test_what_was_released_is_written_again_even_as_it_was(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    refuse(pipeline, "notes/a.json")
+    pipeline.sync("notes/a.json", release=True)
+    assert pipeline.sync("notes/a.json")["items_put"] == 2
+
+
+@pytest.mark.parametrize("error", [None, "SchemaViolationError"])
+def test_nothing_is_released_but_by_a_file_that_was_refused(
+    pipeline: Pipeline, error: str | None
+) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    if error:
+        refuse(pipeline, "notes/a.json", error)
+    assert pipeline.sync("notes/a.json", release=True)["outcome"] == "UNCHANGED"
+    assert len(pipeline.items()) == 2
