@@ -44,7 +44,15 @@ class Desk:
             self.located = Located.on_local_engine()
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """What a command prints."""
+        """What a command prints, errors and all."""
+        ran = self._run(arguments, code)
+        return ran.stdout + ran.stderr
+
+    def ask(self, *arguments: str, code: int = 0) -> Any:
+        """What a command answers with --json."""
+        return json.loads(self._run((*arguments, "--json"), code).stdout)
+
+    def _run(self, arguments: tuple[str, ...], code: int) -> subprocess.CompletedProcess[str]:
         ran = subprocess.run(
             [COMMAND, *arguments, "--local"],
             env={**os.environ, **self.variable},
@@ -54,11 +62,7 @@ class Desk:
             timeout=600,
         )
         assert ran.returncode == code, (arguments, ran.stdout, ran.stderr)
-        return ran.stdout + ran.stderr
-
-    def ask(self, *arguments: str, code: int = 0) -> Any:
-        """What a command answers with --json."""
-        return json.loads(self.run(*arguments, "--json", code=code))
+        return ran
 
     def put(self, key: str, content: Any) -> None:
         """Uploads bytes, or a value as JSON."""
