@@ -22,6 +22,7 @@ STYLES = {
     "RELEASED": "yellow",
     "WRITING": "yellow",
     "RUNNING": "yellow",
+    "CAUGHT": "yellow",
     "INVALID": "red",
     "INCOMPLETE": "red",
     "FAILED": "bold red",
