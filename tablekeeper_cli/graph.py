@@ -25,11 +25,13 @@ passes a layer.
 """
 SWEEPS = 12
 _TIP = Markup(
-    '<marker id="{}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+    '<marker id="{}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" '
+    'markerUnits="userSpaceOnUse" '
     'orient="auto"><path d="M0 0L8 4L0 8z"/></marker>'
 )
 MARKS = {"ok": "✓", "caught": "!", "failed": "✗", "running": "…"}
 Edge = tuple[str, str]
+Points = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Line:
     begin: str
     end: str
     kind: str
-    points: tuple[tuple[float, float], ...]
+    points: Points
     back: bool
 
 
@@ -87,9 +89,8 @@ def layout(definition: Mapping[str, Any]) -> Layout:
         lines.append(Line(*edge, kinds[edge], _down(chain, places, tops), back=False))
     sides = sorted(back, key=lambda edge: tops[edge[0]].y - tops[edge[1]].y)
     for lane, edge in enumerate(sides, start=1):
-        lines.append(
-            Line(*edge, kinds[edge], _up(tops[edge[0]], tops[edge[1]], right + LANE * lane), True)
-        )
+        points = _up(tops[edge[0]], tops[edge[1]], right + LANE * lane, boxes)
+        lines.append(Line(*edge, kinds[edge], points, back=True))
     width = right + LANE * (len(sides) + 1) + MARGIN
     return Layout(boxes, tuple(lines), width, len(rows) * (HEIGHT + GAP_Y) - GAP_Y + 2 * MARGIN)
 
@@ -238,9 +239,7 @@ def _spread(row: Sequence[Node], wanted: Sequence[float], places: dict[Node, flo
         places[node] = (low + high) / 2
 
 
-def _down(
-    chain: Sequence[Node], places: Mapping[Node, float], tops: Mapping[str, Box]
-) -> tuple[tuple[float, float], ...]:
+def _down(chain: Sequence[Node], places: Mapping[Node, float], tops: Mapping[str, Box]) -> Points:
     first, last = tops[str(chain[0])], tops[str(chain[-1])]
     points = [(first.x + WIDTH / 2, first.y + HEIGHT)]
     for step, node in enumerate(chain[1:-1], start=1):
@@ -249,9 +248,23 @@ def _down(
     return (*points, (last.x + WIDTH / 2, last.y))
 
 
-def _up(begin: Box, end: Box, lane: float) -> tuple[tuple[float, float], ...]:
-    y_begin, y_end = begin.y + HEIGHT / 2, end.y + HEIGHT / 2
-    return ((begin.x + WIDTH, y_begin), (lane, y_begin), (lane, y_end), (end.x + WIDTH, y_end))
+def _up(begin: Box, end: Box, lane: float, boxes: Iterable[Box]) -> Points:
+    """To the lane, up, and back; through the gaps between layers where a state is in the way."""
+    rightmost = {box.y: box.x for box in sorted(boxes, key=lambda box: box.x)}
+    corner = WIDTH * 0.85
+    if rightmost[begin.y] == begin.x:
+        y_begin = begin.y + HEIGHT / 2
+        first: Points = ((begin.x + WIDTH, y_begin),)
+    else:
+        y_begin = begin.y + HEIGHT + MARGIN * 0.75
+        first = ((begin.x + corner, begin.y + HEIGHT), (begin.x + corner, y_begin))
+    if rightmost[end.y] == end.x:
+        y_end = end.y + HEIGHT / 2
+        last: Points = ((end.x + WIDTH, y_end),)
+    else:
+        y_end = end.y - MARGIN * 0.75
+        last = ((end.x + corner, y_end), (end.x + corner, end.y))
+    return (*first, (lane, y_begin), (lane, y_end), *last)
 
 
 def svg(definition: Mapping[str, Any], visited: Sequence[Visit]) -> Markup:
