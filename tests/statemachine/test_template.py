@@ -214,6 +214,8 @@ def test_the_outputs_that_other_tools_rely_on_are_there() -> None:
         "StagingBucketName",
         "StateMachineArn",
         "FailedEventsQueueUrl",
+        "AlarmTopicArn",
+        "DashboardUrl",
     }
 
 
