@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 PANEL = "Stack and output"
+PIPED_WIDTH = 200
 
 
 @dataclass
@@ -45,7 +46,10 @@ class Context:
         """Where answers for people go."""
         from rich.console import Console
 
-        return Console(highlight=False)
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = PIPED_WIDTH
+        return console
 
     @cached_property
     def err(self) -> Console:
@@ -117,6 +121,20 @@ OPTIONS: dict[str, Any] = {
 
 def add_command(app: typer.Typer, function: Callable[..., None], name: str | None = None) -> None:
     """Adds a function as a command, with the options of `Context`, which is its first argument."""
+    app.command(name)(_with_options(function))
+
+
+def group(default: Callable[..., None] | None = None, **settings: Any) -> typer.Typer:
+    """An application to add commands to, or a group of them; `default` is what the group does when
+    no command of it is named.
+    """
+    app = typer.Typer(no_args_is_help=default is None, rich_markup_mode=None, **settings)
+    if default:
+        app.callback(invoke_without_command=True)(_with_options(default, is_group=True))
+    return app
+
+
+def _with_options(function: Callable[..., None], *, is_group: bool = False) -> Callable[..., None]:
     hints = get_type_hints(function, include_extras=True)
     own = list(signature(function).parameters.values())[1:]
     defaults = {field.name: field.default for field in dataclasses.fields(Context)}
@@ -127,16 +145,15 @@ def add_command(app: typer.Typer, function: Callable[..., None], name: str | Non
             for name, annotation in OPTIONS.items()
         ),
     ]
+    if is_group:
+        called = Parameter("called", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        parameters.insert(0, called)
 
     @wraps(function)
-    def command(**values: Any) -> None:
-        function(Context(**{name: values.pop(name) for name in OPTIONS}), **values)
+    def command(called: typer.Context | None = None, **values: Any) -> None:
+        if called is None or called.invoked_subcommand is None:
+            function(Context(**{name: values.pop(name) for name in OPTIONS}), **values)
 
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}
-    app.command(name)(command)
-
-
-def group(**settings: Any) -> typer.Typer:
-    """An application to add commands to, or a group of them."""
-    return typer.Typer(no_args_is_help=True, rich_markup_mode=None, **settings)
+    return command

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from tablekeeper import errors
@@ -194,7 +195,7 @@ def _listed(stack: Stack, prefix: str, after: str | None = None) -> Iterator[Lis
 
 
 def _files_in(stack: Stack, shard: str, prefix: str, after: str | None) -> Iterator[Attributes]:
-    condition, values = "shard = :shard", {":shard": {"S": shard}}
+    condition, values = "file_shard = :shard", {":shard": {"S": shard}}
     if after is not None and after >= prefix:
         condition += " AND pk BETWEEN :after AND :last"
         values |= {":after": {"S": stack.uri(after)}, ":last": {"S": _last(stack.uri(prefix))}}
@@ -235,7 +236,7 @@ def failures(
     capacity: Capacity | None = None,
 ) -> Iterator[Failure]:
     """Files with a problem, the newest problem first; reads the sparse index alone."""
-    for each in (status,) if status else PROBLEMS:
+    for each in (status,) if status in PROBLEMS else PROBLEMS:
         condition, values = "problem_status = :status", {":status": {"S": each}}
         if since:
             condition += " AND problem_at >= :since"
@@ -253,6 +254,7 @@ def failures(
                 error in (None, failure.error)
                 and dataset in (None, failure.dataset)
                 and failure.key.startswith(prefix)
+                and (status != INCOMPLETE or failure.incomplete_since)
             ):
                 yield failure
 
@@ -293,6 +295,25 @@ def problem(stack: Stack, key: str) -> Problem:
     if not found.problem:
         raise UnknownError(f"nothing is wrong with {found.key}: it is {found.status}")
     return found.problem
+
+
+def problems(stack: Stack, keys: Iterable[str]) -> Iterator[Problem]:
+    """The problems of those among these files that have one, a hundred files a request."""
+    client, rest = stack.client("dynamodb"), iter(keys)
+    while batch := list(islice(rest, 100)):
+        asked: Any = {
+            stack.ledger: {
+                "Keys": [{"pk": {"S": stack.uri(key)}, "sk": {"S": CURRENT}} for key in batch],
+                "ConsistentRead": True,
+            }
+        }
+        while asked:
+            answer = client.batch_get_item(RequestItems=asked)
+            for row in answer["Responses"].get(stack.ledger, ()):
+                found = _problem(stack, stack.key(row["pk"]["S"]), row)
+                if found:
+                    yield found
+            asked = answer.get("UnprocessedKeys")
 
 
 def _problem(stack: Stack, key: str, row: Attributes) -> Problem | None:
@@ -410,15 +431,19 @@ def item(stack: Stack, partition: str, sort: str | None = None) -> Item:
     )
 
 
+def has_sort_key(stack: Stack) -> bool:
+    """Whether the items table has a sort key."""
+    return len(_key_schema(stack)) == 2
+
+
 def items_of_partition(stack: Stack, partition: str) -> list[dict[str, str]]:
-    """The keys of the items with this partition key, a thousand at most."""
+    """The keys of the items with this partition key, a thousand at most. Raises UnknownError."""
     schema = _key_schema(stack)
-    name, kind = schema[0]
+    _, kind = schema[0]
     answer = stack.client("dynamodb").query(
         TableName=stack.items,
-        KeyConditionExpression="#pk = :pk",
-        ExpressionAttributeNames={f"#{place}": each for place, (each, _) in enumerate(schema)}
-        | {"#pk": name},
+        KeyConditionExpression="#0 = :pk",
+        ExpressionAttributeNames={f"#{place}": each for place, (each, _) in enumerate(schema)},
         ProjectionExpression=", ".join(f"#{place}" for place in range(len(schema))),
         ExpressionAttributeValues={":pk": {kind: partition}},
         Limit=1000,

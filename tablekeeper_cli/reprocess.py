@@ -128,11 +128,6 @@ def follow(
     return ended
 
 
-def seen(stack: Stack, started: Sequence[Started]) -> list[Ended]:
-    """The ends there are by now, without waiting."""
-    return _outcomes(stack, started)
-
-
 def _outcomes(stack: Stack, started: Sequence[Started]) -> list[Ended]:
     found: list[Ended] = []
     for place in range(0, len(started), BATCH):
@@ -190,13 +185,15 @@ def find_swap(stack: Stack, problem: Problem) -> Swap | None:
     return None
 
 
-def break_swap(stack: Stack, swap: Swap, told: Callable[[Ended], None]) -> list[Ended]:
-    """The first file lets its items go; then each takes what it waited for, the first one last."""
-    first = swap.keys[0]
-    released = follow(stack, [start(stack, first, input_of(stack, first, release=True))])
-    for each in released:
-        told(each)
-    ended = []
-    for key in (*reversed(swap.keys[1:]), first):
-        ended += follow(stack, [start(stack, key, input_of(stack, key))], told)
-    return ended
+def break_swap(stack: Stack, swap: Swap, told: Callable[[Started], None]) -> list[Ended]:
+    """The first file lets its items go; then each takes what it waited for, the first one last.
+
+    Tells of each start; returns how the files ended at last.
+    """
+    first, *others = swap.keys
+    ended: list[Ended] = []
+    for key, release in ((first, True), *((key, False) for key in (*reversed(others), first))):
+        begun = start(stack, key, input_of(stack, key, release=release))
+        told(begun)
+        ended += follow(stack, [begun])
+    return ended[1:]

@@ -109,7 +109,7 @@ def _problem(ledger: str, uri: str, execution: Execution, failure: Failure) -> d
             "Key": {"pk": {"S": uri}, "sk": {"S": CURRENT}},
             "UpdateExpression": "SET revision = if_not_exists(revision, :zero) + :one, "
             "problem = :problem, problem_status = :status, problem_at = :at, "
-            "problem_error = :error, problem_dataset = :dataset, shard = :shard",
+            "problem_error = :error, problem_dataset = :dataset, file_shard = :shard",
             "ConditionExpression": "attribute_not_exists(as_of) OR as_of < :started",
             "ExpressionAttributeValues": {
                 ":zero": {"N": "0"},

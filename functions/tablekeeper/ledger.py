@@ -222,7 +222,7 @@ def update_row(
     With `claim`, also on condition that the claim of this revision still stands. `changes` are
     attributes in DynamoDB JSON; those whose value is None are removed.
     """
-    changes = {"revision": {"N": str(seen + 1)}, "shard": attribute(shard_of(uri)), **changes}
+    changes = {"revision": {"N": str(seen + 1)}, "file_shard": attribute(shard_of(uri)), **changes}
     names = {f"#{place}": name for place, name in enumerate(changes)}
     set_places = [place for place, value in enumerate(changes.values()) if value is not None]
     removed = [place for place, value in enumerate(changes.values()) if value is None]

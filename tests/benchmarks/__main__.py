@@ -1,5 +1,5 @@
 """`make bench`: validation against jsonschema alone, throughput against a machine that does
-nothing, cold starts, and large files against a plain loop and in memory, as ratios.
+nothing, cold starts, the command, and large files against a plain loop and in memory, as ratios.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 from local.environment import LOCAL, python
 from local.stack import BUILD, Stack, running_stack
-from tests.benchmarks import large_files
+from tests.benchmarks import commands, large_files
 from tests.benchmarks.validation import validation
 
 FILES, UPLOADS_AT_ONCE, ROUNDS = 200, 8, 3
@@ -38,7 +38,9 @@ def main() -> None:
         state_dir = Path(folder)
         with running_stack(state_dir, enforces_roles=False) as stack:
             throughput(stack)
+            commands.failures(stack)
     cold_starts()
+    commands.start()
     large_files.against_batch_writer()
     large_files.memory()
 

@@ -188,7 +188,7 @@ def test_the_ledger_has_the_keys_and_the_index_that_the_code_uses() -> None:
         index["IndexName"]: [each["AttributeName"] for each in index["KeySchema"]]
         for index in ledger["GlobalSecondaryIndexes"]
     }
-    assert keys == {"problems": ["problem_status", "problem_at"], "files": ["shard", "pk"]}
+    assert keys == {"problems": ["problem_status", "problem_at"], "files": ["file_shard", "pk"]}
     shown = [each["Projection"]["NonKeyAttributes"] for each in ledger["GlobalSecondaryIndexes"]]
     assert {*shown[0], *keys["problems"]} - {"incomplete_since"} == {*PROBLEM} - {"problem"}
     assert {*shown[0], "status", "dataset", "problem_status"} == {*shown[1]}

@@ -1,0 +1,72 @@
+"""How long `tablekeeper --help` takes to start, against its libraries alone; and what `failures`
+reads of a large ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from local.stack import Stack
+
+COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
+STARTS, AIM_OF_START = 15, 1.5
+ROWS, PROBLEMS = 100_000, 1_000
+BATCH = 25
+
+
+def start() -> None:
+    """`tablekeeper --help` against `import typer, rich`, in turn."""
+    commands = {
+        "tablekeeper --help": [COMMAND, "--help"],
+        "import typer, rich": [sys.executable, "-c", "import typer, rich"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(STARTS):
+        for name, command in commands.items():
+            begun = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+            times[name].append(time.perf_counter() - begun)
+    ours, theirs = (statistics.median(each) for each in times.values())
+    ratio = ours / theirs
+    print(
+        f"tablekeeper --help {ours * 1000:.0f} ms, import typer, rich {theirs * 1000:.0f} ms: "
+        f"{ratio:.2f}, aim at most {AIM_OF_START}: {'met' if ratio <= AIM_OF_START else 'not met'}"
+    )
+
+
+def failures(stack: Stack) -> None:
+    """The capacity that `tablekeeper failures` consumes over 100,000 rows, 1,000 of them bad."""
+    client, ledger = stack.client("dynamodb"), stack.outputs["LedgerTableName"]
+    for first in range(0, ROWS, BATCH):
+        rows = [_row(stack, number) for number in range(first, first + BATCH)]
+        client.batch_write_item(RequestItems={ledger: [{"PutRequest": {"Item": r}} for r in rows]})
+    begun = time.perf_counter()
+    ran = subprocess.run(
+        [COMMAND, "failures", "--local", "--json", "--limit", "1"],
+        env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    told = json.loads(ran.stdout)
+    print(
+        f"tablekeeper failures: {told['count']:,} problems among {ROWS:,} rows in "
+        f"{time.perf_counter() - begun:.1f} s, capacity units: {told['capacity_units']}, "
+        "aim: of the index `problems` alone"
+    )
+
+
+def _row(stack: Stack, number: int) -> dict[str, Any]:
+    uri = f"s3://{stack.outputs['SourceBucketName']}/bench/{number}.json"
+    row = {"pk": uri, "sk": "CURRENT", "status": "SYNCED", "file_shard": f"{number % 16:x}"}
+    if number % (ROWS // PROBLEMS) == 0:
+        at = f"2026-01-01T00:00:00.{number % 1000:03}Z"
+        row |= {"problem_status": "INVALID", "problem_at": at}
+        row |= {"problem_error": "SchemaViolationError", "problem_dataset": "bench"}
+    return {name: {"S": value} for name, value in row.items()}

@@ -1,0 +1,292 @@
+"""The `tablekeeper` command against real failures: what an engineer on call would type."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.stack import Stack, running_stack
+from tablekeeper_cli.files import list_files
+from tablekeeper_cli.stack import LOCAL_VARIABLE
+from tablekeeper_cli.stack import Stack as Located
+
+pytestmark = pytest.mark.xdist_group("commands")
+
+FILES = int(os.environ.get("COMMANDS_FILES", "60"))
+"""How many files go bad and are mended: 500 takes some minutes."""
+SCHEMAS = Path(__file__).parent / "schemas"
+COMMAND = Path(sys.executable).with_name("tablekeeper")
+PATIENCE = 120
+
+
+class Desk:
+    """A stack of its own, whose events can be switched off, and the command."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.bucket = stack.outputs["SourceBucketName"]
+        self.s3 = stack.client("s3")
+        self.variable = {LOCAL_VARIABLE: f"{stack.state_dir}/stack.json"}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(*next(iter(self.variable.items())))
+            self.located = Located.on_local_engine()
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """What a command prints, errors and all."""
+        ran = self._run(arguments, code)
+        return ran.stdout + ran.stderr
+
+    def ask(self, *arguments: str, code: int = 0) -> Any:
+        """What a command answers with --json."""
+        return json.loads(self._run((*arguments, "--json"), code).stdout)
+
+    def _run(self, arguments: tuple[str, ...], code: int) -> subprocess.CompletedProcess[str]:
+        ran = subprocess.run(
+            [COMMAND, *arguments, "--local"],
+            env={**os.environ, **self.variable},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        assert ran.returncode == code, (arguments, ran.stdout, ran.stderr)
+        return ran
+
+    def put(self, key: str, content: Any) -> None:
+        """Uploads bytes, or a value as JSON."""
+        body = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+
+    def put_all(self, files: dict[str, Any]) -> None:
+        """Uploads many."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda each: self.put(*each), files.items()))
+
+    @contextmanager
+    def events_off(self) -> Iterator[None]:
+        """Within it, events are lost."""
+        events = self.stack.client("events")
+        rule = f"{self.stack.stack_name}-object-changed"
+        events.disable_rule(Name=rule)
+        try:
+            yield
+        finally:
+            events.enable_rule(Name=rule)
+
+    def until(self, what: Callable[[], bool]) -> None:
+        """Waits for a condition."""
+        deadline = time.monotonic() + PATIENCE
+        while not what():
+            assert time.monotonic() < deadline, "waited too long"
+            time.sleep(0.2)
+
+    def statuses(self, prefix: str) -> dict[str, int]:
+        """The files under a prefix, by status."""
+        return dict(Counter(each.status for each in list_files(self.located, prefix=prefix)))
+
+    def settled(self, key: str, *outcomes: str) -> None:
+        """Waits until the file's executions ended so, the first one first."""
+        self.until(lambda: self.outcomes(key) == list(outcomes))
+
+    def outcomes(self, key: str) -> list[str]:
+        """How the file's executions ended."""
+        rows = self.stack.client("dynamodb").query(
+            TableName=self.stack.outputs["LedgerTableName"],
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"s3://{self.bucket}/{key}"},
+                ":event": {"S": "EVENT#"},
+            },
+            ConsistentRead=True,
+        )
+        return [row["outcome"]["S"] for row in rows["Items"]]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with running_stack(
+        tmp_path_factory.mktemp("desk"), schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1
+    ) as stack:
+        yield Desk(stack)
+
+
+def test_files_of_three_kinds_are_mended_and_reprocessed_in_one_command(desk: Desk) -> None:
+    keys = [f"notes/mend/{number:03}.json" for number in range(FILES)]
+    bad = (b"[{", [{"pk": "p", "sk": "1", "stars": 9}], [{"sk": "1"}])
+    errors = {"MalformedJsonError", "SchemaViolationError", "KeyMissingError"}
+    desk.put_all({key: bad[number % 3] for number, key in enumerate(keys)})
+    desk.until(lambda: desk.statuses("notes/mend/") == {"INVALID": FILES})
+    told = desk.ask("failures", "--prefix", "notes/mend/", "--limit", "7", code=1)
+    assert (told["count"], len(told["failures"])) == (FILES, 7)
+    assert {each["error"]: each["count"] for each in told["by_error"]} == dict.fromkeys(
+        errors, FILES // 3
+    )
+    assert set(told["capacity_units"]) == {"problems"}
+
+    with desk.events_off():
+        desk.put_all({key: [{"pk": key, "sk": "1"}] for key in keys})
+        chosen = ("--dataset", "notes", "--since", "1d")
+        plan = desk.ask("reprocess", *chosen, "--dry-run")
+        assert (sorted(plan["files"]), plan["swaps"]) == (keys, [])
+        done = desk.ask("reprocess", *chosen, "--rate", "50")
+    assert (done["started"], done["outcomes"]) == (FILES, {"SYNCED": FILES})
+    assert desk.statuses("notes/mend/") == {"SYNCED": FILES}
+    assert desk.ask("failures", "--prefix", "notes/mend/")["count"] == 0
+
+
+def test_what_is_bad_still_is_told_again(desk: Desk) -> None:
+    desk.put("notes/still/bad.json", b"{")
+    desk.settled("notes/still/bad.json", "INVALID")
+    done = desk.ask("reprocess", "notes/still/bad.json", code=1)
+    assert done["outcomes"] == {"INVALID": 1}
+    (file,) = done["files"]
+    assert (file["error"], file["key"]) == ("MalformedJsonError", "notes/still/bad.json")
+    text = desk.run("reprocess", "--error", "MalformedJsonError", "--status", "INVALID", code=1)
+    assert "notes/still/bad.json" in text
+    desk.put("notes/still/bad.json", [])
+
+
+def test_a_failure_names_the_record_the_pointer_and_what_to_do(desk: Desk) -> None:
+    key = "notes/told/<script>alert(1)</script>\x1b[31m [red].json"
+    desk.put(key, [{"pk": "told", "sk": "1"}, {"pk": "told", "sk": "2", "stars": 9}])
+    desk.settled(key, "INVALID")
+    told = desk.ask("failure", key)
+    assert told["violations"] == [
+        {"record": 1, "pointer": "/stars", "keyword": "maximum", "expected": "5"}
+    ]
+    report = desk.stack.client("s3").get_object(
+        Bucket=desk.stack.outputs["StagingBucketName"], Key=told["report"].split("/", 3)[3]
+    )
+    assert json.load(report["Body"])["violations"] == 1
+    shown = desk.run("failure", key)
+    assert "/stars" in shown
+    assert "What to do: Mend the records" in shown
+    everywhere = shown + desk.run("status", key) + desk.run("failures", code=1)
+    assert r"\x1b[31m [red].json" in everywhere
+    assert "\x1b" not in everywhere
+    desk.put(key, [])
+
+
+def test_a_file_its_history_and_its_items_lead_to_each_other(desk: Desk) -> None:
+    key = "notes/known.json"
+    desk.put(key, [{"pk": "known", "sk": "1"}])
+    desk.settled(key, "SYNCED")
+    desk.put(key, [{"pk": "known", "sk": "1", "price": 1.5}, {"pk": "known", "sk": "2"}])
+    desk.settled(key, "SYNCED", "SYNCED")
+    told = desk.ask("status", key)
+    assert (told["status"], told["items"], told["problem"]) == ("SYNCED", 2, None)
+    newest, oldest = desk.ask("history", key)
+    assert (newest["execution"], newest["outcome"]) == (told["execution"], "SYNCED")
+    assert newest["details"]["version_id"] == told["version_id"]
+    assert (oldest["details"]["items_put"], oldest["details"]["items_removed"]) == ("1", "0")
+    assert newest["reason"] == "Object Created (PutObject)"
+    item = desk.ask("item", "known", "1")
+    assert item["attributes"]["price"] == {"N": "1.5"}
+    names = ("key", "version_id", "execution")
+    assert [item["lineage"][name] for name in names] == [
+        key,
+        told["version_id"],
+        told["execution"],
+    ]
+    assert [each["sk"] for each in desk.ask("item", "known")] == ["1", "2"]
+    assert key in desk.run("item", "known", "2")
+    assert "Object Created (PutObject)" in desk.run("history", key)
+
+
+def test_what_nobody_knows_is_told_with_an_exit_code_of_its_own(desk: Desk) -> None:
+    for arguments in (("status", "no"), ("history", "no"), ("failure", "no"), ("item", "no", "1")):
+        assert "no" in desk.run(*arguments, code=3)
+    assert "4h" in desk.run("failures", "--since", "yesterday", code=2)
+    assert "--all" in desk.run("reprocess", code=2)
+
+
+def test_an_item_edited_by_hand_is_written_again_by_force(desk: Desk) -> None:
+    key = "notes/forced.json"
+    desk.put(key, [{"pk": "forced", "sk": "1", "price": 1}])
+    desk.settled(key, "SYNCED")
+    before = desk.ask("item", "forced", "1")["attributes"]
+    desk.stack.client("dynamodb").update_item(
+        TableName=desk.stack.outputs["ItemsTableName"],
+        Key={"pk": {"S": "forced"}, "sk": {"S": "1"}},
+        UpdateExpression="SET price = :price",
+        ExpressionAttributeValues={":price": {"N": "2"}},
+    )
+    assert desk.ask("reprocess", key)["outcomes"] == {"UNCHANGED": 1}
+    assert desk.ask("item", "forced", "1")["attributes"] != before
+    assert desk.ask("reprocess", key, "--force")["outcomes"] == {"SYNCED": 1}
+    assert desk.ask("item", "forced", "1")["attributes"] == before
+
+
+def test_a_swap_of_records_between_files_is_broken(desk: Desk) -> None:
+    first, second = "notes/swap/first.json", "notes/swap/second.json"
+    one, other = [{"pk": "swap", "sk": "1"}], [{"pk": "swap", "sk": "2"}]
+    desk.put_all({first: one, second: other})
+    desk.settled(first, "SYNCED")
+    desk.settled(second, "SYNCED")
+    with desk.events_off():
+        desk.put_all({first: other, second: one})
+        assert desk.ask("reprocess", first, second, code=1)["outcomes"] == {"INVALID": 2}
+        plan = desk.ask("reprocess", first, "--dry-run")
+        assert (plan["files"], [sorted(each) for each in plan["swaps"]]) == ([], [[first, second]])
+        done = desk.ask("reprocess", "--error", "KeyOwnershipError")
+    assert done["outcomes"] == {"SYNCED": 2}
+    assert desk.ask("item", "swap", "1")["lineage"]["key"] == second
+    assert desk.ask("item", "swap", "2")["lineage"]["key"] == first
+    assert desk.statuses("notes/swap/") == {"SYNCED": 2}
+
+
+def test_events_that_could_not_start_are_shown_and_started(desk: Desk) -> None:
+    keys = [f"notes/queued/{number}.json" for number in range(12)]
+    sqs, url = desk.stack.client("sqs"), desk.stack.outputs["FailedEventsQueueUrl"]
+    with desk.events_off():
+        desk.put_all({key: [{"pk": key, "sk": "1"}] for key in keys})
+    for key in keys:
+        event = {
+            "id": str(uuid.uuid4()),
+            "detail-type": "Object Created",
+            "detail": {
+                "bucket": {"name": desk.bucket},
+                "object": {"key": key},
+                "reason": "PutObject",
+            },
+        }
+        error = {"ERROR_CODE": {"DataType": "String", "StringValue": "NO_PERMISSIONS"}}
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event), MessageAttributes=error)
+    sqs.send_message(QueueUrl=url, MessageBody="not an event")
+    assert desk.ask("status")["failed_events"] == 13
+    told = desk.ask("events", code=1)
+    assert sorted(each["key"] or "" for each in told) == ["", *sorted(keys)]
+    assert {each["error"] for each in told} == {"NO_PERMISSIONS", ""}
+    done = desk.ask("events", "redrive", "--rate", "50", code=1)
+    assert (done["started"], done["stay"]) == (12, 1)
+    desk.until(lambda: desk.statuses("notes/queued/") == {"SYNCED": 12})
+    (stays,) = desk.ask("events", code=1)
+    assert stays["body"] == "not an event"
+    sqs.purge_queue(QueueUrl=url)
+    assert "no event waits" in desk.run("events")
+
+
+def test_the_status_of_all_counts_every_file(desk: Desk) -> None:
+    desk.put("notes/counted/good.json", [{"pk": "counted", "sk": "1"}])
+    desk.put("notes/counted/bad.json", b"{")
+    desk.put("elsewhere/no dataset.json", b"{}")
+    for key, outcome in (("good", "SYNCED"), ("bad", "INVALID")):
+        desk.settled(f"notes/counted/{key}.json", outcome)
+    desk.settled("elsewhere/no dataset.json", "INVALID")
+    told = desk.ask("status")
+    assert told["files"]["-"] == {"INVALID": 1}
+    assert told["files"]["notes"]["INVALID"] == 1
+    assert told["files"]["notes"]["SYNCED"] >= 1
+    assert "running" in desk.run("status")
