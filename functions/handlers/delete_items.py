@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tablekeeper import aws
+from tablekeeper import aws, metrics
 from tablekeeper.commit import commit_absence
 from tablekeeper.found import Found
 from tablekeeper.runtime import execution_of, logger, seconds_left
@@ -20,4 +20,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     logger().info(
         "committed", extra={"key": found.key, "execution": execution.id, **committed.payload()}
     )
+    metrics.count_commit(found, execution, committed)
     return committed.payload()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tablekeeper import aws
+from tablekeeper import aws, metrics
 from tablekeeper.fetch import fetch
 from tablekeeper.runtime import catalogue
 from tablekeeper.settings import FetchSettings
@@ -12,4 +12,7 @@ aws.dynamodb()
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Takes `{event, entered, round}`, returns `{found, document}`."""
-    return fetch(event, FetchSettings.from_environment(), catalogue())
+    fetched = fetch(event, FetchSettings.from_environment(), catalogue())
+    if event["round"]:
+        metrics.count_read_again()
+    return fetched

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tablekeeper import aws
-from tablekeeper.runtime import logger
+from tablekeeper import aws, metrics
+from tablekeeper.runtime import dataset_of, logger
 from tablekeeper.safety_net import record_uncaught
 from tablekeeper.settings import SafetyNetSettings
 
@@ -12,8 +12,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, bool]:
     """Takes a Step Functions Execution Status Change event, returns `{recorded}`."""
     settings = SafetyNetSettings.from_environment()
     arn = event["detail"]["executionArn"]
-    recorded = record_uncaught(
+    end = record_uncaught(
         aws.states(), aws.dynamodb(), settings.ledger_table, arn, settings.audit_retention_seconds
     )
-    logger().info("caught", extra={"execution": arn, "recorded": recorded})
-    return {"recorded": recorded}
+    if end is None:
+        return {"recorded": False}
+    logger().warning("ended badly", extra=end._asdict())
+    metrics.count_bad_end(dataset_of(end.key), end.outcome)
+    return {"recorded": end.missing}

@@ -2,16 +2,21 @@
 
 from typing import Any
 
-from tablekeeper import aws
-from tablekeeper.runtime import logger
+from tablekeeper import aws, metrics
+from tablekeeper.runtime import dataset_of, logger
 from tablekeeper.settings import SweepSettings
 from tablekeeper.sweep import sweep
 from tablekeeper.transactions import Tables
 
 
-def handler(_event: dict[str, Any], _context: object) -> dict[str, int]:
-    """Takes a schedule's event, returns `{recorded, restarted}`."""
+def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Takes a schedule's event, returns `{recorded, restarted, problems}`; `problems` by status."""
     settings = SweepSettings.from_environment()
     swept = sweep(aws.states(), Tables.of(settings), settings.state_machine_arn)
-    logger().info("swept", extra=swept._asdict())
-    return swept._asdict()
+    for end in swept.recorded:
+        logger().warning("ended badly", extra=end._asdict())
+        metrics.count_bad_end(dataset_of(end.key), end.outcome)
+    done = {**swept._asdict(), "recorded": len(swept.recorded)}
+    logger().info("swept", extra=done)
+    metrics.gauge_problems(swept.problems)
+    return done

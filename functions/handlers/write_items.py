@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tablekeeper import aws
+from tablekeeper import aws, metrics
 from tablekeeper.commit import commit_items, commit_unchanged
 from tablekeeper.found import Found
 from tablekeeper.item_sets import ItemSet
@@ -25,4 +25,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     logger().info(
         "committed", extra={"key": found.key, "execution": execution.id, **committed.payload()}
     )
+    metrics.count_commit(found, execution, committed)
     return committed.payload()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
 from tablekeeper.errors import InvalidEventError
@@ -26,3 +28,14 @@ def object_of(event: Any, bucket: str) -> str:
             f'the input names the bucket "{named}"; this stack keeps "{bucket}"'
         )
     return key
+
+
+def occurred_at(event: str) -> datetime | None:
+    """When that happened of which an execution's input tells, by the event's `time`; None when it
+    has none, as in an execution started by hand.
+    """
+    try:
+        time = datetime.fromisoformat(json.loads(event)["time"])
+    except (ValueError, LookupError, TypeError):
+        return None
+    return time if time.tzinfo else None

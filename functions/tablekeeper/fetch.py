@@ -46,6 +46,7 @@ def fetch(
         "revision": row.revision,
         "claim": row.claim.state if row.claim else None,
         "as_of": as_of(payload["entered"]),
+        "answered_until": row.answered_until,
     }
     if is_ignored(key, settings.ignore_patterns):
         return _answer(Found(action="ignore", **seen))

@@ -16,7 +16,8 @@ class Found:
     """The ledger's revision and the state of its claim and, read after it, the object's current
     state.
 
-    Optional fields are None when absent.
+    Optional fields are None when absent. `answered_until` is the ledger row's: the object's events
+    up to then are answered.
     """
 
     action: str
@@ -31,6 +32,7 @@ class Found:
     version_id: str | None = None
     size: int | None = None
     last_modified: str | None = None
+    answered_until: str | None = None
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
@@ -83,6 +85,11 @@ def object_uri(bucket: str, key: str) -> str:
     return f"s3://{bucket}/{key}"
 
 
+def key_of(uri: str) -> str:
+    """The key of an object given as s3://bucket/key."""
+    return uri.split("/", 3)[3]
+
+
 def iso_milliseconds(time: str | datetime) -> str:
     """A time as `2026-01-31T12:00:00.000Z`: always UTC, always three decimals, so that text sorts
     as time.
@@ -101,3 +108,8 @@ def as_of(entered: str) -> str:
     allowed for.
     """
     return iso_milliseconds(datetime.fromisoformat(entered) - CLOCK_SKEW)
+
+
+def looked_at(as_of: str) -> str:
+    """The inverse of `as_of`: when the state was entered that looked at the bucket."""
+    return iso_milliseconds(datetime.fromisoformat(as_of) + CLOCK_SKEW)

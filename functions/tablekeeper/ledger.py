@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import ItemKey
-from tablekeeper.found import Execution, Found, now
+from tablekeeper.found import Execution, Found, looked_at, now
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -101,7 +101,8 @@ class Row:
     """An object's CURRENT row; revision 0 means that nobody has ever committed the object.
 
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
-    keys_at. claimed_by is the audit key of the execution that last took a claim.
+    keys_at. claimed_by is the audit key of the execution that last took a claim. as_of is what
+    `found.as_of` made of the time of the last committed look at the bucket.
     refusal is what a large write of this object met; discarded are the prefixes of key lists that
     nobody needs any more.
     """
@@ -118,12 +119,23 @@ class Row:
     claimed_by: str | None = None
     refusal: Mapping[str, Any] | None = None
     discarded: tuple[str, ...] = ()
+    as_of: str | None = None
     problem: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def problem_error(self) -> str | None:
         """The error of the problem, if there is one."""
         return self.problem["error"]["S"] if self.problem else None
+
+    @property
+    def answered_until(self) -> str | None:
+        """Until when the object's events are answered: an execution that looked at the bucket, or
+        started, at that time has ended. None when none has.
+        """
+        started = (self.problem or {}).get("started", {}).get("S")
+        return max(
+            filter(None, (looked_at(self.as_of) if self.as_of else None, started)), default=None
+        )
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any]) -> Row:
@@ -149,6 +161,7 @@ class Row:
             claimed_by=text("claimed_by"),
             refusal=json.loads(refusal) if refusal else None,
             discarded=tuple(each["S"] for each in attributes.get("discarded", {}).get("L", ())),
+            as_of=text("as_of"),
             problem=attributes.get("problem", {}).get("M"),
         )
 

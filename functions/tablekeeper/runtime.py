@@ -10,6 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.datasets import Catalogue
+from tablekeeper.errors import DatasetDefinitionError
 from tablekeeper.found import Execution
 from tablekeeper.ledger import event_text
 
@@ -31,6 +32,17 @@ def logger() -> Logger:
 def catalogue() -> Catalogue:
     """The datasets of this deployment, read once a process. Raises DatasetDefinitionError."""
     return Catalogue.load()
+
+
+def dataset_of(key: str) -> str | None:
+    """The name of the dataset that an object's key matches; None where there is none, or where the
+    deployment's datasets cannot be read.
+    """
+    try:
+        dataset = catalogue().find(key)
+    except DatasetDefinitionError:
+        return None
+    return dataset.name if dataset else None
 
 
 def seconds_left(context: Any) -> Callable[[], float]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tablekeeper.aws import transient_errors
-from tablekeeper.failures import Failure, record_failure
-from tablekeeper.found import Execution, iso_milliseconds
+from tablekeeper.failures import Failure, record_failure, uri_of
+from tablekeeper.found import Execution, iso_milliseconds, key_of
+from tablekeeper.ledger import read_outcome
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,10 +27,23 @@ ERRORS = {"ABORTED": "ExecutionAborted", "TIMED_OUT": "States.Timeout"}
 """The error of an execution that ended without one, by its status."""
 
 
+class BadEnd(NamedTuple):
+    """An execution that ended badly: its object's key, its ARN, the outcome and the error that the
+    ledger has of it; and whether it was missing there until now.
+    """
+
+    key: str
+    execution: str
+    outcome: str
+    error: str
+    missing: bool
+
+
 def record_uncaught(
     states: SFNClient, dynamodb: DynamoDBClient, ledger: str, execution_arn: str, retention: int
-) -> bool:
-    """Records an execution that ended badly, if it did not do so itself; whether it was missing.
+) -> BadEnd | None:
+    """Records an execution that ended badly, if it did not do so itself; None when it did not end
+    badly.
 
     Raises:
         TransientServiceError: a retry helps.
@@ -38,14 +52,20 @@ def record_uncaught(
         described = states.describe_execution(executionArn=execution_arn)
     status = described["status"]
     if status not in ("FAILED", "TIMED_OUT", "ABORTED"):
-        return False
+        return None
     execution = _execution(described)
-    failure = Failure(
-        state=_last_state(states, execution_arn),
-        error=described.get("error") or ERRORS.get(status, status),
-        cause=described.get("cause") or f"The execution ended {status} outside of any Catch.",
-    )
-    return record_failure(dynamodb, ledger, execution, failure, retention)
+    uri, error = uri_of(execution.event), described.get("error") or ERRORS.get(status, status)
+    # Most have recorded themselves, and to look costs a tenth of a transaction that is refused.
+    outcome, missing = read_outcome(dynamodb, ledger, uri, execution), False
+    if outcome is None:
+        failure = Failure(
+            state=_last_state(states, execution_arn),
+            error=error,
+            cause=described.get("cause") or f"The execution ended {status} outside of any Catch.",
+        )
+        missing = record_failure(dynamodb, ledger, execution, failure, retention)
+        outcome = "FAILED"
+    return BadEnd(key_of(uri), execution.id, outcome, error, missing)
 
 
 def _execution(described: DescribeExecutionOutputTypeDef) -> Execution:

@@ -2,7 +2,8 @@
 wake-up is ever lost.
 
 Once a minute it compares the executions that ended badly with the ledger, and tries a file again
-that was refused because of an item's owner, once that owner has let the item go.
+that was refused because of an item's owner, once that owner has let the item go. On the way it
+counts the files that have a problem.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from tablekeeper.aws import transient_errors
 from tablekeeper.errors import KeyOwnershipError, message_of
 from tablekeeper.found import iso_milliseconds
 from tablekeeper.items import owner
-from tablekeeper.ledger import CURRENT
-from tablekeeper.safety_net import record_uncaught
+from tablekeeper.ledger import CURRENT, INCOMPLETE
+from tablekeeper.safety_net import BadEnd, record_uncaught
 from tablekeeper.transactions import Tables
 
 if TYPE_CHECKING:
@@ -37,10 +38,13 @@ WATERMARK = {"pk": {"S": "SWEEP"}, "sk": {"S": CURRENT}}
 
 
 class Swept(NamedTuple):
-    """What a sweep did: failures recorded that were missing, files tried again."""
+    """What a sweep did: failures recorded that were missing, files tried again; and how many files
+    it found with a problem, FAILED, INVALID and INCOMPLETE.
+    """
 
-    recorded: int
+    recorded: tuple[BadEnd, ...]
     restarted: int
+    problems: Mapping[str, int]
 
 
 def sweep(states: SFNClient, tables: Tables, state_machine: str) -> Swept:
@@ -50,18 +54,22 @@ def sweep(states: SFNClient, tables: Tables, state_machine: str) -> Swept:
     """
     begun = datetime.now(UTC)
     since = _watermark(tables) - OVERLAP
-    recorded = sum(
+    ends = (
         record_uncaught(states, tables.client, tables.ledger, arn, tables.audit_retention)
         for arn in _ended_badly(states, state_machine, since)
     )
+    recorded = tuple(end for end in ends if end and end.missing)
+    problems, refused = _problems(tables)
     restarted = sum(
-        _restart(states, state_machine, row) for row in _refused(tables) if _is_free(tables, row)
+        _restart(states, state_machine, row)
+        for row in _still_refused(tables, refused)
+        if _is_free(tables, row)
     )
     with transient_errors():
         tables.client.put_item(
             TableName=tables.ledger, Item={**WATERMARK, "swept_to": {"S": iso_milliseconds(begun)}}
         )
-    return Swept(recorded, restarted)
+    return Swept(recorded, restarted, problems)
 
 
 def _watermark(tables: Tables) -> datetime:
@@ -89,28 +97,34 @@ def _ended_badly(states: SFNClient, state_machine: str, since: datetime) -> Iter
                     break
 
 
-def _refused(tables: Tables) -> Iterator[Mapping[str, Any]]:
-    """The CURRENT rows of files that were refused because of an item's owner."""
-    pages = tables.client.get_paginator("query").paginate(
-        TableName=tables.ledger,
-        IndexName="problems",
-        KeyConditionExpression="problem_status = :invalid",
-        FilterExpression="problem_error = :error",
-        ExpressionAttributeValues={
-            ":invalid": {"S": "INVALID"},
-            ":error": {"S": KeyOwnershipError.__name__},
-        },
-    )
-    with transient_errors():
-        for page in pages:
-            for entry in page["Items"]:
-                key = {"pk": entry["pk"], "sk": entry["sk"]}
-                row = tables.client.get_item(TableName=tables.ledger, Key=key, ConsistentRead=True)
-                if (
-                    row.get("Item", {}).get("problem_error", {}).get("S")
-                    == KeyOwnershipError.__name__
-                ):
-                    yield row["Item"]
+def _problems(tables: Tables) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """How many files have a problem, by status, and the keys of the rows of those that were refused
+    because of an item's owner. A file that is incomplete has one of the other two as well.
+    """
+    counts, refused = {"FAILED": 0, "INVALID": 0, INCOMPLETE: 0}, []
+    for status in ("FAILED", "INVALID"):
+        pages = tables.client.get_paginator("query").paginate(
+            TableName=tables.ledger,
+            IndexName="problems",
+            KeyConditionExpression="problem_status = :status",
+            ExpressionAttributeValues={":status": {"S": status}},
+        )
+        with transient_errors():
+            for entry in (each for page in pages for each in page["Items"]):
+                counts[status] += 1
+                counts[INCOMPLETE] += "incomplete_since" in entry
+                if entry["problem_error"]["S"] == KeyOwnershipError.__name__:
+                    refused.append({"pk": entry["pk"], "sk": entry["sk"]})
+    return counts, refused
+
+
+def _still_refused(tables: Tables, keys: list[dict[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The CURRENT rows that have these keys, read consistently, if they still are refused."""
+    for key in keys:
+        with transient_errors():
+            row = tables.client.get_item(TableName=tables.ledger, Key=key, ConsistentRead=True)
+        if row.get("Item", {}).get("problem_error", {}).get("S") == KeyOwnershipError.__name__:
+            yield row["Item"]
 
 
 def _is_free(tables: Tables, row: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ REFUSED = {
     "PartitionKeyName": ("", "pk:S", "a,b"),
     "SortKeyName": ("sk:S", "a,b"),
     "TtlAttribute": ("", "expires at"),
+    "AlarmEmail": ("on-call", "a b@example.com", "a@b@c"),
     "Runtime": ("python3.10", "python3", "nodejs22.x", "python3.130"),
 }
 ACCEPTED = {
@@ -27,6 +28,7 @@ ACCEPTED = {
     "PartitionKeyName": ("pk", "Customer-Id", "a_b.c"),
     "SortKeyName": ("", "sk"),
     "TtlAttribute": ("expires_at",),
+    "AlarmEmail": ("", "on-call+alarms@example.com"),
     "Runtime": ("python3.11", "python3.13", "python3.14"),
 }
 

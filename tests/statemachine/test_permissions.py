@@ -61,7 +61,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         STAGING: ("s3:ListBucket",),
     },
     "SafetyNetRole": {
-        LEDGER: ("dynamodb:PutItem", "dynamodb:UpdateItem"),
+        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
         EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
     },
     "SweepRole": {

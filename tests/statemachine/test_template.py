@@ -45,7 +45,8 @@ ALLOWED = {
     "WriteItemsRole": CLAIMS | {"s3:PutObject"},
     "DeleteItemsRole": CLAIMS,
     "SettleClaimRole": CLAIMS | {"s3:PutObject"},
-    "SafetyNetRole": LEDGER_WRITES | {"states:DescribeExecution", "states:GetExecutionHistory"},
+    "SafetyNetRole": LEDGER_WRITES
+    | {"dynamodb:GetItem", "states:DescribeExecution", "states:GetExecutionHistory"},
     "SweepRole": LEDGER_WRITES
     | {
         "dynamodb:GetItem",
@@ -213,6 +214,8 @@ def test_the_outputs_that_other_tools_rely_on_are_there() -> None:
         "StagingBucketName",
         "StateMachineArn",
         "FailedEventsQueueUrl",
+        "AlarmTopicArn",
+        "DashboardUrl",
     }
 
 

@@ -155,16 +155,11 @@ class FakeDynamoDB:
         return {}
 
     def query(self, TableName: str, ExpressionAttributeValues: Item, **more: Any) -> Any:  # noqa: N803
-        """By pk; on the index `problems` by problem_status, with the filter on problem_error."""
+        """By pk; on the index `problems` by problem_status."""
         items = self._table(TableName).values()
         if more.get("IndexName") == "problems":
-            values = ExpressionAttributeValues
-            found = [
-                each
-                for each in items
-                if each.get("problem_status") == values[":invalid"]
-                and each["problem_error"] == values[":error"]
-            ]
+            status = ExpressionAttributeValues[":status"]
+            found = [each for each in items if each.get("problem_status") == status]
         else:
             prefix = ExpressionAttributeValues.get(":claim", {"S": ""})["S"]
             found = [

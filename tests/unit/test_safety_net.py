@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 from handlers import safety_net
 from tablekeeper import aws
-from tablekeeper.safety_net import record_uncaught
+from tablekeeper.safety_net import BadEnd, record_uncaught
 
 from tests.support.fakes import FakeDynamoDB
 from tests.unit.step_functions import FakeStepFunctions
@@ -28,7 +28,8 @@ def test_an_end_that_nobody_recorded_is_recorded(status: str, more: Any, error: 
     arn = states.end("e", status, **more)
     states.entered[arn] = ["Fetch Object", "What Now?", "Write Items"]
     client: Any = dynamodb
-    assert record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    end = record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    assert end == BadEnd("k", arn, "FAILED", error, missing=True)
     row = dynamodb.tables["ledger"][AUDIT]
     assert row["outcome"] == {"S": "FAILED"}
     assert row["error"] == {"S": error}
@@ -43,6 +44,18 @@ def test_the_state_that_failed_is_named_and_not_those_that_record_it() -> None:
     client: Any = dynamodb
     assert record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
     assert dynamodb.tables["ledger"][AUDIT]["state"] == {"S": "Write Items"}
+
+
+@pytest.mark.parametrize("outcome", ["INVALID", "FAILED", "SYNCED"])
+def test_an_end_that_is_recorded_already_is_told_as_it_is(outcome: str) -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    arn = states.end("e", "FAILED", error="EncodingError", cause="why")
+    row = {"pk": {"S": AUDIT[0]}, "sk": {"S": AUDIT[1]}, "outcome": {"S": outcome}}
+    dynamodb.put_item(TableName="ledger", Item=row)
+    client: Any = dynamodb
+    end = record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    assert end == BadEnd("k", arn, outcome, "EncodingError", missing=False)
+    assert dynamodb.tables["ledger"] == {AUDIT: row}
 
 
 def test_an_execution_that_did_not_end_badly_is_left_alone() -> None:

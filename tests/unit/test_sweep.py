@@ -97,13 +97,25 @@ def test_other_problems_are_not_tried_again(states: Any, dynamodb: Any) -> None:
     assert run(states, dynamodb).restarted == 0
 
 
+def test_what_is_wrong_is_counted_by_status(states: Any, dynamodb: Any) -> None:
+    for name, status, more in (
+        ("a", "FAILED", {}),
+        ("b", "INVALID", {}),
+        ("c", "INVALID", {"incomplete_since": {"S": "2026-01-01T00:00:00.000Z"}}),
+    ):
+        row = {"pk": {"S": f"s3://b/{name}"}, "sk": {"S": "CURRENT"}, **more}
+        row |= {"problem_status": {"S": status}, "problem_error": {"S": "EncodingError"}}
+        dynamodb.put_item(TableName="ledger", Item=row)
+    assert run(states, dynamodb).problems == {"FAILED": 1, "INVALID": 2, "INCOMPLETE": 1}
+
+
 def test_every_bad_end_that_is_missing_in_the_ledger_is_recorded(
     states: Any, dynamodb: Any
 ) -> None:
     for name, status in (("1", "FAILED"), ("2", "TIMED_OUT"), ("3", "ABORTED"), ("4", "SUCCEEDED")):
         states.end(name, status)
-    assert run(states, dynamodb).recorded == 3
-    assert run(states, dynamodb).recorded == 0
+    assert len(run(states, dynamodb).recorded) == 3
+    assert len(run(states, dynamodb).recorded) == 0
 
 
 def test_only_what_ended_since_the_last_sweep_is_looked_at(states: Any, dynamodb: Any) -> None:
@@ -111,7 +123,7 @@ def test_only_what_ended_since_the_last_sweep_is_looked_at(states: Any, dynamodb
     now = datetime.now(UTC)
     old = states.end("old", "FAILED", stopped=now - timedelta(minutes=11), startDate=now)
     new = states.end("new", "FAILED", stopped=now - timedelta(minutes=9), startDate=now)
-    assert run(states, dynamodb).recorded == 1
+    assert len(run(states, dynamodb).recorded) == 1
     assert states.described == [new]
     assert old not in states.described
 
@@ -123,7 +135,7 @@ def test_listing_stops_at_executions_too_old_to_have_ended_since(
     ancient = datetime.now(UTC) - timedelta(days=16)
     states.end("ancient", "FAILED", stopped=ancient, startDate=ancient)
     states.end("behind-it", "FAILED", startDate=datetime.now(UTC))
-    assert run(states, dynamodb).recorded == 0
+    assert len(run(states, dynamodb).recorded) == 0
 
 
 def test_a_sweep_that_breaks_off_leaves_its_work_to_the_next(states: Any, dynamodb: Any) -> None:
@@ -133,7 +145,7 @@ def test_a_sweep_that_breaks_off_leaves_its_work_to_the_next(states: Any, dynamo
         pytest.raises(RuntimeError),
     ):
         run(states, dynamodb)
-    assert run(states, dynamodb).recorded == 1
+    assert len(run(states, dynamodb).recorded) == 1
 
 
 def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,4 +164,8 @@ def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.Monk
         patch.object(aws, "states", lambda: states),
         patch.object(transactions, "dynamodb", lambda: dynamodb),
     ):
-        assert handler_module.handler({}, None) == {"recorded": 1, "restarted": 1}
+        assert handler_module.handler({}, None) == {
+            "recorded": 1,
+            "restarted": 1,
+            "problems": {"FAILED": 1, "INVALID": 1, "INCOMPLETE": 0},
+        }
