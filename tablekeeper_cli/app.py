@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tablekeeper_cli.commands import plan, status
+from tablekeeper_cli.commands import plan, schemas, status
 from tablekeeper_cli.context import group
 from tablekeeper_cli.problems import INTERRUPTED, UNREACHABLE, CommandError
 
@@ -21,7 +21,7 @@ def _tablekeeper() -> None:
     """Sees what a stack of Tablekeeper did, why, and puts it right."""
 
 
-for subject in (plan, status):
+for subject in (plan, schemas, status):
     subject.add_to(app)
 
 
