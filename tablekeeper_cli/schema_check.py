@@ -97,6 +97,8 @@ class _Check:
         self.folder, self.table_key, self.ttl_attribute = folder, table_key, ttl_attribute
         self.schemas: dict[str, dict[str, Any]] = {}
         self.found: list[Finding] = []
+        self.no_patterns: set[str] = set()
+        self.no_keys: set[str] = set()
 
     def findings(self) -> list[Finding]:
         for path in sorted(self.folder.iterdir()):
@@ -120,7 +122,7 @@ class _Check:
         for dataset in catalogue.datasets.values():
             self._check_keys(catalogue, dataset)
         for name in catalogue.schemas:
-            if leads[name]:
+            if leads[name] and name not in self.no_patterns:
                 self._check_examples(catalogue, name)
         return self.found
 
@@ -187,6 +189,7 @@ class _Check:
                 try:
                     re.compile(pattern)
                 except (re.error, OverflowError, RecursionError) as error:
+                    self.no_patterns.add(name)
                     what = f"is no pattern that Python reads: {error}"
                     self._say(name, place, what, "Mend the regular expression.")
         known = schema.get("format")
@@ -278,18 +281,20 @@ class _Check:
     # ---- keys ----
 
     def _check_keys(self, catalogue: Catalogue, dataset: Dataset) -> None:
+        before = len(self.found)
         types = ExpressionTypes(catalogue, dataset.name)
         for member in dataset.key.keys() - set(self.table_key.names):
             what = f'the table has no key attribute "{member}"; its key is {self.table_key}'
             self._say(dataset.name, (KEYWORD, "key", member), what, "Remove or rename it.")
         for name, kind in self.table_key.attributes:
             self._check_key(dataset, types, name, kind)
-        for path, schema in _subschemas(dataset.schema):
-            for reserved in RESERVED:
-                if not path and reserved in schema.get("properties", ()):
-                    what = f'a record with the field "{reserved}" is refused'
-                    advice = "Rename the field: Tablekeeper itself uses the name."
-                    self._say(dataset.name, (*path, "properties", reserved), what, advice)
+        if any(each.severity == ERROR for each in self.found[before:]):
+            self.no_keys.add(dataset.name)
+        for reserved in RESERVED:
+            if reserved in dataset.schema.get("properties", ()):
+                what = f'a record with the field "{reserved}" is refused'
+                advice = "Rename the field: Tablekeeper itself uses the name."
+                self._say(dataset.name, ("properties", reserved), what, advice)
 
     def _check_key(self, dataset: Dataset, types: ExpressionTypes, name: str, kind: str) -> None:
         place: Path_ = (KEYWORD, "key", name)
@@ -339,10 +344,15 @@ class _Check:
             if KEYWORD in schema and not isinstance(example, dict):
                 self._say(name, path, "a record is an object", "Make it one.")
                 continue
+            if KEYWORD in schema and not example.keys().isdisjoint(RESERVED):
+                what = f"a record with a field {', '.join(RESERVED)} is refused"
+                self._say(name, path, what, "Rename the field: Tablekeeper itself uses the name.")
+                continue
             record = Record(0, example)
-            with_errors = len(self.found)
+            before = len(self.found)
             self._try(name, path, partial(self._validate, record, path, dataset, probe))
-            if KEYWORD in schema and len(self.found) == with_errors:
+            is_valid = len(self.found) == before
+            if is_valid and KEYWORD in schema and name not in self.no_keys:
                 self._try(name, path, partial(self._transform, record, dataset, probe))
 
     def _try(self, name: str, path: Path_, step: Callable[[], None]) -> None:
@@ -362,9 +372,6 @@ class _Check:
             self._say(dataset.name, where, what, "Mend the example, or the schema.")
 
     def _transform(self, record: Record, dataset: Dataset, catalogue: Catalogue) -> None:
-        for reserved in RESERVED:
-            if reserved in record.value:
-                return  # The schema's own property is told, or the record is free to have more.
         key = _example_key(dataset)
         found = Found(
             action="validate",
