@@ -239,7 +239,9 @@ class _Reader:
     def _schedule(self, at: str) -> None:
         if not self.visits:
             return
-        attempts = self.visits[-1].attempts
+        visit, attempts = self.visits[-1], self.visits[-1].attempts
+        if visit.exited:  # redriven: it goes on in the state that it ended in
+            visit.exited, visit.status, visit.error, visit.cause = None, RUNNING, None, None
         before = attempts[-1].ended if attempts else None
         attempts.append(Attempt(at, waited=_between(before, at) or 0.0 if before else 0.0))
 
