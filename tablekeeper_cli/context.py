@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -70,6 +70,24 @@ class Context:
         shown = show()
         if shown is not None:
             self.out.print(shown, markup=False)
+
+    def write_json(self, members: Iterable[tuple[str, Any]]) -> None:
+        """Prints an object as JSON, member by member; one that is an iterator as an array, element
+        by element, so that it may be long.
+        """
+        write, end = sys.stdout.write, "{"
+        for name, value in members:
+            write(f"{end}\n  {json.dumps(name)}: ")
+            end = ","
+            if isinstance(value, Iterator):
+                before = "["
+                for each in value:
+                    write(f"{before}\n    {json.dumps(each, default=_plain, ensure_ascii=False)}")
+                    before = ","
+                write("[]" if before == "[" else "\n  ]")
+            else:
+                write(json.dumps(value, default=_plain, ensure_ascii=False))
+        write("\n}\n")
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:

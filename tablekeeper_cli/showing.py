@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from tablekeeper_cli.text import printable
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -22,6 +24,7 @@ STYLES = {
     "RELEASED": "yellow",
     "WRITING": "yellow",
     "RUNNING": "yellow",
+    "CAUGHT": "yellow",
     "INVALID": "red",
     "INCOMPLETE": "red",
     "FAILED": "bold red",
@@ -32,10 +35,7 @@ STYLES = {
 
 def clean(text: str) -> str:
     """Text from elsewhere, fit for a terminal: what does not print is escaped, line breaks stay."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
-        for each in text
-    )
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def told(text: object, style: str = "") -> Text:

@@ -119,6 +119,15 @@ class Stack:
             )
         return self._clients[service]
 
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The parameters that the stack was deployed with, defaults included."""
+        described = self.client("cloudformation").describe_stacks(StackName=self.name)
+        return {
+            each["ParameterKey"]: each["ParameterValue"]
+            for each in described["Stacks"][0].get("Parameters", ())
+        }
+
     @property
     def bucket(self) -> str:
         """The source bucket."""

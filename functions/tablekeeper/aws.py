@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,22 @@ TRANSIENT_CODES = frozenset(
 DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 """
 
+_makers: list[Callable[[str], Any]] = []
+
+
+@contextmanager
+def clients_by(make: Callable[[str], Any]) -> Iterator[None]:
+    """Within it, `client` gives what `make` gives for a service: for who is not a function, and has
+    credentials of its own.
+    """
+    _makers.append(make)
+    client.cache_clear()
+    try:
+        yield
+    finally:
+        _makers.pop()
+        client.cache_clear()
+
 
 @cache
 def client(service: str) -> Any:
@@ -49,6 +65,8 @@ def client(service: str) -> Any:
 
     It is imported here, so that who needs no client does not pay for it.
     """
+    if _makers:
+        return _makers[-1](service)
     import botocore.session
     from botocore.config import Config
 

@@ -128,18 +128,8 @@ class Catalogue:
     @classmethod
     def load(cls, folder: Path = SCHEMAS) -> Catalogue:
         """Raises DatasetDefinitionError for a file that is not a JSON object."""
-        schemas = {}
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            try:
-                schema = json.loads(
-                    path.read_text("utf-8-sig"), parse_float=parse_number, parse_int=parse_number
-                )
-            except (ValueError, OutOfRangeError) as error:
-                raise DatasetDefinitionError(f"{path.name} is not JSON: {error}") from None
-            if not isinstance(schema, dict):
-                raise DatasetDefinitionError(f"{path.name} holds no JSON object")
-            schemas[path.name.removesuffix(SUFFIX)] = schema
-        return cls(schemas)
+        paths = sorted(folder.glob(f"*{SUFFIX}"))
+        return cls({path.name.removesuffix(SUFFIX): read_schema(path) for path in paths})
 
     def find(self, key: str) -> Dataset | None:
         """The dataset with the longest prefix that an object's key matches."""
@@ -168,12 +158,12 @@ class Catalogue:
         """What an item depends on besides its object: schemas, table keys, code. SHA-256 in 32
         hexadecimal digits.
         """
-        names = self._references(dataset.name)
+        names = self.references(dataset.name)
         parts = [str(TRANSFORM_VERSION), item_keys, ttl_attribute, dataset.name]
         parts += [f"{name} {compact_json(self.schemas[name])}" for name in sorted(names)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
-    def _references(self, name: str) -> set[str]:
+    def references(self, name: str) -> set[str]:
         """The schema and every one it refers to, directly or through another."""
         found, new = {name}, [name]
         while new:
@@ -185,6 +175,19 @@ class Catalogue:
                     found.add(target)
                     new.append(target)
         return found
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """A file's JSON object with exact numbers. Raises DatasetDefinitionError when it holds none."""
+    try:
+        schema = json.loads(
+            path.read_text("utf-8-sig"), parse_float=parse_number, parse_int=parse_number
+        )
+    except (ValueError, OutOfRangeError) as error:
+        raise DatasetDefinitionError(f"{path.name} is not JSON: {error}") from None
+    if not isinstance(schema, dict):
+        raise DatasetDefinitionError(f"{path.name} holds no JSON object")
+    return schema
 
 
 def _reference_values(schema: Any) -> Iterable[str]:

@@ -8,6 +8,7 @@ beside int.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal, DecimalException
 from functools import lru_cache
 from typing import Any
@@ -106,6 +107,12 @@ class Expression:
     def path(self) -> tuple[str, ...] | None:
         """The names of the fields when the expression is no more than a path of fields."""
         return _fields(self._parsed.parsed)
+
+    @property
+    def syntax(self) -> Mapping[str, Any]:
+        """The expression's syntax tree, as jmespath has it: `{type, children, value}`."""
+        tree: Mapping[str, Any] = self._parsed.parsed
+        return tree
 
     def object_fields(self) -> frozenset[str]:
         """The fields of `_object` that the expression uses; every field ("*") when it takes

@@ -40,26 +40,52 @@ def fetch(
     if payload["round"] > MAX_ROUNDS:
         raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
     row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
-    seen: dict[str, Any] = {
-        "bucket": settings.source_bucket,
-        "key": key,
-        "revision": row.revision,
-        "claim": row.claim.state if row.claim else None,
-        "as_of": as_of(payload["entered"]),
-        "answered_until": row.answered_until,
-    }
+    seen = before_the_object(key, row, payload["entered"], settings, catalogue)
     if is_ignored(key, settings.ignore_patterns):
         return _answer(Found(action="ignore", **seen))
     if event.get("release") is True and row.problem_error == KeyOwnershipError.__name__:
         return _answer(Found(action="release", **seen))
     dataset = catalogue.find(key)
+    with aws.transient_errors():
+        return _read_object(seen, row, dataset, settings, force=event.get("force") is True)
+
+
+def before_the_object(
+    key: str, row: Row, entered: str, settings: FetchSettings, catalogue: Catalogue
+) -> dict[str, Any]:
+    """The fields of `Found` that are known before the object is looked at, `action` left aside."""
+    seen: dict[str, Any] = {
+        "bucket": settings.source_bucket,
+        "key": key,
+        "revision": row.revision,
+        "claim": row.claim.state if row.claim else None,
+        "as_of": as_of(entered),
+        "answered_until": row.answered_until,
+    }
+    dataset = None if is_ignored(key, settings.ignore_patterns) else catalogue.find(key)
     if dataset:
         seen |= {
             "dataset": dataset.name,
             "digest": catalogue.digest(dataset, str(settings.item_keys), settings.ttl_attribute),
         }
-    with aws.transient_errors():
-        return _read_object(seen, row, dataset, settings, force=event.get("force") is True)
+    return seen
+
+
+def judge(
+    seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
+) -> tuple[Found, dict[str, Any] | None]:
+    """What is to be done with an object that is there, by all that `seen` says of it; and in place
+    of its content, that it is refused for its size.
+    """
+    if not force and _is_unchanged(row, seen, dataset):
+        return Found(action="unchanged", **seen), None
+    refused = None
+    if seen["size"] > settings.max_document_bytes:
+        message = (
+            f"the object has {seen['size']:,} bytes, more than {settings.max_document_bytes:,}"
+        )
+        refused = refused_document(DocumentTooLargeError, message)
+    return Found(action="validate", **seen), refused
 
 
 def _read_object(
@@ -77,13 +103,15 @@ def _read_object(
                 Found(action="unchanged" if _is_tombstone(row) and not force else "delete", **seen)
             )
         if code == "InvalidObjectState":
-            refused = refused_document(
-                ArchivedObjectError, "the object is in an archive storage class"
+            why = "the object is in an archive storage class"
+            return _answer(
+                Found(action="validate", **seen), refused_document(ArchivedObjectError, why)
             )
-            return _answer(Found(action="validate", **seen), refused)
         if code == "InvalidRequest" and "encrypt" in message.lower():
-            refused = refused_document(EncryptedObjectError, "the object is encrypted with SSE-C")
-            return _answer(Found(action="validate", **seen), refused)
+            why = "the object is encrypted with SSE-C"
+            return _answer(
+                Found(action="validate", **seen), refused_document(EncryptedObjectError, why)
+            )
         raise
     seen |= {
         "etag": answer["ETag"].strip('"'),
@@ -92,14 +120,9 @@ def _read_object(
         "last_modified": iso_milliseconds(answer["LastModified"]),
     }
     with answer["Body"] as body:
-        if not force and _is_unchanged(row, seen, dataset):
-            return _answer(Found(action="unchanged", **seen))
-        found = Found(action="validate", **seen)
-        if seen["size"] > settings.max_document_bytes:
-            message = (
-                f"the object has {seen['size']:,} bytes, more than {settings.max_document_bytes:,}"
-            )
-            return _answer(found, refused_document(DocumentTooLargeError, message))
+        found, refused = judge(seen, row, dataset, settings, force=force)
+        if refused or found.action == "unchanged":
+            return _answer(found, refused)
         small = seen["size"] <= INLINE_BYTES
         inline = inline_document(body.read()) if small else None
         return _answer(found, inline or {"object": found.uri})

@@ -49,8 +49,8 @@ class Reference:
         """Raises DatasetDefinitionError when the schema, or one that it needs, refers to one that
         is not in schemas/.
         """
-        for problem in _unresolvable(catalogue, name, definitions=False):
-            raise DatasetDefinitionError(problem)
+        for reference in unresolvable(catalogue, name, definitions=False):
+            raise DatasetDefinitionError(_leads_nowhere(name, reference))
         schema = catalogue.schemas[name]
         self._name = name
         self._validator = _exact(validator_for(schema, default=Draft202012Validator))(
@@ -96,9 +96,9 @@ def reference(catalogue: Catalogue, name: str) -> Reference:
 def check_references(catalogue: Catalogue) -> list[str]:
     """What is wrong with any `$ref` of any schema, definitions that nothing uses included."""
     return [
-        problem
+        _leads_nowhere(name, reference)
         for name in catalogue.schemas
-        for problem in _unresolvable(catalogue, name, definitions=True)
+        for reference in unresolvable(catalogue, name, definitions=True)
     ]
 
 
@@ -194,8 +194,10 @@ def _leads_nowhere(name: str, ref: str) -> str:
     return f'{name}{SUFFIX}: "{ref}" leads to no schema in schemas/'
 
 
-def _unresolvable(catalogue: Catalogue, name: str, *, definitions: bool) -> Iterator[str]:
-    """A problem for each `$ref` that leads nowhere; `definitions`: also where nothing uses it."""
+def unresolvable(catalogue: Catalogue, name: str, *, definitions: bool) -> Iterator[str]:
+    """Each `$ref` of a schema, or of one that it refers to, that leads to no schema in schemas/;
+    `definitions`: also where nothing uses it.
+    """
     schema = catalogue.schemas[name]
     specification = _specification(schema)
     registry = REGISTRY.combine(_registry(catalogue, specification))
@@ -212,7 +214,7 @@ def _unresolvable(catalogue: Catalogue, name: str, *, definitions: bool) -> Iter
                 try:
                     resolved = resolver.lookup(schema[keyword])
                 except (Unresolvable, ValueError):
-                    yield _leads_nowhere(name, schema[keyword])
+                    yield schema[keyword]
                 else:
                     pending.append((resolved.contents, resolved.resolver))
         alone = "$ref" in schema and specification in _REF_STANDS_ALONE

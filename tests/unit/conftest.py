@@ -70,7 +70,7 @@ class Pipeline:
         """A new execution."""
         self.count += 1
         name = f"e{self.count}"
-        start = f"2026-01-01T00:00:{self.count:02}.000Z"
+        start = f"2026-01-01T00:{self.count // 60:02}:{self.count % 60:02}.000Z"
         return {"id": name, "name": name, "start": start, "redrive": 0, "event": self.event(key)}
 
     def commit(self, fetched: Any, execution: Any) -> Any:

@@ -120,45 +120,14 @@ class TestMetaSchema:
 
 
 @pytest.mark.parametrize("path", SCHEMA_FILES, ids=lambda path: str(path.name))
-class TestSchema:
-    def test_is_a_json_schema(self, path: Path) -> None:
-        """Each file is a schema of the draft that it names."""
-        Draft202012Validator.check_schema(json.loads(path.read_text("utf-8")))
-
-    def test_says_what_it_is(self, path: Path) -> None:
-        """Each has the members that make it readable; an `$id` ends in its file name."""
-        schema = json.loads(path.read_text("utf-8"))
-        assert {"title", "examples"} <= schema.keys()
-        assert schema.get("$id", f"/{path.name}").endswith(f"/{path.name}")
-
-    def test_keyword_passes_the_meta_schema(self, path: Path) -> None:
-        """A dataset's keyword is as the meta-schema wants it; a plain schema has none."""
-        schema = json.loads(path.read_text("utf-8"))
-        if KEYWORD in schema:
-            Draft202012Validator(META).validate(schema[KEYWORD])
-
-    def test_examples_pass(self, path: Path) -> None:
-        """Each example is a record that the schema accepts, `$ref` and all."""
-        catalogue = CATALOGUES[path.parent]
-        name = path.name.removesuffix(SUFFIX)
-        schema = catalogue.schemas[name]
-        probe = Catalogue({**catalogue.schemas, name: {KEYWORD: {"prefix": ""}, **schema}})
-        records = [Record(index, value) for index, value in enumerate(schema["examples"])]
-        assert records
-        assert not list(violations(records, probe.datasets[name], probe))
+def test_a_schema_says_what_it_is(path: Path) -> None:
+    """Each has the members that make it readable; an `$id` ends in its file name."""
+    schema = json.loads(path.read_text("utf-8"))
+    assert {"title", "examples"} <= schema.keys()
+    assert schema.get("$id", f"/{path.name}").endswith(f"/{path.name}")
 
 
 class TestDatasets:
-    def test_no_two_prefixes_overlap(self) -> None:
-        """No key can belong to two of the shipped datasets."""
-        prefixes = [dataset.prefix for dataset in CATALOGUE.datasets.values()]
-        assert [
-            (one, other)
-            for one in prefixes
-            for other in prefixes
-            if one is not other and other.startswith(one)
-        ] == []
-
     def test_prefix_is_the_name(self) -> None:
         """The name of a file in schemas/ says where its objects are."""
         assert all(dataset.prefix == f"{name}/" for name, dataset in CATALOGUE.datasets.items())
@@ -266,12 +235,6 @@ class TestBadSamples:
 
 def test_the_code_takes_the_fields_that_the_meta_schema_describes() -> None:
     assert set(FIELDS) == set(META["properties"])
-
-
-@pytest.mark.parametrize("folder", CATALOGUES, ids=lambda folder: str(folder.name))
-def test_every_reference_leads_to_a_schema(folder: Path) -> None:
-    """To one in the folder, in every branch and definition; never to the network."""
-    assert check_references(CATALOGUES[folder]) == []
 
 
 @pytest.mark.parametrize(

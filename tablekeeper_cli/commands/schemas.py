@@ -1,0 +1,97 @@
+"""`schemas check`: what is wrong with the files in schemas/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tablekeeper_cli.context import Context, add_command, group
+from tablekeeper_cli.problems import DIFFERENT, UsageError
+from tablekeeper_cli.text import printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from tablekeeper.settings import TableKey
+
+    from tablekeeper_cli.schema_check import Finding
+
+DEFAULT_KEY = "pk:S,sk:S"
+"""The items table's key by the template's own parameters."""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this subject."""
+    schemas = group(help="The files in schemas/.")
+    add_command(schemas, check)
+    app.add_typer(schemas, name="schemas")
+
+
+def check(
+    context: Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of the dataset files.")
+    ] = Path("schemas"),
+    item_keys: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help=f"The items table's key; {DEFAULT_KEY} unless a stack is named, which knows it.",
+        ),
+    ] = None,
+) -> None:
+    """Shows everything that is wrong with the files in schemas/.
+
+    It needs no stack. Exit code 0: no errors, perhaps warnings. 1: errors.
+    """
+    from tablekeeper_cli.schema_check import ERROR, check
+
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {printable(str(folder))}")
+    key, ttl_attribute = _table(context, item_keys)
+    found = check(folder, key, ttl_attribute)
+    errors = sum(each.severity == ERROR for each in found)
+    if context.json:
+        data = {"folder": str(folder), "item_keys": str(key), "errors": errors, "findings": found}
+        context.answer(data, lambda: None)
+    else:
+        for line in _lines(found):
+            context.out.print(line, soft_wrap=True)
+        warnings = len(found) - errors
+        context.out.print(
+            f"{printable(str(folder))}: {errors} errors, {warnings} warnings", markup=False
+        )
+    if errors:
+        raise typer.Exit(DIFFERENT)
+
+
+def _table(context: Context, item_keys: str | None) -> tuple[TableKey, str]:
+    """The key of the items table, and the name of its TTL attribute."""
+    from tablekeeper.errors import ConfigurationError
+    from tablekeeper.settings import TableKey
+
+    if not (context.stack_name or context.local):
+        try:
+            return TableKey.parse(item_keys or DEFAULT_KEY), "expires_at"
+        except ConfigurationError:
+            raise UsageError(
+                f"--item-keys takes one or two of name:type, type S or N, as {DEFAULT_KEY}"
+            ) from None
+    if item_keys:
+        raise UsageError("say --item-keys or name a stack, which knows its keys")
+    from tablekeeper_cli.plan import table_key
+
+    parameters = context.stack.parameters
+    return table_key(parameters), parameters["TtlAttribute"]
+
+
+def _lines(found: list[Finding]) -> Iterator[Text]:
+    from rich.text import Text
+
+    for each in found:
+        line = Text(f"{printable(each.file)}{printable(each.pointer and ' ' + each.pointer)}: ")
+        line.append(each.severity, "bold red" if each.severity == "error" else "yellow")
+        line.append(f": {printable(each.what)}")
+        yield line.append(f"\n    {printable(each.advice)}", "dim")

@@ -1,0 +1,151 @@
+"""`tablekeeper plan` against what the stack then does, as a person would run both."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.environment import ROOT
+from local.stack import Stack
+from tests.e2e.conftest import SCHEMAS
+from tests.e2e.observer import Observer
+from tests.support.plans import Documents, Step, Table, disagreements, table
+
+STEPS = 40
+
+
+class Shell:
+    """The command, run on the shared stack with the schemas that it was deployed with."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.schemas, self.file = folder / "schemas", folder / "file"
+        self.schemas.mkdir()
+        for source in (ROOT / "schemas", SCHEMAS):
+            shutil.copytree(source, self.schemas, dirs_exist_ok=True)
+        self.environment = {
+            **os.environ,
+            "TABLEKEEPER_LOCAL": str(Path(stack.state_dir) / "stack.json"),
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "functions"))),
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """`tablekeeper` with these arguments."""
+        return subprocess.run(
+            [sys.executable, "-m", "tablekeeper_cli", *arguments, "--local"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def plan(self, *arguments: str) -> dict[str, Any]:
+        """What `plan --json` answers; its exit code is held against its outcome."""
+        run = self.run("plan", *arguments, "--schemas", str(self.schemas), "--json")
+        assert run.returncode in (0, 1), run.stderr
+        plan: dict[str, Any] = json.loads(run.stdout)
+        return {**plan, "exit_code": run.returncode}
+
+    def plan_of(self, step: Step) -> dict[str, Any]:
+        """The plan of a file that is not uploaded yet."""
+        self.file.write_bytes(step.body)
+        return self.plan(str(self.file), "--key", step.key)
+
+
+@pytest.fixture
+def seen(stack: Stack) -> Observer:
+    """The shared stack as a test sees it."""
+    return Observer(stack)
+
+
+@pytest.fixture
+def shell(stack: Stack, tmp_path: Path) -> Shell:
+    """The command on it."""
+    return Shell(stack, tmp_path)
+
+
+def held(seen: Observer, tag: str) -> Table:
+    """The items of a tag in DynamoDB JSON; a raw scan."""
+    pages = seen.dynamodb.get_paginator("scan").paginate(
+        TableName=seen.stack.outputs["ItemsTableName"], ConsistentRead=True
+    )
+    return table((item for page in pages for item in page["Items"]), tag)
+
+
+def reported(seen: Observer, key: str) -> Any:
+    """The violations in the report that the cause of a key's problem names."""
+    cause = seen.problem(key)["cause"]
+    report = cause.partition("Report: s3://")[2].partition(" ")[0].rstrip(".")
+    bucket, _, name = report.partition("/")
+    body = seen.s3.get_object(Bucket=bucket, Key=name)["Body"].read()
+    return json.loads(body)["listed"]
+
+
+def test_agrees_with_the_execution_on_random_documents(seen: Observer, shell: Shell) -> None:
+    """Outcome, error, violations, and each item with each of its fields."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    tag = "plan"
+    owner = "notes/plan-owner.json"
+    seen.put(owner, [{"pk": f"{tag}-owned", "sk": "owned"}])
+    assert seen.outcome(owner) == "SYNCED"
+    foreign = {"pk": {"S": f"{tag}-owned"}, "sk": {"S": "foreign"}}
+    seen.dynamodb.put_item(TableName=seen.stack.outputs["ItemsTableName"], Item=foreign)
+    for step in Documents(seed, tag).steps(STEPS):
+        before, plan = held(seen, tag), shell.plan_of(step)
+        assert held(seen, tag) == before, "a plan writes nothing"
+        seen.put(step.key, step.body)
+        outcome = seen.outcome(step.key)
+        error = seen.problem(step.key).get("error")
+        assert (plan["outcome"], plan["error"]) == (outcome, error), step
+        assert plan["exit_code"] == (0 if outcome in ("SYNCED", "UNCHANGED") else 1)
+        wrong = disagreements(plan, seen.uri(step.key), before, held(seen, tag))
+        assert wrong == [], step
+        if error == "SchemaViolationError":
+            assert plan["violations"] == reported(seen, step.key)
+
+
+def test_a_changed_schema_over_what_is_in_the_bucket(seen: Observer, shell: Shell) -> None:
+    keys = [f"planned/{name}.json" for name in "abc"]
+    schema = {"x-tablekeeper": {"prefix": "notes/planned/"}, "properties": {"n": {"maximum": 2}}}
+    (shell.schemas / "planned.schema.json").write_text(json.dumps(schema))
+    for number, key in enumerate(keys, start=1):
+        seen.put(f"notes/{key}", [{"pk": f"planned-{number}", "sk": "a", "n": number}])
+    for key in keys:
+        assert seen.outcome(f"notes/{key}") == "SYNCED"
+    everything = held(seen, "planned")
+    plan = shell.plan("--dataset", "planned")
+    assert [each["outcome"] for each in plan["objects"]] == ["SYNCED", "SYNCED", "INVALID"]
+    assert plan["summary"]["items"]["unchanged"] == 2
+    assert (plan["summary"]["now_invalid"], plan["exit_code"]) == (1, 1)
+    assert [
+        each["outcome"] for each in shell.plan("--dataset", "planned", "--limit", "2")["objects"]
+    ] == ["SYNCED", "SYNCED"]
+    one = shell.plan("--key", f"notes/{keys[2]}")
+    assert [each["pointer"] for each in one["violations"]] == ["/n"]
+    assert held(seen, "planned") == everything
+
+
+def test_what_a_person_is_shown(seen: Observer, shell: Shell) -> None:
+    """Nothing of a file reaches the terminal raw, and markup is text."""
+    key = "notes/plan-\x1b[31m[bold].json"
+    seen.put(key, [{"pk": "shown", "sk": "[red]", "n": 1.10, "text": "\x1b[2J"}])
+    assert seen.outcome(key) == "SYNCED"
+    shell.file.write_text(json.dumps([{"pk": "shown", "sk": "[red]", "n": 1.2, "text": "x"}]))
+    shown = shell.run("plan", str(shell.file), "--key", key, "--schemas", str(shell.schemas))
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "\x1b" not in shown.stdout
+    assert r"plan-\x1b[31m[bold].json: would be SYNCED (1 changed)" in shown.stdout
+    assert '/n: {"N": "1.1"} -> {"N": "1.2"}' in shown.stdout
+    assert '"[red]"' in shown.stdout
+    assert shell.run("plan", str(shell.file)).returncode == 2
+    assert shell.run("plan", "--dataset", "gone").returncode in (2, 3)
+    unknown = ("--key", "notes/plan-unknown.json", "--schemas", str(shell.schemas))
+    assert shell.run("plan", *unknown).returncode == 3

@@ -1,0 +1,321 @@
+"""`tablekeeper schemas check`: each mistake is found, at its place, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tablekeeper.datasets import KEYWORD, Catalogue
+from tablekeeper.expressions import Expression
+from tablekeeper.settings import TableKey
+
+from tablekeeper_cli.expression_types import ANY, ExpressionTypes
+from tablekeeper_cli.schema_check import ERROR, WARNING, Finding, check
+
+ROOT = Path(__file__).parents[2]
+STRINGS = TableKey.parse("pk:S,sk:S")
+RECORD = {"pk": "a", "sk": "b"}
+
+
+def dataset(prefix: str = "d/", keyword: Any = None, **schema: Any) -> dict[str, Any]:
+    """A good schema of a dataset, but for what is given."""
+    good = {
+        "type": "object",
+        "required": ["pk", "sk"],
+        "properties": {"pk": {"type": "string"}, "sk": {"type": "string"}},
+        "examples": [RECORD],
+        KEYWORD: {"prefix": prefix, **(keyword or {})},
+    }
+    return {name: value for name, value in {**good, **schema}.items() if value is not None}
+
+
+def checked(folder: Path, files: dict[str, Any], key: TableKey = STRINGS) -> list[Finding]:
+    """What is found in a folder of these files, given as text or as a value."""
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / name).write_text(text)
+    return check(folder, key)
+
+
+def test_nothing_is_wrong_with_the_shipped_schemas() -> None:
+    assert check(ROOT / "schemas", STRINGS) == []
+
+
+def test_the_examples_of_the_readme_pass(tmp_path: Path) -> None:
+    """What a reader copies is right."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    (example,) = (
+        each.partition("```")[0] for each in text.split("```json\n")[1:] if KEYWORD in each
+    )
+    assert checked(tmp_path, {"products.schema.json": example}) == []
+
+
+def only(**schema: Any) -> dict[str, Any]:
+    """A folder of one dataset."""
+    return {"d.schema.json": dataset(**schema)}
+
+
+def keyed(**keyword: Any) -> dict[str, Any]:
+    """A folder of one dataset with this keyword."""
+    return only(keyword=keyword)
+
+
+NUMBER: Any = {"pk": {"type": "number"}, "sk": {"type": "string"}}
+CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
+    ("not JSON", {"d.schema.json": '{"a": 1,\n  }'}, "", ERROR, "line 2 column 3"),
+    ("no object", {"d.schema.json": "[]"}, "", ERROR, "no JSON object"),
+    ("not UTF-8", {"d.schema.json": '"\udc80"'}, "", ERROR, "not JSON"),
+    (
+        "a key twice",
+        {"d.schema.json": json.dumps(dataset())[:-1] + ', "type": "object"}'},
+        "",
+        ERROR,
+        "stands twice",
+    ),
+    ("no schema", only(minProperties="1"), "/minProperties", ERROR, "is no JSON Schema"),
+    ("a bad type", only(type="objet"), "/type", ERROR, "is no JSON Schema"),
+    ("an unknown draft", only(**{"$schema": "https://x.example/s"}), "/$schema", WARNING, "draft"),
+    (
+        "a bad pattern",
+        only(patternProperties={"(": True}),
+        "/patternProperties/(",
+        ERROR,
+        "no pattern",
+    ),
+    (
+        "an unknown format",
+        only(properties={"pk": {"type": "string", "format": "colour"}, "sk": {"type": "string"}}),
+        "/properties/pk/format",
+        WARNING,
+        '"colour" is not checked',
+    ),
+    ("a misspelt member", keyed(sufixes=[".json"]), f"/{KEYWORD}/sufixes", ERROR, "no such member"),
+    ("no prefix", only(**{KEYWORD: {}}), f"/{KEYWORD}", ERROR, "'prefix' is a required"),
+    ("no keyword at all", only(**{KEYWORD: 1}), f"/{KEYWORD}", ERROR, "not of type 'object'"),
+    ("a leading slash", only(prefix="/d/"), f"/{KEYWORD}/prefix", ERROR, "does not match"),
+    ("bad JMESPath", keyed(ttl="a..b"), f"/{KEYWORD}/ttl", ERROR, "not a JMESPath expression"),
+    ("a reserved name", keyed(attributes={"_source": "a"}), f"/{KEYWORD}/attributes", ERROR, "_so"),
+    (
+        "a reserved field",
+        only(properties={**dataset()["properties"], "_index": {}}),
+        "/properties/_index",
+        ERROR,
+        "is refused",
+    ),
+    (
+        "a reference to nowhere",
+        only(properties={**dataset()["properties"], "x": {"$ref": "gone.schema.json"}}),
+        "/properties/x/$ref",
+        ERROR,
+        "leads to no schema",
+    ),
+    (
+        "a reference to the network",
+        only(**{"$defs": {"a": {"items": {"$ref": "https://x.example/a.json"}}}}),
+        "/$defs/a/items/$ref",
+        ERROR,
+        "leads to no schema",
+    ),
+    (
+        "a reference to no definition",
+        only(**{"$defs": {"a": {"$ref": "#/$defs/b"}}}),
+        "/$defs/a/$ref",
+        ERROR,
+        "leads to no schema",
+    ),
+    (
+        "a number for text",
+        only(properties=NUMBER, examples=[{"pk": 1, "sk": "b"}]),
+        f"/{KEYWORD}",
+        ERROR,
+        "never",
+    ),
+    ("an optional key", only(required=["pk"]), f"/{KEYWORD}", WARNING, '"sk", by `"sk"`, may be'),
+    ("a misspelt key", keyed(key={"pk": "_object.nam"}), f"/{KEYWORD}/key/pk", ERROR, "never"),
+    ("a key not the table's", keyed(key={"id": "pk"}), f"/{KEYWORD}/key/id", ERROR, "no key attr"),
+    ("an index", keyed(key={"pk": "_index"}), f"/{KEYWORD}/key/pk", ERROR, "it is number"),
+    ("a key left out", keyed(attributes={"pk": "pk"}), f"/{KEYWORD}", ERROR, "nothing gives"),
+    ("a bad example", only(examples=[{**RECORD, "sk": 1}]), "/examples/0/sk", ERROR, "`type`"),
+    ("a bad second one", only(examples=[RECORD, {"pk": "x"}]), "/examples/1", ERROR, "`required`"),
+    ("an empty key", only(examples=[{**RECORD, "pk": ""}]), "/examples/0", ERROR, "KeyLengthError"),
+    ("no time", keyed(ttl="pk"), "/examples/0", ERROR, "TtlError"),
+    ("another own key", keyed(key={"pk": "sk"}), "/examples/0", ERROR, "ReservedAttributeError"),
+    ("an example that is no record", only(examples=[1]), "/examples/0", ERROR, "is an object"),
+    ("an own _index", only(examples=[{**RECORD, "_index": 1}]), "/examples/0", ERROR, "refused"),
+    ("no examples", only(examples=None), "", WARNING, "no examples"),
+    ("a file without .schema", {**only(), "e.json": "{}"}, "", WARNING, "nothing reads"),
+    ("an unused schema", {**only(), "e.schema.json": "{}"}, "", WARNING, "no dataset refers"),
+    (
+        "a bad example of a plain schema",
+        {
+            **only(**{"$defs": {"e": {"$ref": "e.schema.json"}}}),
+            "e.schema.json": {"type": "string", "examples": ["x", 1]},
+        },
+        "/examples/1",
+        ERROR,
+        "`type`",
+    ),
+    (
+        "equal prefixes",
+        {**only(), "e.schema.json": dataset()},
+        f"/{KEYWORD}/prefix",
+        ERROR,
+        "d.schema.json has the same prefix",
+    ),
+    (
+        "nested prefixes",
+        {**only(), "e.schema.json": dataset("d/e/")},
+        f"/{KEYWORD}/prefix",
+        WARNING,
+        "lies in that of d.schema.json",
+    ),
+    (
+        "an $id twice",
+        {
+            **only(**{"$id": "https://x.example/a"}),
+            "e.schema.json": dataset("e/") | {"$id": "https://x.example/a"},
+        },
+        "/$id",
+        ERROR,
+        "has the same $id",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("files", "place", "severity", "what"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+def test_finds(tmp_path: Path, files: Any, place: str, severity: str, what: str) -> None:
+    """Just this, in the file that was added last."""
+    for name, content in files.items():
+        if isinstance(content, str):
+            (tmp_path / name).write_bytes(content.encode("utf-8", "surrogateescape"))
+        else:
+            (tmp_path / name).write_text(json.dumps(content))
+    (found,) = check(tmp_path, STRINGS)
+    assert (found.file, found.pointer, found.severity) == (list(files)[-1], place, severity)
+    assert what in found.what
+    assert found.advice
+
+
+def test_finds_everything_at_once(tmp_path: Path) -> None:
+    """A bad file hides nothing that is wrong with the others, or elsewhere in it."""
+    keyword = {"prefix": "/d/", "ttl": "..", "key": {"pk": "to_string("}}
+    files = {
+        "a.schema.json": "{",
+        "b.schema.json": dataset(keyword=keyword, examples=[{}]),
+        "c.schema.json": dataset("c/", properties=NUMBER),
+    }
+    found = [(each.file[0], each.pointer) for each in checked(tmp_path, files)]
+    assert found == [
+        ("a", ""),
+        ("b", f"/{KEYWORD}/key/pk"),
+        ("b", f"/{KEYWORD}/prefix"),
+        ("b", f"/{KEYWORD}/ttl"),
+        ("c", "/examples/0/pk"),
+        ("c", f"/{KEYWORD}"),
+    ]
+
+
+def test_prefixes_with_suffixes_that_no_key_has_both(tmp_path: Path) -> None:
+    one, other = ({"suffixes": [suffix]} for suffix in (".json", ".jsonl"))
+    files = {"a.schema.json": dataset(keyword=one), "b.schema.json": dataset(keyword=other)}
+    assert checked(tmp_path, files) == []
+
+
+def test_keys_of_other_types(tmp_path: Path) -> None:
+    """The key of the stack's own table counts."""
+    files = only(properties={"id": {"type": "integer"}}, required=["id"], examples=[{"id": 1}])
+    assert checked(tmp_path, files, TableKey.parse("id:N")) == []
+    assert len(checked(tmp_path, files)) > 1
+
+
+SCHEMA = {
+    "type": "object",
+    "required": ["text", "part", "list", "either"],
+    "additionalProperties": False,
+    "properties": {
+        "text": {"type": "string"},
+        "optional": {"type": "string"},
+        "nothing": {"type": ["string", "null"]},
+        "one": {"const": 1},
+        "some": {"enum": ["a", 1]},
+        "part": {"$ref": "#/$defs/part"},
+        "list": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+        "either": {"anyOf": [{"type": "string"}, {"type": "integer"}]},
+        "both": {"allOf": [{"type": ["string", "null"]}, {"type": ["string", "number"]}]},
+    },
+    "$defs": {
+        "part": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+    },
+    KEYWORD: {"prefix": ""},
+}
+
+
+@pytest.mark.parametrize(
+    ("expression", "types"),
+    [
+        ("text", "string"),
+        ("optional", "string null"),
+        ("nothing", "string null"),
+        ("one", "number null"),
+        ("some", "string number null"),
+        ("absent", "null"),
+        ("text.x", "null"),
+        ("part.name", "string"),
+        ("part.other", None),
+        ("list[0]", "string"),
+        ("list[1]", "string null"),
+        ("list[-1]", "string null"),
+        ("list[*]", None),
+        ("either", "string number"),
+        ("both", "string null"),
+        ("optional || 'x'", "string"),
+        ("'x'", "string"),
+        ("`1`", "number"),
+        ("to_string(one)", "string"),
+        ("join('', list)", "string"),
+        ("not_null(one, text)", "string number null"),
+        ("text == 'x'", "boolean null"),
+        ("_object.key", "string"),
+        ("_object.parts[1]", "string null"),
+        ("_object.version_id", "string null"),
+        ("_object.typo", "null"),
+        ("_index", "number"),
+    ],
+)
+def test_types_of_expressions(expression: str, types: str | None) -> None:
+    found = ExpressionTypes(Catalogue({"d": SCHEMA}), "d").of(Expression(expression).syntax)
+    assert found == (ANY if types is None else set(types.split()))
+
+
+def test_the_command_says_it_with_its_exit_code(tmp_path: Path) -> None:
+    """As a person and as a script see it, without a stack."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tablekeeper_cli", "schemas", "check", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "functions")))},
+        )
+
+    (tmp_path / "a.schema.json").write_text(json.dumps(dataset(keyword={"ttl": "\x1b[31m.."})))
+    shown = run(str(tmp_path))
+    assert shown.returncode == 1
+    assert f"a.schema.json /{KEYWORD}/ttl: error:" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    told = json.loads(run(str(tmp_path), "--json").stdout)
+    assert (told["errors"], len(told["findings"])) == (1, 1)
+    assert run(str(tmp_path), "--item-keys", "pk:B").returncode == 2
+    assert run(str(tmp_path / "gone")).returncode == 2
+    (tmp_path / "a.schema.json").write_text(json.dumps(dataset(examples=None)))
+    assert run(str(tmp_path)).returncode == 0
