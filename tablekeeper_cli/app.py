@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tablekeeper_cli.commands import failures, plan, reprocess, schemas, status, trace
+from tablekeeper_cli.commands import console, failures, plan, reprocess, schemas, status, trace
 from tablekeeper_cli.context import group
 from tablekeeper_cli.problems import INTERRUPTED, UNREACHABLE, CommandError
 
@@ -21,7 +21,7 @@ def _tablekeeper() -> None:
     """Sees what a stack of Tablekeeper did, why, and puts it right."""
 
 
-for subject in (status, failures, reprocess, trace, plan, schemas):
+for subject in (status, failures, reprocess, trace, plan, schemas, console):
     subject.add_to(app)
 
 

@@ -89,6 +89,10 @@ class Context:
                 write(json.dumps(value, default=_plain, ensure_ascii=False))
         write("\n}\n")
 
+    def flush(self) -> None:
+        """What was answered is out, though the command goes on."""
+        sys.stdout.flush()
+
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """A progress display on standard error: none with `--json`, or where nobody looks."""

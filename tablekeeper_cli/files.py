@@ -289,6 +289,23 @@ def file(stack: Stack, key: str) -> File:
     )
 
 
+@dataclass(frozen=True)
+class KeptKey:
+    """A key of an item, as text, and what `item` is asked with."""
+
+    text: str
+    address: dict[str, str]
+
+
+def item_keys(stack: Stack, key: str, most: int) -> Iterator[KeptKey]:
+    """The keys of a file's items, at most so many; none of those that its row does not hold."""
+    row = _get(stack, stack.uri(key), CURRENT) or {}
+    names = [name for name, _ in _key_schema(stack)]
+    for each in sorted(Row.of(row).item_keys)[:most]:
+        values = [str(next(iter(each.attributes[name].values()))) for name in names]
+        yield KeptKey(" · ".join(values), dict(zip(("pk", "sk"), values, strict=False)))
+
+
 def problem(stack: Stack, key: str) -> Problem:
     """A file's problem. Raises UnknownError: nothing is known of the file, or nothing is wrong."""
     found = file(stack, key)

@@ -33,6 +33,11 @@ LOOKS = {
     "TIMED_OUT": "bad",
     "ABORTED": "bad",
 }
+ORDER = (
+    "SYNCED", "UNCHANGED", "DELETED", "IGNORED", "RELEASED", "WRITING", "INVALID", "INCOMPLETE",
+    "FAILED",
+)  # fmt: skip
+"""The statuses of files, as pages show them."""
 _ROW, _LABEL, _RIGHT, _WIDTH = 26, 210, 90, 1100
 
 
