@@ -170,8 +170,39 @@ def test_a_redriven_execution_goes_on_in_its_state() -> None:
     assert [each.status for each in found[0].attempts] == ["FAILED", "SUCCEEDED"]
 
 
+def test_a_wait_that_was_cut_off_goes_on_or_is_entered_again() -> None:
+    begin: list[Event] = [entered(0, "Read Again", "Wait"), (1, "ExecutionAborted", {})]
+    redriven: Event = (5, "ExecutionRedriven", {})
+    (visit,) = visits(history(*begin, redriven, exited(6, "Read Again", "Wait")))
+    assert told(visit) == ("Read Again", "SUCCEEDED", 6.0, None, None)
+    again = (entered(5, "Read Again", "Wait"), exited(6, "Read Again", "Wait"))
+    first, second = visits(history(*begin, redriven, *again))
+    assert (first.status, first.seconds, second.status) == ("FAILED", 1.0, "SUCCEEDED")
+
+
+def test_an_expression_that_failed_counts_no_more_once_its_state_was_tried_again() -> None:
+    (visit,) = visits(
+        history(
+            entered(0, "Write Items"),
+            (0, "EvaluationFailed", {"error": "States.QueryEvaluationError", "cause": "no field"}),
+            scheduled(1),
+            succeeded(2),
+            exited(2, "Write Items"),
+        )
+    )
+    assert (visit.status, visit.error) == ("SUCCEEDED", None)
+
+
 def test_durations_are_short() -> None:
-    lengths = {0.0123: "12 ms", 1.256: "1.26 s", 200: "3 min 20 s", 7500: "2 h 5 min", None: "-"}
+    lengths = {
+        0.0123: "12 ms",
+        0.9999: "1.00 s",
+        59.999: "1 min 0 s",
+        1.256: "1.26 s",
+        200: "3 min 20 s",
+        7500: "2 h 5 min",
+        None: "-",
+    }
     assert {length: duration(length) for length in lengths} == lengths
 
 
