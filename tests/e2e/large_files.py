@@ -20,7 +20,6 @@ from local.stack import Stack
 from tests.e2e.observer import Observer, plain, until
 
 BATCH = 100
-HOURS = 3600.0
 
 
 class LargeFiles:
@@ -31,6 +30,7 @@ class LargeFiles:
     def __init__(self, stack: Stack, name: str, count: int, size: int = 300) -> None:
         self.stack, self.name, self.count, self.size = stack, name, count, size
         self.see = Observer(stack)
+        self.patience = 180 + count / 50  # seconds
         self.table = stack.outputs["ItemsTableName"]
         self.key = f"notes/{name}.jsonl"
 
@@ -60,15 +60,21 @@ class LargeFiles:
         until(
             lambda: len(self.see.audit_rows(key)) >= self.see.changes[key],
             f"{key}: not as many outcomes as changes",
-            HOURS,
+            self.patience,
         )
         return [row["outcome"]["S"] for row in self.see.audit_rows(key)]
 
     def remove(self) -> None:
         """Deletes the objects and waits for their items to go: other tests scan the table."""
-        for key in self.see.changes:
+        s3, bucket = self.stack.client("s3"), self.stack.outputs["SourceBucketName"]
+        there = [
+            key
+            for key in self.see.changes
+            if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents")
+        ]
+        for key in there:
             self.see.delete(key)
-        for key in self.see.changes:
+        for key in there:
             self.outcomes(key)
 
     def written(self) -> int:
@@ -86,7 +92,9 @@ class LargeFiles:
 
     def wait_for_items(self, more_than: int) -> None:
         """Until a write is under way."""
-        until(lambda: self.written() > more_than, f"never more than {more_than} items", HOURS)
+        until(
+            lambda: self.written() > more_than, f"never more than {more_than} items", self.patience
+        )
 
     def differences(self, numbers: Iterable[int], version: int, gone: Iterable[int] = ()) -> int:
         """How many of these records have no item that equals them, and how many of those that are
