@@ -83,6 +83,13 @@ class Observer:
         ]
         return sorted(mine, key=lambda item: (item["pk"], item["sk"]))
 
+    def sweep(self) -> None:
+        """Invokes the sweep now, and not within a minute."""
+        name = self.stack.client("cloudformation").describe_stack_resource(
+            StackName=self.stack.stack_name, LogicalResourceId="SweepFunction"
+        )["StackResourceDetail"]["PhysicalResourceId"]
+        self.stack.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+
     def names(self, key: str) -> list[str]:
         """The sort keys of a key's items."""
         return [item["sk"] for item in self.items(key)]

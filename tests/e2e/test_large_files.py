@@ -44,6 +44,8 @@ def test_a_file_takes_an_item_over_when_its_large_owner_lets_go(stack: Stack) ->
     assert see.items(second) == []
     assert "belongs to" in see.problem(second)["cause"]
     see.delete(owner)
+    assert see.outcome(owner) == "DELETED"
+    see.sweep()
     see.changed(second)
     assert see.outcome(second) == "SYNCED"
     assert len(see.items(second)) == 500
