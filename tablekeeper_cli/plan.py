@@ -144,20 +144,12 @@ class Planner:
     @classmethod
     def of(cls, stack: Stack, catalogue: Catalogue) -> Planner:
         """The planner of a deployed stack, by its parameters."""
-        parameters = stack.parameters
         return cls(
             catalogue=catalogue,
-            settings=FetchSettings(
-                source_bucket=stack.bucket,
-                ledger_table=stack.ledger,
-                ignore_patterns=parameters["IgnorePatterns"],
-                item_keys=table_key(parameters),
-                ttl_attribute=parameters["TtlAttribute"],
-                max_document_bytes=int(parameters["MaxDocumentBytes"]),
-            ),
+            settings=fetch_settings(stack),
             items_table=stack.items,
             staging_bucket=stack.staging,
-            key_prefix=parameters.get("KeyPrefix", ""),
+            key_prefix=stack.parameters.get("KeyPrefix", ""),
         )
 
     def of_file(self, path: Path, key: str) -> Plan:
@@ -442,6 +434,19 @@ class _Planning:
         keys = [ItemKey(key).attributes for key, _, _ in batch]
         items = read_items(aws.dynamodb(), self.planner.items_table, keys)
         return batch, {stored_key(item, self.table_key).text: item for item in items}
+
+
+def fetch_settings(stack: Stack) -> FetchSettings:
+    """What a stack's parameters tell Fetch Object."""
+    parameters = stack.parameters
+    return FetchSettings(
+        source_bucket=stack.bucket,
+        ledger_table=stack.ledger,
+        ignore_patterns=parameters["IgnorePatterns"],
+        item_keys=table_key(parameters),
+        ttl_attribute=parameters["TtlAttribute"],
+        max_document_bytes=int(parameters["MaxDocumentBytes"]),
+    )
 
 
 def table_key(parameters: Mapping[str, str]) -> TableKey:

@@ -4,122 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from local.stack import Stack, running_stack
-from tablekeeper_cli.files import list_files
-from tablekeeper_cli.stack import LOCAL_VARIABLE
-from tablekeeper_cli.stack import Stack as Located
+from tests.e2e.desk import Desk
 
+pytest_plugins = ["tests.e2e.desk"]
 pytestmark = pytest.mark.xdist_group("commands")
 
 FILES = int(os.environ.get("COMMANDS_FILES", "60"))
 """How many files go bad and are mended: 500 takes some minutes."""
-SCHEMAS = Path(__file__).parent / "schemas"
-COMMAND = Path(sys.executable).with_name("tablekeeper")
-PATIENCE = 120
-
-
-class Desk:
-    """A stack of its own, whose events can be switched off, and the command."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.bucket = stack.outputs["SourceBucketName"]
-        self.s3 = stack.client("s3")
-        self.variable = {LOCAL_VARIABLE: f"{stack.state_dir}/stack.json"}
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(*next(iter(self.variable.items())))
-            self.located = Located.on_local_engine()
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """What a command prints, errors and all."""
-        ran = self._run(arguments, code)
-        return ran.stdout + ran.stderr
-
-    def ask(self, *arguments: str, code: int = 0) -> Any:
-        """What a command answers with --json."""
-        return json.loads(self._run((*arguments, "--json"), code).stdout)
-
-    def _run(self, arguments: tuple[str, ...], code: int) -> subprocess.CompletedProcess[str]:
-        ran = subprocess.run(
-            [COMMAND, *arguments, "--local"],
-            env={**os.environ, **self.variable},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert ran.returncode == code, (arguments, ran.stdout, ran.stderr)
-        return ran
-
-    def put(self, key: str, content: Any) -> None:
-        """Uploads bytes, or a value as JSON."""
-        body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
-
-    def put_all(self, files: dict[str, Any]) -> None:
-        """Uploads many."""
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda each: self.put(*each), files.items()))
-
-    @contextmanager
-    def events_off(self) -> Iterator[None]:
-        """Within it, events are lost."""
-        events = self.stack.client("events")
-        rule = f"{self.stack.stack_name}-object-changed"
-        events.disable_rule(Name=rule)
-        try:
-            yield
-        finally:
-            events.enable_rule(Name=rule)
-
-    def until(self, what: Callable[[], bool]) -> None:
-        """Waits for a condition."""
-        deadline = time.monotonic() + PATIENCE
-        while not what():
-            assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.2)
-
-    def statuses(self, prefix: str) -> dict[str, int]:
-        """The files under a prefix, by status."""
-        return dict(Counter(each.status for each in list_files(self.located, prefix=prefix)))
-
-    def settled(self, key: str, *outcomes: str) -> None:
-        """Waits until the file's executions ended so, the first one first."""
-        self.until(lambda: self.outcomes(key) == list(outcomes))
-
-    def outcomes(self, key: str) -> list[str]:
-        """How the file's executions ended."""
-        rows = self.stack.client("dynamodb").query(
-            TableName=self.stack.outputs["LedgerTableName"],
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
-            ExpressionAttributeValues={
-                ":pk": {"S": f"s3://{self.bucket}/{key}"},
-                ":event": {"S": "EVENT#"},
-            },
-            ConsistentRead=True,
-        )
-        return [row["outcome"]["S"] for row in rows["Items"]]
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with running_stack(
-        tmp_path_factory.mktemp("desk"), schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1
-    ) as stack:
-        yield Desk(stack)
 
 
 def test_files_of_three_kinds_are_mended_and_reprocessed_in_one_command(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tablekeeper import aws, verify
+from tablekeeper import aws, claims, verify
 from tablekeeper.datasets import Catalogue
 from tablekeeper.errors import TransientServiceError, UnfinishedWriteError
 from tablekeeper.findings import Finding
@@ -35,8 +36,14 @@ class Executions:
         yield {"executions": [{"executionArn": key} for key in self.keys]}
 
     def describe_execution(self, executionArn: str) -> Any:  # noqa: N803
-        event = f'{{"detail": {{"bucket": {{"name": "source"}}, "object": {{"key": "{executionArn}"}}}}}}'
-        return {"input": event}
+        detail = {"bucket": {"name": "source"}, "object": {"key": executionArn}}
+        return {"input": json.dumps({"detail": detail})}
+
+
+@pytest.fixture(autouse=True)
+def one_transaction_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moto's transactions are not safe for threads."""
+    monkeypatch.setattr(claims, "in_parallel", lambda calls: [call() for call in calls])
 
 
 @pytest.fixture
@@ -89,8 +96,9 @@ def told(verifier: Verifier) -> list[tuple[str, str | None, str | None]]:
 def summary(verifier: Verifier) -> Summary:
     """What verify sums up."""
     verification = verifier.verify()
-    verification.close  # noqa: B018
-    return verification.summary
+    made = verification.summary
+    verification.close()
+    return made
 
 
 def note(sk: str, pk: str = "p", **more: Any) -> dict[str, Any]:
@@ -396,7 +404,7 @@ def test_a_file_that_changes_all_the_time_is_in_flight(
     waits(lambda: notes.put("notes/a.json", [note("a9", time=str(time.time_ns()))]))
     findings = found(replace(verifier, settle_seconds=5))
     assert [each.kind for each in findings if each.file == "notes/a.json"] == ["in flight"]
-    assert [each.kind for each in findings if each.file == "notes/b.json"][0] == "stale"
+    assert next(each.kind for each in findings if each.file == "notes/b.json") == "stale"
 
 
 def test_what_moves_between_the_looks_is_no_difference(
