@@ -1,7 +1,8 @@
 """The local stack: `python -m local.stack build|up|down`.
 
-`up` leaves an engine running in the background, with the project deployed to it, and writes
-.local/stack.json. Tests and the demo have stacks of their own that end with them: running_stack().
+`up` leaves an engine running in the background, with the project deployed to it and the console
+beside it, and writes .local/stack.json. Tests and the demo have stacks of their own that end with
+them: running_stack().
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ SOURCES = ("functions", "schemas", "statemachine", "template.yaml", "requirement
 ARTIFACTS_BUCKET = "sam-artifacts"
 START_SECONDS = 30
 STOP_SECONDS = 5
+CONSOLE_PORT = 8765
 
 _started: list[subprocess.Popen[bytes]] = []
 
@@ -303,18 +305,79 @@ def up() -> Stack:
             stack = Stack.load()
             if stack:
                 _say(f"up already: {stack.endpoint_url}")
+                start_console(stack)
                 return stack
         port = found[1] if found else start_engine(LOCAL, _free_port(DEFAULT_PORT))
         stack = deploy(Stack.on(port, LOCAL), template)
         deployed.write_text(fingerprint)
         _say(f"up: {stack.endpoint_url}, described in .local/stack.json, logs in .local/engine.log")
+        start_console(stack)
         return stack
 
 
 def down() -> None:
     """Ends the engine that `up` started; its state is gone."""
     with _locked(LOCAL / "up.lock"):
+        stop_console()
         _say("down" if stop_engine(LOCAL) else "nothing was up")
+
+
+def start_console(stack: Stack) -> None:
+    """Serves the console of the stack that is up in the background, unless it is; says where."""
+    found = _console()
+    if found:
+        _say(f"console: {found['address']}")
+        return
+    with (
+        (LOCAL / "console.log").open("wb") as log,
+        (LOCAL / "console.lock").open("w") as alive,
+    ):
+        # The lock goes over to the console, which holds it for as long as it lives.
+        fcntl.flock(alive, fcntl.LOCK_EX)
+        os.set_inheritable(alive.fileno(), True)
+        process = subprocess.Popen(
+            [
+                *(str(python("dev")), "-m", "tablekeeper_cli"),
+                *("console", "--local", "--json", "--port", str(_free_port(CONSOLE_PORT))),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[alive.fileno()],
+        )
+    deadline = time.monotonic() + START_SECONDS
+    text = ""
+    while not text.endswith("}\n"):
+        text = (LOCAL / "console.log").read_text(errors="replace")
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise LocalStackError(f"the console did not start:\n{text[-2000:]}")
+        time.sleep(0.05)
+    address = json.loads(text)["address"]
+    held = {"pid": process.pid, "address": address}
+    (LOCAL / "console.json").write_text(json.dumps(held))
+    _say(f"console: {address}")
+
+
+def stop_console() -> None:
+    """Ends the console that `start_console` started."""
+    found = _console()
+    if found:
+        with suppress(ProcessLookupError):
+            os.killpg(found["pid"], signal.SIGTERM)
+    (LOCAL / "console.json").unlink(missing_ok=True)
+
+
+def _console() -> dict[str, Any] | None:
+    """The process id and the address of the console, if it is running."""
+    try:
+        held: dict[str, Any] = json.loads((LOCAL / "console.json").read_text())
+    except FileNotFoundError:
+        return None
+    with (LOCAL / "console.lock").open("a") as alive:
+        return None if _is_free(alive) else held
 
 
 def _switch_ttl_on(stack: Stack, described: dict[str, Any], template: Path) -> None:

@@ -1,8 +1,7 @@
 """Traces: the path of one execution through its states, from its history.
 
-The states of sync_object follow each other one at a time. Of a Map or Parallel state the history
-interleaves branches; it is shown as one visit, its branches' states as visits within it, in the
-order in which they were entered.
+The states of sync_object follow each other one at a time, and so they are read here: branches of a
+Parallel or an inline Map, whose events interleave, are not told apart.
 """
 
 from __future__ import annotations
@@ -102,8 +101,11 @@ class Trace:
         """The state whose error ended the execution: that which a Catch led on from, if there is
         one.
         """
+        if self.status in (SUCCEEDED, RUNNING):
+            return None
         bad = [each for each in self.visits if each.status in (CAUGHT, FAILED) and each.error]
-        return bad[-1].state if bad and self.status != SUCCEEDED else None
+        same = [each for each in bad if each.error == self.error]
+        return (same or bad)[-1].state if bad else None
 
 
 def read(stack: Stack, what: str, *, data: bool = False) -> Trace:
@@ -160,15 +162,17 @@ def execution_arn(stack: Stack, what: str) -> str:
                 "state machine's log group"
             )
         return what
-    newest = next(files.history(stack, what, 1), None)
-    if newest:
-        return newest.execution
     try:
         found = files.file(stack, what)
     except UnknownError:
+        newest = next(files.history(stack, what, 1), None)
         machine = stack.state_machine.replace(":stateMachine:", ":execution:")
-        return f"{machine}:{what}"
-    return (found.problem.execution if found.problem else found.execution) or what
+        return newest.execution if newest else f"{machine}:{what}"
+    if found.writing:  # it has not ended, so it has no audit row yet
+        return found.writing
+    newest = next(files.history(stack, what, 1), None)
+    known = found.problem.execution if found.problem else found.execution
+    return newest.execution if newest else known or what
 
 
 def visits(events: Iterable[Event], *, data: bool = False) -> list[Visit]:
@@ -183,6 +187,8 @@ class _Reader:
     def __init__(self, data: bool) -> None:
         self.visits: list[Visit] = []
         self.data = data
+        self.cut: dict[str, Any] | None = None
+        """How the last visit ended with the execution, before that was redriven."""
 
     def read(self, event: Event) -> None:
         kind, at = str(event["type"]), _iso(event["timestamp"])
@@ -192,12 +198,17 @@ class _Reader:
             self._exit(event["stateExitedEventDetails"], at)
         elif kind in ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"):
             self._end(kind, event, at)
+        elif kind == "ExecutionRedriven":
+            self._go_on()
         elif kind in ("TaskScheduled", "LambdaFunctionScheduled"):
             self._schedule(at)
         elif kind.startswith(("Task", "LambdaFunction", "EvaluationFailed")):
             self._attempt(kind, event, at)
 
     def _enter(self, details: Mapping[str, Any], kind: str, at: str) -> None:
+        if self.cut:  # redriven into a visit of its own
+            vars(self.visits[-1]).update(self.cut)
+            self.cut = None
         self._leads_to(details["name"])
         text = details.get("input")
         self.visits.append(
@@ -225,6 +236,7 @@ class _Reader:
         )
         if visit is None:
             return
+        self.cut = None
         text = details.get("output")
         visit.exited, visit.output_bytes = at, _size(text)
         visit.output = text if self.data else None
@@ -239,9 +251,18 @@ class _Reader:
     def _schedule(self, at: str) -> None:
         if not self.visits:
             return
-        attempts = self.visits[-1].attempts
+        visit, attempts = self.visits[-1], self.visits[-1].attempts
+        visit.error = visit.cause = None
         before = attempts[-1].ended if attempts else None
         attempts.append(Attempt(at, waited=_between(before, at) or 0.0 if before else 0.0))
+
+    def _go_on(self) -> None:
+        """A redriven execution goes on in the state that it ended in."""
+        if self.visits and self.visits[-1].type != "Fail":
+            visit = self.visits[-1]
+            again = {"exited": None, "status": RUNNING, "error": None, "cause": None}
+            self.cut = {name: getattr(visit, name) for name in again}
+            vars(visit).update(again)
 
     def _attempt(self, kind: str, event: Event, at: str) -> None:
         if not self.visits:
@@ -315,9 +336,9 @@ def duration(seconds: float | None) -> str:
     """A length of time in its largest units: 12 ms, 1.25 s, 3 min 20 s, 2 h 5 min."""
     if seconds is None:
         return "-"
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
+    if seconds < 59.995:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)

@@ -65,6 +65,10 @@ def _temporary(name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix="tablekeeper-")) / f"{name}.html"
 
 
+def _first_line(text: str | None) -> str:
+    return (text or "").partition("\n")[0]
+
+
 def _shown(found: Trace) -> RenderableType:
     from rich.console import Group
 
@@ -106,7 +110,7 @@ def _shown(found: Trace) -> RenderableType:
                     duration(each.seconds),
                     "",
                     "",
-                    told(each.error or ""),
+                    told(": ".join(filter(None, (each.error, _first_line(each.cause))))),
                 )
     parts: list[RenderableType] = [about, "", shown]
     if found.cause:

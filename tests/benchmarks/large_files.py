@@ -28,6 +28,7 @@ SIZES = {
     "gzipped": 1_000_000,
     "half_dropped": 1_000_000,
     "array": 100_000,
+    "nested": 40_000,
     "writer_killed": 100_000,
     "newer_version": 100_000,
     "two_at_once": 100_000,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import Stack, running_stack
+from tests.e2e.desk import Desk
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -23,3 +24,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[
     shared = base if worker_id == "master" else base.parent
     with running_stack(shared / "stack", schemas=SCHEMAS, wait_scale=0.1) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """For the tests of the xdist group `commands`, which one worker runs."""
+    with running_stack(
+        tmp_path_factory.mktemp("desk"), schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1
+    ) as stack:
+        yield Desk(stack)

@@ -1,6 +1,4 @@
-"""The fixture `desk`, for test modules that list this one in `pytest_plugins`, all of one xdist
-group.
-"""
+"""A stack of its own, whose events can be switched off, and the `tablekeeper` command."""
 
 from __future__ import annotations
 
@@ -18,12 +16,11 @@ from typing import Any
 
 import pytest
 
-from local.stack import Stack, running_stack
+from local.stack import Stack
 from tablekeeper_cli.files import list_files
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 from tablekeeper_cli.stack import Stack as Located
 
-SCHEMAS = Path(__file__).parent / "schemas"
 COMMAND = Path(sys.executable).with_name("tablekeeper")
 PATIENCE = 120
 
@@ -109,11 +106,3 @@ class Desk:
             ConsistentRead=True,
         )
         return [row["outcome"]["S"] for row in rows["Items"]]
-
-
-@pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with running_stack(
-        tmp_path_factory.mktemp("desk"), schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1
-    ) as stack:
-        yield Desk(stack)

@@ -101,14 +101,14 @@ class LargeFiles:
 
 def _exact(item: dict[str, Any]) -> str:
     """An item as the text of the record that it was made of, which keeps types apart."""
-    numbers = {name: item[name] for name in ("v", "price") if name in item}
+    numbers = {name: item[name] for name in ("v", "price", "total") if name in item}
     rest = {name: value for name, value in item.items() if name not in numbers}
     numbers = {
         name: float(value) if name == "price" else int(value) for name, value in numbers.items()
     }
     if "nested" in rest:
         rest["nested"]["n"] = int(rest["nested"]["n"])
-    return json.dumps({**rest, **numbers}, sort_keys=True)
+    return json.dumps({**rest, **numbers}, sort_keys=True, default=float)
 
 
 def kill_writer(stack: Stack, function: str) -> bool:
@@ -183,6 +183,24 @@ def array(files: LargeFiles) -> int:
     key = f"notes/{files.name}.json"
     body = json.dumps([files.record(n, 1) for n in range(files.count)], indent=1)
     files.put(body.encode(), key)
+    assert files.outcomes(key) == ["SYNCED"]
+    return files.differences(range(files.count), 1)
+
+
+def nested(files: LargeFiles) -> int:
+    """A document with its records deep inside, each with lines of its own."""
+    plain_record = files.record
+
+    def order(number: int, version: int) -> dict[str, Any]:
+        record = plain_record(number, version)
+        lines = [{"sku": f"{number}-{place}", "price": 0.5} for place in range(3)]
+        about = {"customer": record["pk"], "id": record["sk"], "total": 1, "lines": lines}
+        return record | about
+
+    files.record = order  # type: ignore[method-assign]
+    key = f"orders/{files.name}.json"
+    document = {"meta": "x" * 1000, "data": {"orders": [order(n, 1) for n in range(files.count)]}}
+    files.put(json.dumps(document, indent=1).encode(), key)
     assert files.outcomes(key) == ["SYNCED"]
     return files.differences(range(files.count), 1)
 
@@ -270,6 +288,7 @@ SCENARIOS = (
     first_load,
     gzipped,
     array,
+    nested,
     half_dropped,
     writer_killed,
     newer_version,

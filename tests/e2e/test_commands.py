@@ -10,7 +10,6 @@ import pytest
 
 from tests.e2e.desk import Desk
 
-pytest_plugins = ["tests.e2e.desk"]
 pytestmark = pytest.mark.xdist_group("commands")
 
 FILES = int(os.environ.get("COMMANDS_FILES", "60"))

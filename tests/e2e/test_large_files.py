@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from decimal import Decimal
 
 import pytest
 
@@ -21,20 +20,6 @@ RECORDS = 4000
 def test_the_table_equals_a_large_file(stack: Stack, scenario: Callable[[LargeFiles], int]) -> None:
     files = LargeFiles(stack, scenario.__name__, RECORDS)
     assert scenario(files) == 0
-
-
-def test_records_inside_a_large_document(stack: Stack) -> None:
-    see, key = Observer(stack), "orders/large.json"
-    orders = [
-        {"customer": "large", "id": str(n), "total": 1.1, "lines": [{"sku": "a", "price": 0.55}]}
-        for n in range(500)
-    ]
-    document = {"meta": {"source": "x" * 300_000}, "data": {"page": 1, "orders": orders}}
-    see.put(key, json.dumps(document).encode())
-    assert see.outcome(key) == "SYNCED"
-    items = see.items(key)
-    assert len(items) == 500
-    assert items[0]["lines"] == [{"sku": "a", "price": Decimal("0.55")}]
 
 
 def test_every_violation_of_a_large_file_is_reported(stack: Stack) -> None:

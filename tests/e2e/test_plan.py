@@ -8,18 +8,21 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from local.environment import ROOT
 from local.stack import Stack
+from tablekeeper_cli.app import app
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.observer import Observer
 from tests.support.plans import Documents, Step, Table, disagreements, table
 
-STEPS = 40
+STEPS, AT_ONCE = 40, 4
 
 
 class Shell:
@@ -47,16 +50,18 @@ class Shell:
         )
 
     def plan(self, *arguments: str) -> dict[str, Any]:
-        """What `plan --json` answers; its exit code is held against its outcome."""
+        """What `plan --json` answers, and its exit code."""
         run = self.run("plan", *arguments, "--schemas", str(self.schemas), "--json")
         assert run.returncode in (0, 1), run.stderr
-        plan: dict[str, Any] = json.loads(run.stdout)
-        return {**plan, "exit_code": run.returncode}
+        return {**json.loads(run.stdout), "exit_code": run.returncode}
 
     def plan_of(self, step: Step) -> dict[str, Any]:
-        """The plan of a file that is not uploaded yet."""
+        """The plan of a file that is not uploaded yet, by the command in this process."""
         self.file.write_bytes(step.body)
-        return self.plan(str(self.file), "--key", step.key)
+        arguments = ("--key", step.key, "--schemas", str(self.schemas), "--json", "--local")
+        run = CliRunner().invoke(app, ["plan", str(self.file), *arguments], env=self.environment)
+        assert run.exit_code in (0, 1), run.exception
+        return {**json.loads(run.stdout), "exit_code": run.exit_code}
 
 
 @pytest.fixture
@@ -79,6 +84,23 @@ def held(seen: Observer, tag: str) -> Table:
     return table((item for page in pages for item in page["Items"]), tag)
 
 
+def rounds(steps: Iterator[Step]) -> Iterator[list[Step]]:
+    """The steps in groups of which none has a key twice, so that a group can be put at once."""
+    group: list[Step] = []
+    for step in steps:
+        if len(group) == AT_ONCE or step.key in (each.key for each in group):
+            yield group
+            group = []
+        group.append(step)
+    yield group
+
+
+def of_step(held: Table, step: Step, tag: str) -> Table:
+    """The items that a step may have to do with: those of its own partition key, and the owned."""
+    mine = (f"{step.key.removeprefix('notes/')} ", f"{tag}-owned ")
+    return {key: item for key, item in held.items() if key.startswith(mine)}
+
+
 def reported(seen: Observer, key: str) -> Any:
     """The violations in the report that the cause of a key's problem names."""
     cause = seen.problem(key)["cause"]
@@ -98,18 +120,22 @@ def test_agrees_with_the_execution_on_random_documents(seen: Observer, shell: Sh
     assert seen.outcome(owner) == "SYNCED"
     foreign = {"pk": {"S": f"{tag}-owned"}, "sk": {"S": "foreign"}}
     seen.dynamodb.put_item(TableName=seen.stack.outputs["ItemsTableName"], Item=foreign)
-    for step in Documents(seed, tag).steps(STEPS):
-        before, plan = held(seen, tag), shell.plan_of(step)
+    for steps in rounds(Documents(seed, tag).steps(STEPS)):
+        before = held(seen, tag)
+        plans = list(map(shell.plan_of, steps))
         assert held(seen, tag) == before, "a plan writes nothing"
-        seen.put(step.key, step.body)
-        outcome = seen.outcome(step.key)
-        error = seen.problem(step.key).get("error")
-        assert (plan["outcome"], plan["error"]) == (outcome, error), step
-        assert plan["exit_code"] == (0 if outcome in ("SYNCED", "UNCHANGED") else 1)
-        wrong = disagreements(plan, seen.uri(step.key), before, held(seen, tag))
-        assert wrong == [], step
-        if error == "SchemaViolationError":
-            assert plan["violations"] == reported(seen, step.key)
+        for step in steps:
+            seen.put(step.key, step.body)
+        outcomes = [each[-1] for each in seen.outcomes(*(step.key for step in steps))]
+        after = held(seen, tag)
+        for step, plan, outcome in zip(steps, plans, outcomes, strict=True):
+            error = seen.problem(step.key).get("error")
+            assert (plan["outcome"], plan["error"]) == (outcome, error), step
+            assert plan["exit_code"] == (0 if outcome in ("SYNCED", "UNCHANGED") else 1)
+            tables = [of_step(each, step, tag) for each in (before, after)]
+            assert disagreements(plan, seen.uri(step.key), *tables) == [], step
+            if error == "SchemaViolationError":
+                assert plan["violations"] == reported(seen, step.key)
 
 
 def test_a_changed_schema_over_what_is_in_the_bucket(seen: Observer, shell: Shell) -> None:

@@ -287,25 +287,3 @@ def test_an_entry_says_what_it_means_how_to_see_it_and_what_to_do(section: str) 
 def test_the_runbook_says_what_the_error_itself_says(name: str) -> None:
     said = " ".join(entries("Errors")[name].partition("**Do** ")[2].split())
     assert said.startswith(error_classes()[name].advice), name
-
-
-COMMANDS = {
-    "status",
-    "history",
-    "item",
-    "failures",
-    "failure",
-    "reprocess",
-    "events",
-    "trace",
-    "plan",
-    "schemas",
-    "verify",
-    "reconcile",
-    "console",
-}
-
-
-def test_the_runbook_uses_commands_that_there_are() -> None:
-    used = set(re.findall(r"tablekeeper ([a-z]+)", RUNBOOK.read_text()))
-    assert used <= COMMANDS

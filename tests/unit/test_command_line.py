@@ -1,0 +1,131 @@
+"""The command as a whole: what the documents say of it, how it starts, how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from tablekeeper_cli.app import app
+from tablekeeper_cli.context import Context
+from tablekeeper_cli.files import hint
+from tablekeeper_cli.problems import CommandError, UsageError
+from tablekeeper_cli.showing import clean
+from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
+
+ROOT = Path(__file__).parents[2]
+COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
+CALL = re.compile(r"(?:`|^ {4})tablekeeper ([a-z][^`#\n]*)", re.MULTILINE)
+
+
+def commands() -> dict[str, set[str]]:
+    """Every command with its options."""
+    found: dict[str, set[str]] = {}
+
+    def add(command: Any, name: str) -> None:
+        found[name] = {each for one in command.params for each in one.opts if each[0] == "-"}
+        for inner, sub in getattr(command, "commands", {}).items():
+            add(sub, f"{name} {inner}".strip())
+
+    add(typer.main.get_command(app), "")
+    return found
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/operations.md", "docs/architecture.md"])
+def test_documents_name_commands_and_options_that_there_are(path: str) -> None:
+    known = commands()
+    text = (ROOT / path).read_text()
+    for call in CALL.findall(text):
+        words = call.split()
+        name = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+        assert name in known, call
+        assert {each.strip("[],.") for each in words if each.startswith("--")} <= known[name], call
+
+
+def test_every_command_takes_the_stack_and_answers_in_json() -> None:
+    for name, options in commands().items():
+        if name and name != "schemas":
+            assert {"--stack", "--local", "--json"} <= options, name
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys; import tablekeeper_cli.app; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"boto3", "flask", "jsonschema", "tablekeeper.commit"} & set(ran.stdout.split())
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_stack_has_to_be_named() -> None:
+    ran = run("status", PATH="")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "--stack NAME" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    with pytest.raises(UsageError):
+        Stack.find("one", local=True)
+
+
+def test_a_stack_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    held = {
+        "endpoint_url": "http://127.0.0.1:9",
+        "region": "us-east-1",
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "stack_name": "tablekeeper",
+        "outputs": {"SourceBucketName": "b", "LedgerTableName": "l"},
+    }
+    (tmp_path / "stack.json").write_text(json.dumps(held))
+    ran = run("status", "a.json", "--local", **{LOCAL_VARIABLE: str(tmp_path / "stack.json")})
+    assert ran.returncode == 4
+    assert ran.stderr.startswith("tablekeeper: Could not connect to the endpoint")
+    ran = run("status", "--local", **{LOCAL_VARIABLE: str(tmp_path / "none.json")})
+    assert "make up" in ran.stderr
+
+
+def test_a_stack_of_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STACK_VARIABLE, "mine")
+    found = Stack("mine", "eu-west-1", {})
+    monkeypatch.setattr(Stack, "on_aws", lambda *names: found if names[0] == "mine" else None)
+    assert Stack.find(region="eu-west-1") is found
+    monkeypatch.delenv(STACK_VARIABLE)
+    with pytest.raises(CommandError):
+        _ = Context().stack
+
+
+def test_keys_and_uris_lead_to_each_other() -> None:
+    stack = Stack("s", "r", {"SourceBucketName": "b"})
+    assert stack.uri("a/b.json") == stack.uri("s3://b/a/b.json") == "s3://b/a/b.json"
+    assert stack.key("s3://b/a/b.json") == "a/b.json"
+    assert stack.key("s3://other/a") == "s3://other/a"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", ("not an event", "")),
+        ("[]", ("not an event", "")),
+        ('{"detail": 1}', ("not an event", "")),
+        ('{"detail": {}}', ("started by hand", "")),
+        (
+            '{"detail-type": "Object Deleted", "detail": {"deletion-type": "Delete Marker Created",'
+            '"requester": "1", "source-ip-address": "10.0.0.1"}}',
+            ("Object Deleted (Delete Marker Created)", "1 from 10.0.0.1"),
+        ),
+    ],
+)
+def test_an_input_tells_what_happened_and_who_did_it(text: str, reason: tuple[str, str]) -> None:
+    assert hint(text) == reason
+
+
+def test_text_from_elsewhere_cannot_steer_a_terminal() -> None:
+    assert clean("a\nb\x1b[31m\r\u202e") == "a\nb\\x1b[31m\\r\\u202e"
