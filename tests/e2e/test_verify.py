@@ -205,7 +205,7 @@ def test_a_busy_bucket_gives_no_false_difference(desk: Desk, schemas: str) -> No
             else:
                 desk.put(key, b"[" if roll < 0.3 else content())
             yield
-            stop.wait(0.15)
+            stop.wait(0.25)
 
     for key in keys:
         desk.put(key, content())
@@ -220,11 +220,11 @@ def test_a_busy_bucket_gives_no_false_difference(desk: Desk, schemas: str) -> No
     try:
         for _ in range(2):
             found = desk.ask("verify", "--schemas", schemas, "--prefix", prefix, "--settle", "3")
-            assert {each["kind"] for each in found["findings"]} <= {"in flight", "unverifiable"}
+            assert {each["kind"] for each in found["findings"]} <= {"in flight"}
     finally:
         stop.set()
         writer.join()
-    assert changes > 20
+    assert changes > 10
     quiet = desk.ask("verify", "--schemas", schemas, "--prefix", prefix)
     assert quiet["findings"] == []
 
