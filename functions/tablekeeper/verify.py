@@ -80,6 +80,10 @@ from tablekeeper.violations import violations
 ROUNDS = 5
 """How often a file is looked at again at once, when it moves under the eyes or a read fails."""
 LONGEST_PAUSE = 10.0
+SEGMENTS = 4
+"""How many segments of the table are scanned side by side. A page is 1 MB, and some 20 MB once it
+is parsed; parsing keeps the interpreter busy, so more would take memory and save no time.
+"""
 MOST_RUNNING = 1000
 """How many executions that run are looked at; when more do, any file may be one of theirs."""
 _BATCH = 500
@@ -274,7 +278,7 @@ class Verification:
             self.notebook.saw(batch)
 
     def _see_table(self, pool: ThreadPoolExecutor) -> None:
-        count = self.verifier.concurrency
+        count = min(self.verifier.concurrency, SEGMENTS)
         for held in pool.map(partial(self._see_segment, count), range(count)):
             self._counts.held += held
 

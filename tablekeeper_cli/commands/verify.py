@@ -62,7 +62,7 @@ def verify(
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for files under way.")
     ] = 60,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=32, help="Objects and table segments read side by side.")
+        int, typer.Option(min=1, max=32, help="Objects looked at side by side.")
     ] = 8,
 ) -> None:
     """Derives every item again from the bucket and compares it with the table.
