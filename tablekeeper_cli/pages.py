@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,13 +94,19 @@ def timeline(visits: Sequence[Visit]) -> Markup:
     if not visits:
         return Markup('<p class="faint">No state was entered.</p>')
     begin = traces.moment(visits[0].entered)
-    ends = [
-        traces.moment(time)
+    latest = max(
+        time
         for each in visits
-        for time in (each.exited, each.entered, *(a.ended for a in each.attempts))
+        for time in (
+            each.exited,
+            each.entered,
+            *chain(*((a.started, a.ended) for a in each.attempts)),
+        )
         if time
-    ]
-    span = max((max(ends) - begin).total_seconds(), 0.001)
+    )
+    if visits[-1].status == traces.RUNNING:
+        latest = max(latest, traces.now())
+    span = max((traces.moment(latest) - begin).total_seconds(), 0.001)
     room = _WIDTH - _LABEL - _RIGHT
 
     def x(time: str) -> float:
@@ -122,7 +129,7 @@ def timeline(visits: Sequence[Visit]) -> Markup:
     for row, visit in enumerate(visits):
         y = row * _ROW + 4
         parts.append(Markup('<text x="0" y="{}">{}</text>').format(y + 13, visit.state))
-        last = visit.exited or visit.entered
+        last = visit.exited or latest
         whole = (visit.entered, last, "idle" if visit.attempts else _look(visit.status))
         bars = [(each.started, each.ended or last, _look(each.status)) for each in visit.attempts]
         for begun, ended, look in (whole, *bars):
@@ -135,7 +142,7 @@ def timeline(visits: Sequence[Visit]) -> Markup:
             )
         parts.append(
             Markup('<text class="when" x="{:.1f}" y="{}">{}</text>').format(
-                x(last) + 6, y + 13, traces.duration(visit.seconds)
+                x(last) + 6, y + 13, traces.duration(visit.seconds) if visit.exited else "so far"
             )
         )
     return Markup("\n").join([*parts, Markup("</svg>")])

@@ -318,6 +318,11 @@ def moment(time: str) -> datetime:
     return datetime.fromisoformat(time)
 
 
+def now() -> str:
+    """The time, as in a trace."""
+    return _iso(datetime.now(UTC))
+
+
 def _between(begin: str | None, end: str | None) -> float | None:
     if not begin or not end:
         return None

@@ -70,13 +70,16 @@ class Observer:
     def items(self, key: str) -> list[dict[str, Any]]:
         """The items that belong to a key, as JSON values, sorted by their keys; a raw scan."""
         pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.stack.outputs["ItemsTableName"], ConsistentRead=True
+            TableName=self.stack.outputs["ItemsTableName"],
+            ConsistentRead=True,
+            FilterExpression="#source.#key = :key",
+            ExpressionAttributeNames={"#source": "_source", "#key": "key"},
+            ExpressionAttributeValues={":key": {"S": key}},
         )
         mine = [
             {name: plain(value) for name, value in item.items() if name != "_source"}
             for page in pages
             for item in page["Items"]
-            if item.get("_source", {}).get("M", {}).get("key") == {"S": key}
         ]
         return sorted(mine, key=lambda item: (item["pk"], item["sk"]))
 

@@ -13,13 +13,14 @@ from local.stack import Stack
 from tests.e2e.large_files import SCENARIOS, LargeFiles
 from tests.e2e.observer import Observer, plain
 
-RECORDS = 4000
+RECORDS = 2500
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
 def test_the_table_equals_a_large_file(stack: Stack, scenario: Callable[[LargeFiles], int]) -> None:
     files = LargeFiles(stack, scenario.__name__, RECORDS)
     assert scenario(files) == 0
+    files.remove()
 
 
 def test_every_violation_of_a_large_file_is_reported(stack: Stack) -> None:

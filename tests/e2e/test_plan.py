@@ -79,7 +79,10 @@ def shell(stack: Stack, tmp_path: Path) -> Shell:
 def held(seen: Observer, tag: str) -> Table:
     """The items of a tag in DynamoDB JSON; a raw scan."""
     pages = seen.dynamodb.get_paginator("scan").paginate(
-        TableName=seen.stack.outputs["ItemsTableName"], ConsistentRead=True
+        TableName=seen.stack.outputs["ItemsTableName"],
+        ConsistentRead=True,
+        FilterExpression="begins_with(pk, :tag)",
+        ExpressionAttributeValues={":tag": {"S": tag}},
     )
     return table((item for page in pages for item in page["Items"]), tag)
 

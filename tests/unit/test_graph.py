@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tablekeeper_cli.graph import HEIGHT, WIDTH, Layout, layout, svg
-from tablekeeper_cli.traces import Visit, edges
+from tablekeeper_cli.pages import timeline
+from tablekeeper_cli.traces import Attempt, Visit, edges
 from tests.support.interpreter import DEFINITION
 
 OURS = json.loads(DEFINITION.read_text())
@@ -71,6 +72,21 @@ def test_no_line_runs_behind_a_state(definition: dict[str, Any]) -> None:
 
 def test_our_own_fits_a_screen() -> None:
     assert layout(OURS).width <= 1160
+
+
+def test_a_timeline_of_what_still_runs_ends_now() -> None:
+    times = [f"2026-01-31T12:00:{second:02}.000Z" for second in (0, 1, 11)]
+    visit = Visit("Write Items", "Task", times[0])
+    visit.attempts = [
+        Attempt(times[0], ended=times[1], status="FAILED"),
+        Attempt(times[2], waited=10.0),
+    ]
+    root = ElementTree.fromstring(timeline([visit]))
+    bars = [each for each in root.iter("rect") if "bar" in str(each.get("class"))]
+    assert [each.get("class") for each in bars] == ["bar idle", "bar failed", "bar running"]
+    right = float(str(root.get("viewBox")).split()[2])
+    for bar in bars:
+        assert 0 <= float(str(bar.get("x"))) + float(str(bar.get("width"))) <= right
 
 
 def test_the_path_is_marked_and_names_are_escaped() -> None:
