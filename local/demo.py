@@ -5,6 +5,8 @@ proof, or with exit code 1.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +20,10 @@ from rich.table import Table
 from rich.text import Text
 from tablekeeper.errors import message_of
 
-from local.check import differences
 from local.environment import LOCAL, ROOT
 from local.stack import LocalStackError, Stack, stack_up_or_own
+from tablekeeper_cli.problems import OK
+from tablekeeper_cli.stack import LOCAL_VARIABLE
 
 SAMPLES = ROOT / "samples"
 SEATTLE = "weather/seattle/2012-01.json"
@@ -76,7 +79,7 @@ class Demo:
         self.show_ledger()
         self.show_failure("weather/seattle/2012-03-trace-of-rain.json")
         self.show_trace("countries/FR.json")
-        return self.check()
+        return self.verify()
 
     def put(self, key: str, body: bytes) -> None:
         """Uploads a file."""
@@ -179,20 +182,16 @@ class Demo:
         console.print("\n", table)
         console.print(f"  {described['status']}: {described['output']}")
 
-    def check(self) -> bool:
-        """Derives every item again from the bucket, and compares."""
-        found = differences(self.stack)
-        for each in found:
-            console.print(f"[red]{each}[/red]")
-        items = len(self._scan("ItemsTableName"))
-        if found:
-            console.print(f"\n[bold red]table != bucket: {len(found)} differences[/bold red]")
-        else:
-            console.print(
-                f"\n[bold green]table == bucket[/bold green] ({items} items derived again from the "
-                "bucket and compared; a bad file's with the version before it went bad)"
-            )
-        return not found
+    def verify(self) -> bool:
+        """Has the command derive every item again from the bucket, and compare."""
+        console.print("\n[bold]$ tablekeeper verify --local[/bold]")
+        run = subprocess.run(
+            [sys.executable, "-m", "tablekeeper_cli", "verify", "--local"],
+            cwd=ROOT,
+            env={**os.environ, LOCAL_VARIABLE: str(Path(self.stack.state_dir) / "stack.json")},
+            check=False,
+        )
+        return run.returncode == OK
 
     def _executions(self) -> list[dict[str, Any]]:
         pages = self.states.get_paginator("list_executions").paginate(

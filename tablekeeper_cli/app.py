@@ -5,7 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
-from tablekeeper_cli.commands import console, failures, plan, reprocess, schemas, status, trace
+from tablekeeper_cli.commands import (
+    console,
+    failures,
+    plan,
+    reprocess,
+    schemas,
+    status,
+    trace,
+    verify,
+)
 from tablekeeper_cli.context import group
 from tablekeeper_cli.problems import INTERRUPTED, UNREACHABLE, CommandError
 
@@ -21,7 +30,7 @@ def _tablekeeper() -> None:
     """Sees what a stack of Tablekeeper did, why, and puts it right."""
 
 
-for subject in (status, failures, reprocess, trace, plan, schemas, console):
+for subject in (status, failures, reprocess, trace, verify, plan, schemas, console):
     subject.add_to(app)
 
 

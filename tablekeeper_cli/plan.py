@@ -10,19 +10,17 @@ import base64
 import hashlib
 import json
 import sqlite3
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
 from tablekeeper.claims import key_lists
+from tablekeeper.comparison import BATCH_KEYS, Change, changes, read_items, stored_key
 from tablekeeper.datasets import Catalogue, is_ignored
 from tablekeeper.documents import text_of
 from tablekeeper.errors import (
@@ -33,13 +31,12 @@ from tablekeeper.errors import (
     KeyOwnershipError,
     ObjectChangedError,
     SchemaViolationError,
-    TransientServiceError,
 )
-from tablekeeper.exact_numbers import format_number
 from tablekeeper.fetch import before_the_object, fetch, judge
 from tablekeeper.found import Found, now, object_uri
 from tablekeeper.items import Item, item_key, owner, transform
 from tablekeeper.ledger import Row, read_row
+from tablekeeper.parallel import side_by_side
 from tablekeeper.partitions import PARTITIONS, Lines, copied_manifest
 from tablekeeper.records import Record, read_records
 from tablekeeper.settings import FetchSettings, TableKey
@@ -49,8 +46,6 @@ from tablekeeper.violations import Violation, violations
 from tablekeeper_cli.problems import CommandError, UnknownError
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
     from tablekeeper_cli.stack import Stack
 
 PUT, CHANGED, UNCHANGED, REMOVED, REFUSED = ACTIONS = (
@@ -63,28 +58,10 @@ PUT, CHANGED, UNCHANGED, REMOVED, REFUSED = ACTIONS = (
 """What becomes of an item. A refused one belongs to another file, or has the key of another record;
 it refuses its whole file.
 """
-BATCH_KEYS = 100
-"""What one BatchGetItem takes.
-https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
-"""
 READERS = 4
 """How many batches of items are read side by side; each is 16 MB at most."""
 ROUNDS = 5
 UNKNOWN_VERSION = "(the version id that S3 will give)"
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A place in an item where the table holds something else: before and after are in DynamoDB
-    JSON, None where there is nothing. `path` is a JSON Pointer.
-    """
-
-    path: str
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True)
@@ -167,20 +144,12 @@ class Planner:
     @classmethod
     def of(cls, stack: Stack, catalogue: Catalogue) -> Planner:
         """The planner of a deployed stack, by its parameters."""
-        parameters = stack.parameters
         return cls(
             catalogue=catalogue,
-            settings=FetchSettings(
-                source_bucket=stack.bucket,
-                ledger_table=stack.ledger,
-                ignore_patterns=parameters["IgnorePatterns"],
-                item_keys=table_key(parameters),
-                ttl_attribute=parameters["TtlAttribute"],
-                max_document_bytes=int(parameters["MaxDocumentBytes"]),
-            ),
+            settings=fetch_settings(stack),
             items_table=stack.items,
             staging_bucket=stack.staging,
-            key_prefix=parameters.get("KeyPrefix", ""),
+            key_prefix=stack.parameters.get("KeyPrefix", ""),
         )
 
     def of_file(self, path: Path, key: str) -> Plan:
@@ -252,7 +221,7 @@ class Planner:
         keys = islice(self._keys(name), limit)
         with ThreadPoolExecutor(concurrency) as pool:
             try:
-                for plan in _side_by_side(pool, self._summary, keys, 2 * concurrency):
+                for plan in side_by_side(pool, self._summary, keys, 2 * concurrency):
                     if plan:
                         yield plan
             finally:
@@ -455,7 +424,7 @@ class _Planning:
         rows = iter(rows)
         batches = iter(lambda: list(islice(rows, BATCH_KEYS)), [])
         with ThreadPoolExecutor(READERS) as pool:
-            for batch, have in _side_by_side(pool, self._current, batches, READERS):
+            for batch, have in side_by_side(pool, self._current, batches, READERS):
                 for key, place, text in batch:
                     yield key, place, text, have.get(key)
 
@@ -464,29 +433,20 @@ class _Planning:
     ) -> tuple[list[tuple[str, int, str]], dict[str, Item]]:
         keys = [ItemKey(key).attributes for key, _, _ in batch]
         items = read_items(aws.dynamodb(), self.planner.items_table, keys)
-        return batch, {_canonical(item, self.table_key): item for item in items}
+        return batch, {stored_key(item, self.table_key).text: item for item in items}
 
 
-def read_items(
-    client: DynamoDBClient, table: str, keys: Sequence[Mapping[str, Any]]
-) -> Iterator[Item]:
-    """The items with these keys, at most a hundred, as far as there are any; read consistently.
-
-    Raises TransientServiceError when the table keeps refusing a part of them.
-    """
-    wanted: Any = {table: {"Keys": list(keys), "ConsistentRead": True}}
-    pause = 0.05
-    while wanted:
-        with aws.transient_errors():
-            answer = client.batch_get_item(RequestItems=wanted)
-        got: Any = answer["Responses"].get(table, ())
-        yield from got
-        wanted = answer.get("UnprocessedKeys")
-        if wanted and not got:
-            if pause > 10:
-                raise TransientServiceError(f"BatchGetItem: {table} keeps refusing")
-            time.sleep(pause)
-            pause *= 2
+def fetch_settings(stack: Stack) -> FetchSettings:
+    """What a stack's parameters tell Fetch Object."""
+    parameters = stack.parameters
+    return FetchSettings(
+        source_bucket=stack.bucket,
+        ledger_table=stack.ledger,
+        ignore_patterns=parameters["IgnorePatterns"],
+        item_keys=table_key(parameters),
+        ttl_attribute=parameters["TtlAttribute"],
+        max_document_bytes=int(parameters["MaxDocumentBytes"]),
+    )
 
 
 def table_key(parameters: Mapping[str, str]) -> TableKey:
@@ -495,32 +455,6 @@ def table_key(parameters: Mapping[str, str]) -> TableKey:
     if parameters["SortKeyName"]:
         text += f",{parameters['SortKeyName']}:{parameters['SortKeyType']}"
     return TableKey.parse(text)
-
-
-def changes(before: Item, after: Item) -> Iterator[Change]:
-    """Where two items differ, by the value of numbers and not by their text."""
-    yield from _members(before, after, "")
-
-
-def _members(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[Change]:
-    for name in dict.fromkeys((*before, *after)):
-        step = name.replace("~", "~0").replace("/", "~1")
-        yield from _differences(before.get(name), after.get(name), f"{path}/{step}")
-
-
-def _differences(before: Any, after: Any, path: str) -> Iterator[Change]:
-    if before is None or after is None or before.keys() != after.keys():
-        yield Change(path, before, after)
-        return
-    ((kind, old),), ((_, new),) = before.items(), after.items()
-    if kind == "M":
-        yield from _members(old, new, path)
-    elif kind == "L":
-        for place in range(max(len(old), len(new))):
-            one, other = (each[place] if place < len(each) else None for each in (old, new))
-            yield from _differences(one, other, f"{path}/{place}")
-    elif Decimal(old) != Decimal(new) if kind == "N" else old != new:
-        yield Change(path, before, after)
 
 
 class _Store:
@@ -600,19 +534,6 @@ def _plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
-def _side_by_side(
-    pool: ThreadPoolExecutor, work: Callable[[T], R], each: Iterable[T], at_once: int
-) -> Iterator[R]:
-    """What `work` gives for each, in order; no more are under way, or waiting to be taken, than
-    `at_once`.
-    """
-    rest = iter(each)
-    under_way = deque(pool.submit(work, one) for one in islice(rest, at_once))
-    while under_way:
-        yield under_way.popleft().result()
-        under_way.extend(pool.submit(work, one) for one in islice(rest, 1))
-
-
 def _assumptions(found: Found, used: frozenset[str]) -> Iterator[str]:
     if found.action == "unchanged" or used & {"etag", "*"}:
         yield (
@@ -628,15 +549,6 @@ def _assumptions(found: Found, used: frozenset[str]) -> Iterator[str]:
 def _shown(row: Row) -> str | None:
     """What a person is shown for a file."""
     return row.problem["status"]["S"] if row.problem else row.status
-
-
-def _canonical(item: Item, key: TableKey) -> str:
-    """An item's key with numbers as Tablekeeper writes them, however the table gives them."""
-    attributes = {
-        name: {"N": format_number(Decimal(item[name]["N"]))} if kind == "N" else item[name]
-        for name, kind in key.attributes
-    }
-    return ItemKey.of(attributes).text
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

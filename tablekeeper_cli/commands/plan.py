@@ -63,7 +63,7 @@ def plan(
         raise UsageError("say FILE --key KEY, or --key KEY, or --dataset NAME [--limit N]")
     if file and not file.is_file():
         raise UsageError(f"{printable(str(file))} is no file")
-    catalogue = _catalogue(schemas)
+    catalogue = load_catalogue(schemas)
     if dataset and dataset not in catalogue.datasets:
         names = ", ".join(sorted(catalogue.datasets)) or "none"
         raise UnknownError(f"{schemas} has no dataset {printable(dataset)}; it has {names}")
@@ -88,7 +88,8 @@ def plan(
         raise typer.Exit(DIFFERENT)
 
 
-def _catalogue(folder: Path) -> Catalogue:
+def load_catalogue(folder: Path) -> Catalogue:
+    """The datasets of a folder. Raises CommandError and UsageError."""
     from tablekeeper.datasets import Catalogue
     from tablekeeper.errors import DatasetDefinitionError
 

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tablekeeper.datasets import Catalogue
 
-from local.check import differences
 from local.stack import Stack, running_stack
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.observer import Observer, until
+from tests.support.check import differences
 
 GARBAGE = b'[{"pk": '
 FILES, CHANGES, WORKERS = 200, 5, 8

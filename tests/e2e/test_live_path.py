@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from tablekeeper.datasets import Catalogue
 
-from local.check import differences
 from local.stack import Stack, redeploy, running_stack
 from tests.e2e.cases import BAD_FILES, GOOD_FILES, BadFile
 from tests.e2e.observer import Observer, until
+from tests.support.check import differences
 
 
 @pytest.fixture

@@ -155,6 +155,25 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
         patches = [patch.object(each, "catalogue", lambda: CATALOGUE) for each in catalogued]
         for each in patches:
             each.start()
+        dynamodb.update_table(
+            TableName="ledger",
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "file_shard", "AttributeType": "S"},
+            ],
+            GlobalSecondaryIndexUpdates=[
+                {
+                    "Create": {
+                        "IndexName": "files",
+                        "KeySchema": [
+                            {"AttributeName": "file_shard", "KeyType": "HASH"},
+                            {"AttributeName": "pk", "KeyType": "RANGE"},
+                        ],
+                        "Projection": {"ProjectionType": "ALL"},
+                    }
+                }
+            ],
+        )
         yield Pipeline()
         for each in patches:
             each.stop()

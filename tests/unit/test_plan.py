@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 from tablekeeper import claims, errors
+from tablekeeper.comparison import Change, changes
 from tablekeeper.datasets import Catalogue
 from tablekeeper.settings import FetchSettings
 
-from tablekeeper_cli.plan import UNKNOWN_VERSION, Change, Plan, Planner, changes
+from tablekeeper_cli.plan import UNKNOWN_VERSION, Plan, Planner
 from tablekeeper_cli.problems import UnknownError
 from tests.support.plans import Documents, disagreements, table
 from tests.unit.conftest import CATALOGUE, Pipeline

@@ -1,4 +1,5 @@
-"""Whether the table equals the bucket, item by item and attribute by attribute.
+"""Whether the table equals the bucket, item by item and attribute by attribute: a second opinion
+on `tablekeeper verify`, in memory and without its ledger, joins and second looks.
 
 Every item is derived again from the bucket and compared with what a raw read of the table gives. A
 file that is INVALID is compared with the version that its items name.

@@ -1,0 +1,206 @@
+"""`verify`: the proof that the table equals the bucket, or what is in its way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tablekeeper_cli.commands.plan import load_catalogue
+from tablekeeper_cli.context import Context, add_command
+from tablekeeper_cli.problems import DIFFERENT, CommandError, UsageError
+from tablekeeper_cli.text import LONGEST, printable
+
+if TYPE_CHECKING:
+    from rich.text import Text
+    from tablekeeper.datasets import Catalogue
+    from tablekeeper.findings import Finding
+    from tablekeeper.verify import Summary, Verification, Verifier
+
+SHOWN = 40
+"""How many findings a person is shown."""
+TYPES = {
+    "S": "string",
+    "N": "number",
+    "B": "binary",
+    "BOOL": "boolean",
+    "NULL": "null",
+    "M": "map",
+    "L": "list",
+    "SS": "string set",
+    "NS": "number set",
+    "BS": "binary set",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this subject."""
+    add_command(app, verify)
+
+
+def verify(
+    context: Context,
+    prefix: Annotated[
+        str, typer.Option(metavar="P", help="Only files whose keys begin so, and their items.")
+    ] = "",
+    schemas: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder of the dataset files to derive with.")
+    ] = Path("schemas"),
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write every finding to it, one a line.")
+    ] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="Tell values, and not just where they differ.")
+    ] = False,
+    settle: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for files under way.")
+    ] = 60,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=32, help="Objects looked at side by side.")
+    ] = 8,
+) -> None:
+    """Derives every item again from the bucket and compares it with the table.
+
+    Writes nothing. Exit code 0: table == bucket. 1: they differ, or the ledger does.
+    """
+    catalogue = load_catalogue(schemas)
+    with ExitStack() as open_files:
+        file = open_files.enter_context(_writable(report)) if report else None
+        verification = _verified(
+            context, _verifier(context, catalogue, prefix, settle, concurrency)
+        )
+        summary = verification.summary
+        if file:
+            for each in verification.findings():
+                file.write(json.dumps(_told(each, values), ensure_ascii=False) + "\n")
+        if context.json:
+            told = (_told(each, values) for each in verification.findings())
+            context.write_json([*asdict(summary).items(), ("findings", told)])
+        else:
+            for line in _lines(summary, verification, values, report):
+                context.out.print(line, soft_wrap=True)
+    if summary.differences:
+        raise typer.Exit(DIFFERENT)
+
+
+def _writable(path: Path) -> IO[str]:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{printable(str(path))}: {error.strerror}") from None
+
+
+def _verifier(
+    context: Context, catalogue: Catalogue, prefix: str, settle: float, concurrency: int
+) -> Verifier:
+    from tablekeeper.verify import Verifier
+
+    from tablekeeper_cli.plan import fetch_settings
+
+    stack = context.stack
+    return Verifier(
+        catalogue=catalogue,
+        settings=fetch_settings(stack),
+        items_table=stack.items,
+        staging_bucket=stack.staging,
+        state_machine=stack.state_machine,
+        owns_table=not stack.parameters.get("ItemsTableName"),
+        key_prefix=stack.parameters.get("KeyPrefix", ""),
+        prefix=prefix,
+        settle_seconds=settle,
+        concurrency=concurrency,
+    )
+
+
+def _verified(context: Context, verifier: Verifier) -> Verification:
+    from tablekeeper import aws
+    from tablekeeper.errors import DatasetDefinitionError, TransientServiceError
+
+    tasks: dict[str, Any] = {}
+    try:
+        with aws.clients_by(context.stack.client), context.progress() as progress:
+
+            def tell(stage: str, done: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = progress.add_task(stage, total=None)
+                progress.advance(tasks[stage], done)
+
+            return verifier.verify(tell)
+    except TransientServiceError as error:
+        raise CommandError(f"{error}; try again") from None
+    except DatasetDefinitionError as error:
+        raise CommandError(f"{error}. `tablekeeper schemas check` says more") from None
+
+
+def _told(finding: Finding, values: bool) -> dict[str, Any]:
+    """A finding in JSON; what a value is when it is not told, is its type."""
+    tell = (lambda value: value) if values else _type
+    return {
+        "kind": finding.kind,
+        "is_difference": finding.is_difference,
+        "file": finding.file,
+        "item": finding.item,
+        "detail": finding.detail,
+        "changes": [
+            {"path": each.path, "expected": tell(each.after), "found": tell(each.before)}
+            for each in finding.changes
+        ],
+    }
+
+
+def _type(value: Any) -> str | None:
+    return None if value is None else TYPES.get(next(iter(value)), "unknown")
+
+
+def _lines(
+    summary: Summary, verification: Verification, values: bool, report: Path | None
+) -> Iterator[Text]:
+    from rich.text import Text
+
+    count = sum(summary.kinds.values())
+    for each in islice(verification.findings(), SHOWN):
+        yield _line(each, values)
+    if count > SHOWN:
+        where = f"{printable(str(report))} has all" if report else "--report FILE has all"
+        yield Text(f"... and {count - SHOWN:,} more; {where}")
+    problems = ", ".join(f"{number:,} {status}" for status, number in summary.problems.items())
+    bad = f" ({problems}: compared with what was committed last)" if problems else ""
+    yield Text(f"{summary.files:,} files in the bucket{bad}")
+    expired = f", {summary.expired:,} expired and gone" if summary.expired else ""
+    yield Text(f"{summary.items:,} items derived from them, {summary.held:,} in the table{expired}")
+    if summary.kinds:
+        yield Text(", ".join(f"{number:,} {kind}" for kind, number in summary.kinds.items()))
+    if summary.differences:
+        plural = "difference" if summary.differences == 1 else "differences"
+        yield Text(f"table != bucket: {summary.differences:,} {plural}", "bold red")
+    else:
+        yield Text("table == bucket", "bold green")
+
+
+def _line(finding: Finding, values: bool) -> Text:
+    from rich.text import Text
+
+    line = Text(finding.kind, "red" if finding.is_difference else "yellow")
+    line.append(f" {printable(finding.file)}" if finding.file else "", "default")
+    if finding.item:
+        line.append(f" item {_value(finding.item)}", "default")
+    if finding.detail:
+        line.append(f": {printable(finding.detail, 2 * LONGEST)}", "default")
+    for each in finding.changes:
+        after, before = (
+            (_value(side) if values else _type(side)) or "nothing"
+            for side in (each.after, each.before)
+        )
+        where = printable(each.path, LONGEST)
+        line.append(f"\n    {where}: expected {after}, found {before}", "default")
+    return line
+
+
+def _value(value: Any) -> str:
+    return "" if value is None else printable(json.dumps(value, ensure_ascii=False), LONGEST)
