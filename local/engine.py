@@ -1,19 +1,17 @@
 """Runs ministack with what it lacks of AWS's behaviour: `python -m local.engine`.
 
-Every patch below says what AWS does and what stock ministack does, and checks at start that the
-place it changes still looks as it did when the patch was written. Environment: GATEWAY_PORT and
-AWS_ENDPOINT_URL, which ministack reads; ENGINE_STATE_DIR (a folder, for `faults.json`, see
-local/faults.py, and `alive.lock`, locked while the engine runs); ENGINE_LAMBDA_PYTHON (the
-interpreter that runs the functions); ENGINE_LAMBDA_CONCURRENCY (default 4); and ENGINE_ENDS_WITH (a
-file: the engine ends when no process holds a lock on it any more).
+Every patch below, and in local/distributed_map.py, says what AWS does and what stock ministack
+does, and checks at start that the place it changes still looks as it did when the patch was
+written. Environment: GATEWAY_PORT and AWS_ENDPOINT_URL, which ministack reads; ENGINE_STATE_DIR (a
+folder, for `faults.json`, see local/faults.py, and `alive.lock`, locked while the engine runs);
+ENGINE_LAMBDA_PYTHON (the interpreter that runs the functions); ENGINE_LAMBDA_CONCURRENCY (default
+4); and ENGINE_ENDS_WITH (a file: the engine ends when no process holds a lock on it any more).
 """
 
 from __future__ import annotations
 
 import contextvars
 import fcntl
-import functools
-import inspect
 import json
 import os
 import random
@@ -32,7 +30,9 @@ from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.services import eventbridge, lambda_svc, s3, stepfunctions
 
+from local import distributed_map
 from local.faults import Fault, Faults
+from local.patches import Json, PatchPointError, mends
 
 MINISTACK = "1.5.33"
 PAYLOAD_BYTES = 262_144
@@ -42,36 +42,11 @@ CAUSE_CHARACTERS = 32_768
 UNCATCHABLE = ("States.DataLimitExceeded", "States.Runtime")
 """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
 
-Json = dict[str, Any]
 Failure = stepfunctions._ExecutionError
 
 STATE_DIR = Path(os.environ["ENGINE_STATE_DIR"])
 FAULTS = Faults(STATE_DIR / "faults.json")
 SLOTS = threading.BoundedSemaphore(int(os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4")))
-
-
-class PatchPointError(Exception):
-    """Raised when ministack is not the one that the patches were written for."""
-
-
-def mends(module: Any, name: str, parameters: str) -> Callable[[Callable[..., Any]], None]:
-    """Puts the decorated function in place of `module.name`, which it gets as its first argument.
-
-    `parameters` are the names that the stock function takes. Raises PatchPointError if they differ.
-    """
-    stock: Any = getattr(module, name, None)
-    found = ", ".join(inspect.signature(stock).parameters) if callable(stock) else "nothing"
-    if found != parameters:
-        raise PatchPointError(f"{module.__name__}.{name} takes ({found}), not ({parameters})")
-
-    def put(mended: Callable[..., Any]) -> None:
-        @functools.wraps(stock)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return mended(stock, *args, **kwargs)
-
-        setattr(module, name, call)
-
-    return put
 
 
 def rewrites(old: str, new: str) -> None:
@@ -403,6 +378,9 @@ def _event(stock: Callable[..., Any], execution: Json, *args: Any) -> Json:
 def _fail(stock: Callable[..., Any], execution: Json, *args: Any) -> None:
     if execution["status"] == "RUNNING":
         stock(execution, *args)
+
+
+distributed_map.install()
 
 
 # Step Functions: JSONata

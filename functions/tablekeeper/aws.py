@@ -74,6 +74,7 @@ def client(service: str) -> Any:
         connect_timeout=5,
         read_timeout=20,
         retries={"mode": "standard", "max_attempts": 4},
+        max_pool_connections=20,
         # A third of the time of a large transaction, to find what the type checker finds.
         parameter_validation=service != "dynamodb",
     )

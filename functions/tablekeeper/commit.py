@@ -16,7 +16,7 @@ from tablekeeper.errors import ItemKey
 from tablekeeper.found import Execution, Found
 from tablekeeper.item_sets import ItemSet
 from tablekeeper.items import Item, item_key, item_size, lineage
-from tablekeeper.ledger import RELEASED, attribute, committed, read_row, update_row
+from tablekeeper.ledger import RELEASED, Row, attribute, committed, read_row, update_row
 from tablekeeper.partitions import delete_copy
 from tablekeeper.transactions import (
     CancelledError,
@@ -38,8 +38,10 @@ def commit_items(
     execution: Execution,
     new: ItemSet,
     remaining: Remaining = lambda: inf,
+    row: Row | None = None,
 ) -> Committed:
-    """Makes the table hold exactly these items of this file.
+    """Makes the table hold exactly these items of this file. `row` is the ledger row that `found`
+    comes from, where it is at hand.
 
     Raises:
         StaleRevisionError: the row moved; read ledger and bucket again.
@@ -48,18 +50,22 @@ def commit_items(
         UnfinishedWriteError: the time is up; a retry goes on.
         TransientServiceError: a retry helps.
     """
-    return _commit(tables, found, execution, "SYNCED", new, remaining)
+    return _commit(tables, found, execution, "SYNCED", new, remaining, row)
 
 
 def commit_absence(
-    tables: Tables, found: Found, execution: Execution, remaining: Remaining = lambda: inf
+    tables: Tables,
+    found: Found,
+    execution: Execution,
+    remaining: Remaining = lambda: inf,
+    row: Row | None = None,
 ) -> Committed:
     """Removes this file's items: the object is gone (DELETED), not to be read (IGNORED), or was
     refused and is to let go what others wait for (RELEASED). Raises as `commit_items`.
     """
     outcome = {"ignore": "IGNORED", "release": RELEASED}.get(found.action, "DELETED")
     nothing = ItemSet(tables.staging_bucket, {"items": []}, tables.table_key)
-    return _commit(tables, found, execution, outcome, nothing, remaining)
+    return _commit(tables, found, execution, outcome, nothing, remaining, row)
 
 
 def commit_unchanged(tables: Tables, found: Found, execution: Execution) -> Committed:
@@ -79,8 +85,10 @@ def _commit(
     outcome: str,
     new: ItemSet,
     remaining: Remaining,
+    row: Row | None,
 ) -> Committed:
-    row = read_row(tables.client, tables.ledger, found.uri)
+    if row is None or row.claim or row.keys_at:
+        row = read_row(tables.client, tables.ledger, found.uri)
     if claims.is_mine(row, found, execution):
         return claims.write(tables, found, execution, row, outcome, new, remaining)
     if row.revision != found.revision:

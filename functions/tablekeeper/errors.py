@@ -369,3 +369,9 @@ def message_of(cause: str) -> str:
     except ValueError:
         return cause
     return message if isinstance(message, str) else cause
+
+
+def error_status(name: str) -> str:
+    """INVALID for the name of an error that a file is to blame for, FAILED for every other."""
+    invalid = {each.__name__ for each in InvalidFileError.__subclasses__()}
+    return "INVALID" if name in invalid else "FAILED"

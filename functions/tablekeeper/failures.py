@@ -1,4 +1,5 @@
-"""FAILED, recorded from outside the execution: for ends that no Catch of the definition sees.
+"""Failures, recorded by a function: for ends that no Catch of the definition sees, and for files
+that are synced in batches.
 
 It writes what the state Record Failure writes, under the same key and the same conditions, so that
 it does not matter who comes first, or how often.
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
-from tablekeeper.errors import TransientServiceError
-from tablekeeper.found import Execution, iso_milliseconds, now, object_uri
+from tablekeeper.errors import StaleRevisionError, TransientServiceError
+from tablekeeper.found import Execution, Found, iso_milliseconds, now, object_uri
 from tablekeeper.ledger import CURRENT, audit_row, put_audit_row, shard_of
 
 if TYPE_CHECKING:
@@ -44,24 +45,53 @@ def record_failure(
         TransientServiceError: a retry helps.
     """
     uri = uri_of(execution.event)
-    audit = put_audit_row(
+    audit = _audit(ledger, uri, execution, "FAILED", failure, retention)
+    problem = _problem(
         ledger,
-        audit_row(
-            uri,
-            execution,
-            "FAILED",
-            retention,
-            state=failure.state,
-            error=failure.error,
-            cause=failure.cause,
-        ),
+        uri,
+        _changes(execution, "FAILED", failure),
+        "attribute_not_exists(as_of) OR as_of < :bound",
+        {"S": iso_milliseconds(execution.start)},
     )
-    codes = _write(client, [audit, _problem(ledger, uri, execution, failure)])
+    codes = _write(client, [audit, problem])
     if codes == ["None", "ConditionalCheckFailed"]:
         codes = _write(client, [audit])
     if codes and codes[0] != "ConditionalCheckFailed":
         raise TransientServiceError(f"TransactWriteItems: {', '.join(codes)}")
     return not codes
+
+
+def record_invalid(
+    client: DynamoDBClient,
+    ledger: str,
+    found: Found,
+    execution: Execution,
+    failure: Failure,
+    retention: int,
+) -> None:
+    """Records INVALID for the revision that was read, like any commit. Retention in seconds.
+
+    Raises:
+        StaleRevisionError: the row moved, or a large write stands in the way; read again.
+        TransientServiceError: a retry helps.
+    """
+    condition = "revision = :bound"
+    if found.revision == 0:
+        condition = f"(attribute_not_exists(revision) OR {condition})"
+    changes = _changes(execution, "INVALID", failure, found.dataset or "-")
+    problem = _problem(
+        ledger,
+        found.uri,
+        {**changes, "as_of": {"S": found.as_of}},
+        f"{condition} AND attribute_not_exists(claim_state)",
+        {"N": str(found.revision)},
+    )
+    audit = _audit(ledger, found.uri, execution, "INVALID", failure, retention)
+    codes = _write(client, [audit, problem])
+    if codes and codes[0] != "ConditionalCheckFailed":
+        if "ConditionalCheckFailed" in codes:
+            raise StaleRevisionError(f"{found.uri} is no longer at revision {found.revision}")
+        raise TransientServiceError(f"TransactWriteItems: {', '.join(codes)}")
 
 
 def uri_of(event: str) -> str:
@@ -91,36 +121,52 @@ def _write(client: DynamoDBClient, actions: list[Any]) -> list[str]:
     return []
 
 
-def _problem(ledger: str, uri: str, execution: Execution, failure: Failure) -> dict[str, Any]:
-    started, at = iso_milliseconds(execution.start), now()
+def _audit(
+    ledger: str, uri: str, execution: Execution, outcome: str, failure: Failure, retention: int
+) -> dict[str, Any]:
+    details = {"state": failure.state, "error": failure.error, "cause": failure.cause}
+    return put_audit_row(ledger, audit_row(uri, execution, outcome, retention, **details))
+
+
+def _changes(
+    execution: Execution, status: str, failure: Failure, dataset: str = "-"
+) -> dict[str, Any]:
+    at = now()
     problem = {
-        "status": "FAILED",
+        "status": status,
         "state": failure.state,
         "error": failure.error,
         "cause": failure.cause,
         "execution": execution.id,
-        "started": started,
+        "started": iso_milliseconds(execution.start),
         "input": execution.event,
         "at": at,
     }
     return {
+        "problem": {"M": {name: {"S": value} for name, value in problem.items()}},
+        "problem_status": {"S": status},
+        "problem_at": {"S": at},
+        "problem_error": {"S": failure.error},
+        "problem_dataset": {"S": dataset},
+    }
+
+
+def _problem(
+    ledger: str, uri: str, changes: Mapping[str, Any], condition: str, bound: Mapping[str, str]
+) -> dict[str, Any]:
+    changes = {**changes, "file_shard": {"S": shard_of(uri)}}
+    sets = ", ".join(f"{name} = :{name}" for name in changes)
+    return {
         "Update": {
             "TableName": ledger,
             "Key": {"pk": {"S": uri}, "sk": {"S": CURRENT}},
-            "UpdateExpression": "SET revision = if_not_exists(revision, :zero) + :one, "
-            "problem = :problem, problem_status = :status, problem_at = :at, "
-            "problem_error = :error, problem_dataset = :dataset, file_shard = :shard",
-            "ConditionExpression": "attribute_not_exists(as_of) OR as_of < :started",
+            "UpdateExpression": f"SET revision = if_not_exists(revision, :zero) + :one, {sets}",
+            "ConditionExpression": condition,
             "ExpressionAttributeValues": {
                 ":zero": {"N": "0"},
                 ":one": {"N": "1"},
-                ":problem": {"M": {name: {"S": value} for name, value in problem.items()}},
-                ":status": {"S": "FAILED"},
-                ":at": {"S": at},
-                ":error": {"S": failure.error},
-                ":dataset": {"S": "-"},
-                ":started": {"S": started},
-                ":shard": {"S": shard_of(uri)},
+                ":bound": bound,
+                **{f":{name}": value for name, value in changes.items()},
             },
         }
     }

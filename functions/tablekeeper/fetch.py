@@ -40,14 +40,32 @@ def fetch(
     if payload["round"] > MAX_ROUNDS:
         raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
     row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
-    seen = before_the_object(key, row, payload["entered"], settings, catalogue)
+    found, document = look(key, row, payload["entered"], settings, catalogue, event)
+    return {"found": found.payload(), "document": document}
+
+
+def look(
+    key: str,
+    row: Row,
+    entered: str,
+    settings: FetchSettings,
+    catalogue: Catalogue,
+    flags: Mapping[str, Any],
+) -> tuple[Found, dict[str, Any] | None]:
+    """What the bucket holds now, the row having been read; and the object's content, where it is
+    there and is to be read. `flags` may hold `force` and `release`.
+
+    Raises:
+        TransientServiceError: a retry helps.
+    """
+    seen = before_the_object(key, row, entered, settings, catalogue)
     if is_ignored(key, settings.ignore_patterns):
-        return _answer(Found(action="ignore", **seen))
-    if event.get("release") is True and row.problem_error == KeyOwnershipError.__name__:
-        return _answer(Found(action="release", **seen))
+        return Found(action="ignore", **seen), None
+    if flags.get("release") is True and row.problem_error == KeyOwnershipError.__name__:
+        return Found(action="release", **seen), None
     dataset = catalogue.find(key)
     with aws.transient_errors():
-        return _read_object(seen, row, dataset, settings, force=event.get("force") is True)
+        return _read_object(seen, row, dataset, settings, force=flags.get("force") is True)
 
 
 def before_the_object(
@@ -77,7 +95,7 @@ def judge(
     """What is to be done with an object that is there, by all that `seen` says of it; and in place
     of its content, that it is refused for its size.
     """
-    if not force and _is_unchanged(row, seen, dataset):
+    if not force and is_unchanged(row, seen, dataset):
         return Found(action="unchanged", **seen), None
     refused = None
     if seen["size"] > settings.max_document_bytes:
@@ -90,7 +108,7 @@ def judge(
 
 def _read_object(
     seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
-) -> dict[str, Any]:
+) -> tuple[Found, dict[str, Any] | None]:
     from botocore.exceptions import ClientError
 
     try:
@@ -99,19 +117,14 @@ def _read_object(
         code = error.response["Error"].get("Code", "")
         message = error.response["Error"].get("Message", "")
         if code in ("NoSuchKey", "404"):
-            return _answer(
-                Found(action="unchanged" if _is_tombstone(row) and not force else "delete", **seen)
-            )
+            unchanged = is_tombstone(row) and not force
+            return Found(action="unchanged" if unchanged else "delete", **seen), None
         if code == "InvalidObjectState":
             why = "the object is in an archive storage class"
-            return _answer(
-                Found(action="validate", **seen), refused_document(ArchivedObjectError, why)
-            )
+            return Found(action="validate", **seen), refused_document(ArchivedObjectError, why)
         if code == "InvalidRequest" and "encrypt" in message.lower():
             why = "the object is encrypted with SSE-C"
-            return _answer(
-                Found(action="validate", **seen), refused_document(EncryptedObjectError, why)
-            )
+            return Found(action="validate", **seen), refused_document(EncryptedObjectError, why)
         raise
     seen |= {
         "etag": answer["ETag"].strip('"'),
@@ -122,21 +135,18 @@ def _read_object(
     with answer["Body"] as body:
         found, refused = judge(seen, row, dataset, settings, force=force)
         if refused or found.action == "unchanged":
-            return _answer(found, refused)
+            return found, refused
         small = seen["size"] <= INLINE_BYTES
         inline = inline_document(body.read()) if small else None
-        return _answer(found, inline or {"object": found.uri})
+        return found, inline or {"object": found.uri}
 
 
-def _answer(found: Found, document: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"found": found.payload(), "document": document}
-
-
-def _is_tombstone(row: Row) -> bool:
+def is_tombstone(row: Row) -> bool:
+    """Whether the object was gone already when it was last looked at."""
     return row.status == "DELETED" and not row.claim
 
 
-def _is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) -> bool:
+def is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) -> bool:
     """Whether the table holds just what this object, with this dataset, makes.
 
     Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left

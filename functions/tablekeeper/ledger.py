@@ -7,12 +7,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
-from tablekeeper.errors import ItemKey
+from tablekeeper.errors import ItemKey, TransientServiceError
 from tablekeeper.found import Execution, Found, looked_at, now
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ class Row:
     status: str | None = None
     etag: str | None = None
     version_id: str | None = None
+    size: int | None = None
     last_modified: str | None = None
     digest: str | None = None
     item_keys: frozenset[ItemKey] = frozenset()
@@ -151,6 +152,7 @@ class Row:
             status=text("status"),
             etag=text("etag"),
             version_id=text("version_id"),
+            size=int(attributes["size"]["N"]) if "size" in attributes else None,
             last_modified=text("last_modified"),
             digest=text("digest"),
             item_keys=frozenset(
@@ -173,6 +175,29 @@ def read_row(client: DynamoDBClient, table: str, uri: str) -> Row:
             TableName=table, Key={"pk": {"S": uri}, "sk": {"S": CURRENT}}, ConsistentRead=True
         )
     return Row.of(answer.get("Item", {}))
+
+
+def read_rows(client: DynamoDBClient, table: str, uris: Sequence[str]) -> dict[str, Row]:
+    """The CURRENT rows of at most 100 objects, read consistently; one for each, whether or not it
+    is there. Raises TransientServiceError.
+    """
+    rows = dict.fromkeys(uris, Row())
+    wanted: Any = {
+        table: {
+            "Keys": [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in uris],
+            "ConsistentRead": True,
+        }
+    }
+    for pause in (0.0, 0.1, 0.2, 0.4, 0.8, 1.6):
+        time.sleep(pause)
+        with transient_errors():
+            answer = client.batch_get_item(RequestItems=wanted)
+        for attributes in answer["Responses"].get(table, ()):
+            rows[attributes["pk"]["S"]] = Row.of(attributes)
+        wanted = answer.get("UnprocessedKeys")
+        if not wanted:
+            return rows
+    raise TransientServiceError("BatchGetItem: keys were left unprocessed")
 
 
 def read_outcome(client: DynamoDBClient, table: str, uri: str, execution: Execution) -> str | None:

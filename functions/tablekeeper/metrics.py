@@ -42,6 +42,7 @@ METRICS: Mapping[str, Metric] = {
     "Lag": Metric("Seconds"),
     "ReadAgain": Metric("Count"),
     "OpenProblems": Metric("Count", ("status",)),
+    "Differences": Metric("Count", ("finding",)),
 }
 
 
@@ -77,6 +78,14 @@ def gauge_problems(problems: Mapping[str, int]) -> None:
     """How many files have a problem now, by status. Zeros too: they say that somebody looked."""
     for status, count in problems.items():
         _publish({"OpenProblems": count}, status=status)
+
+
+def gauge_differences(findings: Mapping[str, int]) -> None:
+    """How many files a run over the whole bucket found different from the ledger, by what was
+    found. Zeros too: they say that somebody looked.
+    """
+    for finding, count in findings.items():
+        _publish({"Differences": count}, finding=finding)
 
 
 def lag(found: Found, execution: Execution, now: datetime) -> float | None:

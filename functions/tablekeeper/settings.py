@@ -148,3 +148,18 @@ class SweepSettings(Settings):
     item_keys: TableKey
     audit_retention_seconds: int
     state_machine_arn: str
+
+
+@dataclass(frozen=True)
+class SyncObjectsSettings(FetchSettings, ValidateSettings, TransformSettings, WriteSettings):
+    """Of Sync Objects, which does what five functions do, and of Sync Orphans."""
+
+    state_machine_arn: str
+
+
+@dataclass(frozen=True)
+class ReportDifferencesSettings(Settings):
+    """Of Report Differences."""
+
+    ledger_table: str
+    staging_bucket: str

@@ -25,6 +25,10 @@ EXISTING: Mapping[str, str] = {
     "PartitionKeyType": "N",
     "SortKeyName": "",
 }
+EXPRESS: Mapping[str, str] = {
+    "LiveStateMachineType": "EXPRESS",
+    "ReconcileSchedule": "rate(1 hour)",
+}
 PARTITION_KEY_ONLY: Mapping[str, str] = {"SortKeyName": ""}
 _NOTHING = object()
 

@@ -7,16 +7,17 @@ from functools import cache
 from typing import Any
 
 import pytest
+from tablekeeper.differences import FINDINGS
 from tablekeeper.ledger import INCOMPLETE
 from tablekeeper.metrics import METRICS, NAMESPACE
 from tablekeeper.safety_net import ERRORS, BadEnd
 
-from tests.statemachine.resolved import CREATED, EXISTING, Stack
+from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, Stack
 from tests.support.project import ROOT, definition, error_classes, lambda_tasks, resources, states
 
 RUNBOOK = ROOT / "docs" / "operations.md"
 STACK = "tablekeeper"
-VARIANTS = {"created": CREATED, "existing": EXISTING}
+VARIANTS = {"created": CREATED, "existing": EXISTING, "express": EXPRESS}
 AWS_METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
     "AWS/States": {
@@ -62,6 +63,7 @@ def _metric_exists(namespace: str, name: str, dimensions: Mapping[str, str], sta
         assert set(dimensions) == {"service", *METRICS[name].dimensions}, name
         assert dimensions["service"] == STACK
         assert dimensions.get("status", "FAILED") in STATUSES
+        assert dimensions.get("finding", "ORPHAN") in FINDINGS
         return
     ((dimension, value),) = dimensions.items()
     assert name in AWS_METRICS[namespace][dimension]

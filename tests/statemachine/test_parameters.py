@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 from tablekeeper.settings import TableKey
 
-from tests.statemachine.resolved import CREATED, EXISTING, PARTITION_KEY_ONLY, Stack
+from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, PARTITION_KEY_ONLY, Stack
 from tests.support.project import ROOT, lambda_tasks, template
 
 PARAMETERS: Mapping[str, Any] = template()["Parameters"]
-VARIANTS = {"created": CREATED, "existing": EXISTING, "no sort key": PARTITION_KEY_ONLY}
+VARIANTS = {
+    "created": CREATED,
+    "existing": EXISTING,
+    "no sort key": PARTITION_KEY_ONLY,
+    "express": EXPRESS,
+}
 REFUSED = {
     "SourceBucketName": ("My-Bucket", "s3://bucket", "ab", "bucket/"),
     "ItemsTableName": ("ab", "a table", "arn:aws:dynamodb:us-east-1:123456789012:table/t"),
@@ -20,6 +25,7 @@ REFUSED = {
     "SortKeyName": ("sk:S", "a,b"),
     "TtlAttribute": ("", "expires at"),
     "AlarmEmail": ("on-call", "a b@example.com", "a@b@c"),
+    "ReconcileSchedule": ("1 day", "rate()", "every day"),
     "Runtime": ("python3.10", "python3", "nodejs22.x", "python3.130"),
 }
 ACCEPTED = {
@@ -29,6 +35,7 @@ ACCEPTED = {
     "SortKeyName": ("", "sk"),
     "TtlAttribute": ("expires_at",),
     "AlarmEmail": ("", "on-call+alarms@example.com"),
+    "ReconcileSchedule": ("", "rate(1 day)", "cron(0 3 * * ? *)"),
     "Runtime": ("python3.11", "python3.13", "python3.14"),
 }
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.statemachine.resolved import CREATED, EXISTING, Stack, listed
-from tests.support.project import lambda_tasks
+from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, Stack, listed
+from tests.support.project import bucket_lambda_tasks, lambda_tasks
 
 VARIANTS = {"created": CREATED, "existing": EXISTING}
 NAMES = {
@@ -16,7 +16,8 @@ LEDGER = "<LedgerTable.Arn>"
 ITEMS = "arn:aws:dynamodb:us-east-1:123456789012:table/{items}"
 STAGING = "<StagingBucket.Arn>"
 MACHINE = "<SyncObjectStateMachine>"
-EXECUTIONS = "arn:aws:states:us-east-1:123456789012:execution:<SyncObjectStateMachine.Name>:*"
+STATES = "arn:aws:states:us-east-1:123456789012"
+EXECUTIONS = f"{STATES}:execution:<SyncObjectStateMachine.Name>:*"
 TRACE = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 READS_OBJECT = {
     "arn:aws:s3:::{source}/*": ("s3:GetObject", "s3:GetObjectVersion"),
@@ -26,6 +27,17 @@ CLAIMS = tuple(
     f"dynamodb:{action}"
     for action in ("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 )
+SYNCS: Mapping[str, tuple[str, ...]] = {
+    **READS_OBJECT,
+    ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+    f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
+    f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+    f"{STAGING}/reports/*": ("s3:PutObject",),
+    STAGING: ("s3:ListBucket",),
+    EXECUTIONS: ("states:DescribeExecution",),
+}
+"""Of a function that does what five others do."""
+FOLLOWS = ("states:DescribeExecution", "states:StopExecution")
 GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "FetchObjectRole": {
         LEDGER: ("dynamodb:GetItem",),
@@ -71,6 +83,46 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
         MACHINE: ("states:ListExecutions", "states:StartExecution"),
     },
+    "SyncObjectsRole": {
+        **SYNCS,
+        LEDGER: (*CLAIMS, "dynamodb:BatchGetItem"),
+    },
+    "SyncOrphansRole": {
+        **SYNCS,
+        LEDGER: CLAIMS,
+        f"{LEDGER}/index/files": ("dynamodb:Query",),
+        f"{STAGING}/sync/*": ("s3:PutObject",),
+        MACHINE: ("states:StartExecution",),
+    },
+    "ReportDifferencesRole": {
+        f"{STAGING}/sync/*": ("s3:GetObject",),
+        STAGING: ("s3:ListBucket",),
+        LEDGER: ("dynamodb:PutItem",),
+    },
+    "SyncBucketRole": {
+        **{
+            f"<{name.replace(' ', '')}Function.Arn>": ("lambda:InvokeFunction",)
+            for name in bucket_lambda_tasks()
+        },
+        "arn:aws:s3:::{source}": ("s3:ListBucket",),
+        f"{STAGING}/sync/*": (
+            "s3:PutObject",
+            "s3:GetObject",
+            "s3:ListMultipartUploadParts",
+            "s3:AbortMultipartUpload",
+        ),
+        f"{STATES}:stateMachine:tablekeeper-sync-bucket": ("states:StartExecution",),
+        MACHINE: ("states:StartExecution",),
+        f"{STATES}:execution:tablekeeper-sync-bucket:*": FOLLOWS,
+        f"{STATES}:execution:tablekeeper-sync-bucket/*": FOLLOWS,
+        EXECUTIONS: FOLLOWS,
+        "arn:aws:events:us-east-1:123456789012:rule/"
+        "StepFunctionsGetEventsForStepFunctionsExecutionRule": (
+            "events:PutTargets",
+            "events:PutRule",
+            "events:DescribeRule",
+        ),
+    },
     "SyncObjectRole": {
         LEDGER: ("dynamodb:PutItem", "dynamodb:UpdateItem"),
         **{
@@ -83,7 +135,11 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """TransactWriteItems needs the permissions of the actions in it, and none of its own:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 """
-TRUSTED = {"SyncObjectRole": "states", "ObjectChangedRuleRole": "events"}
+TRUSTED = {
+    "SyncObjectRole": "states",
+    "SyncBucketRole": "states",
+    "ObjectChangedRuleRole": "events",
+}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -145,9 +201,10 @@ def test_every_function_has_a_role_of_its_own() -> None:
     for name, properties in functions.items():
         assert properties["Role"] == f"<{name.removesuffix('Function')}Role.Arn>"
         assert "Policies" not in properties, name
-    machine = resources["SyncObjectStateMachine"]["Properties"]
-    assert machine["Role"] == "<SyncObjectRole.Arn>"
-    assert "Policies" not in machine
+    for name in ("SyncObject", "SyncBucket"):
+        machine = resources[f"{name}StateMachine"]["Properties"]
+        assert machine["Role"] == f"<{name}Role.Arn>"
+        assert "Policies" not in machine
 
 
 @pytest.mark.parametrize("role", sorted(set(GRANTS) - {"ObjectChangedRuleRole"}))
@@ -155,9 +212,22 @@ def test_what_is_traced_may_send_its_traces(role: str) -> None:
     assert Stack(CREATED).grants(role) >= TRACE
 
 
-def test_the_state_machine_may_deliver_its_log() -> None:
+def test_the_schedule_and_the_rule_start_what_they_are_for() -> None:
+    express = Stack(EXPRESS)
+    start = "states:StartExecution"
+    assert express.grants("ObjectChangedRuleRole") == {(start, "<ExpressSyncObjectStateMachine>")}
+    assert express.grants("ReconcileScheduleRole") == {(start, "<SyncBucketStateMachine>")}
+    (target,) = express.properties("ObjectChangedRule")["Targets"]
+    assert target["Arn"] == "<ExpressSyncObjectStateMachine>"
+    assert express.properties("ReconcileScheduleEntry")["Target"]["Arn"] == (
+        "<SyncBucketStateMachine>"
+    )
+
+
+@pytest.mark.parametrize("role", ["SyncObjectRole", "SyncBucketRole"])
+def test_a_state_machine_may_deliver_its_log(role: str) -> None:
     """https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html"""
-    logs = {each for each in Stack(CREATED).grants("SyncObjectRole") if each[0].startswith("logs:")}
+    logs = {each for each in Stack(CREATED).grants(role) if each[0].startswith("logs:")}
     assert logs == {
         (f"logs:{action}", "*")
         for action in (

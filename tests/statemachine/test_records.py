@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tablekeeper import found
-from tablekeeper.failures import Failure, record_failure, uri_of
-from tablekeeper.found import Execution
+from tablekeeper.failures import Failure, record_failure, record_invalid, uri_of
+from tablekeeper.found import Execution, Found
 from tablekeeper.ledger import audit_row, shard_of
 
 from tests.statemachine.asl import filled
@@ -108,10 +108,26 @@ def test_the_safety_net_records_a_problem_as_the_definition_does() -> None:
     condition = _evaluate(
         _update()["ConditionExpression"][2:-2], STARTS[0], {}, 0, problem={"status": "FAILED"}
     )
-    assert (
-        condition.replace(":bound", ":started")
-        == (recorder.actions[1]["Update"]["ConditionExpression"])
-    )
+    assert condition == recorder.actions[1]["Update"]["ConditionExpression"]
+
+
+@pytest.mark.parametrize("revision", [0, 7])
+def test_a_batch_records_a_bad_file_as_the_definition_does(revision: int) -> None:
+    recorder: Any = _Recorder()
+    execution = Execution("arn:x", "n-1", STARTS[0], event=json.dumps(INPUTS[0]))
+    seen = Found("validate", "b", "a", revision, "2026-01-31T11:59:55.000Z", dataset="d")
+    record_invalid(recorder, "ledger", seen, execution, Failure("s", "e", "c"), 1)
+    theirs = recorder.actions[1]["Update"]
+    ours = _update()["ExpressionAttributeValues"][":problem"]["M"]
+    assert set(ours) == set(theirs["ExpressionAttributeValues"][":problem"]["M"])
+    problem = {"status": "INVALID", "revision": revision, "as_of": seen.as_of}
+    condition = _update()["ConditionExpression"][2:-2]
+    condition = _evaluate(condition, STARTS[0], {}, 0, problem=problem)
+    assert condition == theirs["ConditionExpression"]
+    changed = _evaluate(_update()["UpdateExpression"][2:-2], STARTS[0], {}, 0, problem=problem)
+    names = r"(\w+) = "
+    assert set(re.findall(names, changed)) == set(re.findall(names, theirs["UpdateExpression"]))
+    assert theirs["ExpressionAttributeValues"][":bound"] == {"N": str(revision)}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tablekeeper.ledger import PROBLEM
 
 from tests.support.project import (
     ROOT,
+    bucket_lambda_tasks,
     lambda_tasks,
     resources,
     role_statements,
@@ -24,6 +25,9 @@ SETTINGS = {
     "WriteItemsFunction": settings.WriteSettings,
     "DeleteItemsFunction": settings.DeleteSettings,
     "SettleClaimFunction": settings.SettleSettings,
+    "SyncObjectsFunction": settings.SyncObjectsSettings,
+    "SyncOrphansFunction": settings.SyncObjectsSettings,
+    "ReportDifferencesFunction": settings.ReportDifferencesSettings,
     "SafetyNetFunction": settings.SafetyNetSettings,
     "SweepFunction": settings.SweepSettings,
 }
@@ -38,6 +42,7 @@ CLAIMS = LEDGER_WRITES | {
     "s3:GetObject",
     "s3:ListBucket",
 }
+SYNCS = READS_OBJECT | CLAIMS | {"s3:PutObject", "states:DescribeExecution"}
 ALLOWED = {
     "FetchObjectRole": {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"},
     "ValidateRecordsRole": READS_OBJECT | {"s3:PutObject"},
@@ -56,8 +61,26 @@ ALLOWED = {
         "states:ListExecutions",
         "states:StartExecution",
     },
+    "SyncObjectsRole": SYNCS | {"dynamodb:BatchGetItem"},
+    "SyncOrphansRole": SYNCS | {"states:StartExecution"},
+    "ReportDifferencesRole": {"s3:GetObject", "s3:ListBucket", "dynamodb:PutItem"},
     "SyncObjectRole": LEDGER_WRITES | {"lambda:InvokeFunction"},
+    "SyncBucketRole": {
+        "lambda:InvokeFunction",
+        "s3:ListBucket",
+        "s3:PutObject",
+        "s3:GetObject",
+        "s3:ListMultipartUploadParts",
+        "s3:AbortMultipartUpload",
+        "states:StartExecution",
+        "states:DescribeExecution",
+        "states:StopExecution",
+        "events:PutTargets",
+        "events:PutRule",
+        "events:DescribeRule",
+    },
     "ObjectChangedRuleRole": {"states:StartExecution"},
+    "ReconcileScheduleRole": {"states:StartExecution"},
 }
 WITHOUT_RESOURCE = re.compile(
     r"xray:|logs:(CreateLogDelivery|GetLogDelivery|UpdateLogDelivery|DeleteLogDelivery|"
@@ -83,7 +106,8 @@ def test_one_name_everywhere() -> None:
     """State "Validate Records", ValidateRecordsFunction, validate_records.py and its test."""
     functions = resources("AWS::Serverless::Function")
     assert set(functions) == set(SETTINGS)
-    assert {f"{name.replace(' ', '')}Function" for name in lambda_tasks()} == set(functions) - {
+    tasks = {*lambda_tasks(), *bucket_lambda_tasks()}
+    assert {f"{name.replace(' ', '')}Function" for name in tasks} == set(functions) - {
         "SafetyNetFunction",
         "SweepFunction",
     }
@@ -127,7 +151,12 @@ def test_no_role_names_everything_where_it_can_name_one(role: str) -> None:
 
 
 def test_no_role_can_be_assumed_for_another_account() -> None:
-    for name in ("ObjectChangedRuleRole", "SyncObjectRole"):
+    for name in (
+        "ObjectChangedRuleRole",
+        "ReconcileScheduleRole",
+        "SyncBucketRole",
+        "SyncObjectRole",
+    ):
         trust = template()["Resources"][name]["Properties"]["AssumeRolePolicyDocument"][
             "Statement"
         ][0]
@@ -178,7 +207,7 @@ def test_staged_objects_expire_after_their_executions_and_reports_much_later() -
         "Rules"
     ]
     days = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
-    assert days == {"items/": 7, "reports/": 90}
+    assert days == {"items/": 7, "reports/": 90, "sync/": 90}
 
 
 def test_the_ledger_has_the_keys_and_the_index_that_the_code_uses() -> None:
@@ -191,12 +220,13 @@ def test_the_ledger_has_the_keys_and_the_index_that_the_code_uses() -> None:
     assert keys == {"problems": ["problem_status", "problem_at"], "files": ["file_shard", "pk"]}
     shown = [each["Projection"]["NonKeyAttributes"] for each in ledger["GlobalSecondaryIndexes"]]
     assert {*shown[0], *keys["problems"]} - {"incomplete_since"} == {*PROBLEM} - {"problem"}
-    assert {*shown[0], "status", "dataset", "problem_status"} == {*shown[1]}
+    assert {*shown[0], "status", "dataset", "problem_status", "claim_state"} == {*shown[1]}
 
 
 def test_logs_hold_no_documents_unless_asked_and_do_not_stay_for_ever() -> None:
-    machine = template()["Resources"]["SyncObjectStateMachine"]["Properties"]
-    assert machine["Logging"]["IncludeExecutionData"] == {"Ref": "LogExecutionData"}
+    for machine in resources("AWS::Serverless::StateMachine").values():
+        logging = machine["Properties"]["Logging"]
+        assert logging["IncludeExecutionData"] == {"Ref": "LogExecutionData"}
     assert template()["Parameters"]["LogExecutionData"]["Default"] == "false"
     assert all(
         "RetentionInDays" in g["Properties"] for g in resources("AWS::Logs::LogGroup").values()
@@ -213,6 +243,7 @@ def test_the_outputs_that_other_tools_rely_on_are_there() -> None:
         "LedgerTableName",
         "StagingBucketName",
         "StateMachineArn",
+        "SyncBucketStateMachineArn",
         "FailedEventsQueueUrl",
         "AlarmTopicArn",
         "DashboardUrl",

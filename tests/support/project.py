@@ -15,6 +15,7 @@ from tablekeeper import errors
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = ROOT / "statemachine" / "sync_object.asl.json"
+BUCKET_DEFINITION = ROOT / "statemachine" / "sync_bucket.asl.json"
 SERVICE_TASKS = ("Record Failure", "Record Late Failure")
 """Tasks that call DynamoDB without a Lambda function."""
 
@@ -24,6 +25,32 @@ def definition() -> dict[str, Any]:
     """The state machine's definition."""
     loaded: dict[str, Any] = json.loads(DEFINITION.read_text())
     return loaded
+
+
+@cache
+def bucket_definition() -> dict[str, Any]:
+    """The definition of the state machine for the whole bucket."""
+    loaded: dict[str, Any] = json.loads(BUCKET_DEFINITION.read_text())
+    return loaded
+
+
+def nested_states(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition's states with those inside its Map states, whose names are all different."""
+    found: dict[str, Any] = {}
+    for name, state in definition["States"].items():
+        inner = nested_states(state["ItemProcessor"]) if "ItemProcessor" in state else {}
+        assert not found.keys() & {name, *inner}
+        found |= {name: state, **inner}
+    return found
+
+
+def bucket_lambda_tasks() -> dict[str, Any]:
+    """The states that invoke a function, in the state machine for the whole bucket."""
+    return {
+        name: state
+        for name, state in nested_states(bucket_definition()).items()
+        if state.get("Resource") == "arn:aws:states:::lambda:invoke"
+    }
 
 
 def states(kind: str | None = None) -> dict[str, Any]:

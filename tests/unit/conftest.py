@@ -9,7 +9,15 @@ from unittest.mock import patch
 
 import boto3
 import pytest
-from handlers import delete_items, fetch_object, transform_records, validate_records, write_items
+from handlers import (
+    delete_items,
+    fetch_object,
+    sync_objects,
+    sync_orphans,
+    transform_records,
+    validate_records,
+    write_items,
+)
 from moto import mock_aws
 from tablekeeper import aws
 from tablekeeper.datasets import Catalogue
@@ -24,6 +32,7 @@ ENVIRONMENT = {
     "IGNORE_PATTERNS": "_SUCCESS,*.tmp",
     "MAX_DOCUMENT_BYTES": "1000000",
     "AUDIT_RETENTION_SECONDS": "1000",
+    "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:sync-object",
 }
 CATALOGUE = Catalogue(
     {
@@ -90,6 +99,37 @@ class Pipeline:
         """One execution from its beginning to its end."""
         return self.commit(self.fetch(key, **event), self.execution(key))
 
+    def listed(self, prefix: str = "") -> list[dict[str, Any]]:
+        """The objects under a prefix, as a Distributed Map gets them."""
+        objects = self.s3.list_objects_v2(Bucket="source", Prefix=prefix).get("Contents", ())
+        return [
+            {
+                "Key": each["Key"],
+                "Etag": each["ETag"],
+                "Size": each["Size"],
+                "LastModified": int(each["LastModified"].timestamp()),
+                "StorageClass": "STANDARD",
+            }
+            for each in objects
+        ]
+
+    def sync_batch(
+        self,
+        how: str = "bulk",
+        objects: list[dict[str, Any]] | None = None,
+        execution: dict[str, Any] | None = None,
+    ) -> dict[str, tuple[str, str | None]]:
+        """What Sync Objects answers for the whole bucket: finding and outcome of each file."""
+        event = {
+            "objects": self.listed() if objects is None else objects,
+            "how": how,
+            "execution": execution or self.execution("-"),
+        }
+        context = _Context(self.seconds_left) if self.seconds_left else None
+        answer = _travelled(sync_objects.handler(event, context))
+        assert answer["files"] == len(event["objects"])
+        return {each["key"]: (each["finding"], each.get("outcome")) for each in answer["ends"]}
+
     def items(self) -> list[dict[str, Any]]:
         """The items table."""
         return list(self.dynamodb.scan(TableName="items")["Items"])
@@ -151,7 +191,13 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
                     {"AttributeName": "sk", "AttributeType": "S"},
                 ],
             )
-        catalogued = [fetch_object, validate_records, transform_records]
+        catalogued = [
+            fetch_object,
+            sync_objects,
+            sync_orphans,
+            transform_records,
+            validate_records,
+        ]
         patches = [patch.object(each, "catalogue", lambda: CATALOGUE) for each in catalogued]
         for each in patches:
             each.start()

@@ -1,0 +1,25 @@
+"""Sync Objects: a batch of a listing of the bucket, held against the ledger and put right."""
+
+from typing import Any
+
+from tablekeeper import aws
+from tablekeeper.bulk import Bulk, sync_batch
+from tablekeeper.differences import Listed
+from tablekeeper.runtime import catalogue, execution_of, seconds_left
+from tablekeeper.settings import SyncObjectsSettings
+
+aws.dynamodb()
+aws.s3()
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Takes `{objects, how, execution}`, returns `{files, ends}`: ends of what differed."""
+    bulk = Bulk.of(
+        SyncObjectsSettings.from_environment(),
+        catalogue(),
+        execution_of(event),
+        seconds_left(context),
+    )
+    objects = [Listed.of(each) for each in event["objects"]]
+    ends = sync_batch(objects, event["how"], bulk)
+    return {"files": len(objects), "ends": [end.payload() for end in ends]}

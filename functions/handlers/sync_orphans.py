@@ -1,0 +1,29 @@
+"""Sync Orphans: files of a shard of the ledger whose objects are gone."""
+
+from typing import Any
+
+from tablekeeper import aws
+from tablekeeper.bulk import Bulk
+from tablekeeper.orphans import Looked, sync_orphans
+from tablekeeper.runtime import catalogue, execution_of, seconds_left
+from tablekeeper.settings import SyncObjectsSettings
+
+aws.dynamodb()
+aws.s3()
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Takes `{shard, prefix, how, place, before, execution}` and returns what the next invocation
+    takes as `before`: `{part, files, outcomes, after}`.
+    """
+    bulk = Bulk.of(
+        SyncObjectsSettings.from_environment(),
+        catalogue(),
+        execution_of(event),
+        seconds_left(context),
+    )
+    before = Looked(**event["before"])
+    looked = sync_orphans(
+        event["shard"], event["prefix"], event["how"], event["place"], before, bulk
+    )
+    return looked._asdict()

@@ -1,0 +1,83 @@
+"""Report Differences: the results of a run are added up, and the last run is in the ledger."""
+
+import json
+from typing import Any
+
+from handlers import report_differences
+
+from tests.unit.conftest import Pipeline
+
+RUN = {
+    "execution": "arn:x",
+    "started": "2026-01-02T00:00:00.000Z",
+    "prefix": "",
+    "how": "bulk",
+    "orphans": True,
+    "place": "sync/run/",
+    "error": "",
+}
+RESULTS = [
+    {"files": 100, "ends": []},
+    {
+        "files": 100,
+        "ends": [
+            {"key": "a", "finding": "MISSING", "outcome": "SYNCED"},
+            {"key": "b", "finding": "STALE", "outcome": "INVALID", "error": "NestingError"},
+            {"key": "c", "finding": "PROBLEM", "outcome": "FAILED", "error": "NestingError"},
+            {"key": "d", "finding": "CLAIM", "outcome": "FAILED", "error": "States.Timeout"},
+        ],
+    },
+]
+SHARDS = [{"outcomes": {"DELETED": 2}}, {"outcomes": {}}, {"outcomes": {"FAILED": 1}}]
+
+
+def put(pipeline: Pipeline, name: str, values: list[Any]) -> None:
+    body = "".join(json.dumps(each) + "\n" for each in values).encode()
+    pipeline.s3.put_object(Bucket="staging", Key=f"sync/run/{name}", Body=body)
+
+
+def report(pipeline: Pipeline, **run: Any) -> Any:
+    put(pipeline, "map/manifest.json", [{"ResultFiles": {}}])
+    put(pipeline, "map/SUCCEEDED_0.jsonl", RESULTS)
+    put(pipeline, "map/FAILED_0.jsonl", [{"Error": "x"}, {"Error": "y"}])
+    put(pipeline, "orphans/3-0.jsonl", [{"key": "e", "finding": "ORPHAN"}])
+    return report_differences.handler({"run": {**RUN, **run}, "shards": SHARDS}, None)
+
+
+def last(pipeline: Pipeline) -> Any:
+    key = {"pk": {"S": "BUCKET"}, "sk": {"S": "CURRENT"}}
+    row = pipeline.dynamodb.get_item(TableName="ledger", Key=key)["Item"]
+    return json.loads(row["summary"]["S"])
+
+
+def test_everything_is_added_up(pipeline: Pipeline) -> None:
+    told = report(pipeline)
+    assert (told["files"], told["failed_batches"], told["differences"]) == (200, 2, 4)
+    assert told["findings"] == {
+        "MISSING": 1,
+        "STALE": 1,
+        "OUTDATED": 0,
+        "PROBLEM": 1,
+        "CLAIM": 1,
+        "ORPHAN": 3,
+    }
+    assert told["outcomes"] == {"SYNCED": 1, "INVALID": 2, "FAILED": 2, "DELETED": 2}
+    assert told["results"] == "s3://staging/sync/run/"
+    assert last(pipeline) == told
+
+
+def test_after_a_look_everything_that_was_found_differs(pipeline: Pipeline) -> None:
+    told = report(pipeline, how="look")
+    assert (told["differences"], told["outcomes"]) == (7, {})
+
+
+def test_of_two_runs_the_one_that_began_later_stays(pipeline: Pipeline) -> None:
+    later = report(pipeline, started="2026-01-03T00:00:00.000Z")
+    report(pipeline, started="2026-01-02T23:59:59.999Z")
+    assert last(pipeline) == later
+
+
+def test_a_run_that_was_cut_short_is_told_too(pipeline: Pipeline) -> None:
+    told = report(pipeline, error="States.ExceedToleratedFailureThreshold")
+    assert told["error"] == "States.ExceedToleratedFailureThreshold"
+    assert last(pipeline) == told

@@ -1,0 +1,254 @@
+"""Sync Objects: a batch is held against the ledger, and what differs ends as in an execution."""
+
+import json
+from typing import Any
+from unittest.mock import patch
+
+from tablekeeper import aws, bulk, commit, fetch, transform
+from tablekeeper.errors import TransientServiceError
+from tablekeeper.ledger import ADDING, Claim
+
+from tests.unit.conftest import Pipeline
+
+GOOD = [{"pk": "a", "sk": "1"}]
+BAD = [{"pk": "a", "sk": "1", "count": -1}]
+
+
+def test_what_the_ledger_does_not_know_is_written(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.put("notes/b.json", [{"pk": "b", "sk": "1"}])
+    assert pipeline.sync_batch() == {
+        "notes/a.json": ("MISSING", "SYNCED"),
+        "notes/b.json": ("MISSING", "SYNCED"),
+    }
+    assert {item["pk"]["S"] for item in pipeline.items()} == {"a", "b"}
+    assert pipeline.outcomes("notes/a.json") == ["SYNCED"]
+
+
+def test_what_is_in_the_table_already_is_left_alone(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    row = pipeline.row("notes/a.json")
+    assert pipeline.sync_batch() == {}
+    assert pipeline.row("notes/a.json") == row
+
+
+def test_every_difference_is_told_by_its_name(pipeline: Pipeline) -> None:
+    for name in ("stale", "outdated", "gone", "claim"):
+        pipeline.put(f"notes/{name}.json", [{"pk": name, "sk": "1"}])
+        pipeline.sync(f"notes/{name}.json")
+    pipeline.put("notes/stale.json", [{"pk": "stale", "sk": "2"}])
+    pipeline.put("notes/problem.json", BAD)
+    pipeline.put("notes/missing.json", [{"pk": "missing", "sk": "1"}])
+    pipeline.s3.delete_object(Bucket="source", Key="notes/gone.json")
+    pipeline.sync("notes/gone.json")
+    pipeline.put("notes/gone.json", [{"pk": "gone", "sk": "2"}])
+    pipeline.put("notes/_SUCCESS", b"")
+    pipeline.sync_batch(objects=[o for o in pipeline.listed() if "problem" in o["Key"]])
+    _change(pipeline, "notes/outdated.json", digest={"S": "earlier"})
+    claim = Claim(9, ADDING, "EVENT#x#y#0", 0, "SYNCED", "arn:gone", {}, None, ())
+    _change(pipeline, "notes/claim.json", claim=claim.attributes(), claim_state={"S": ADDING})
+    assert pipeline.sync_batch("look") == {
+        "notes/_SUCCESS": ("MISSING", None),
+        "notes/claim.json": ("CLAIM", None),
+        "notes/gone.json": ("MISSING", None),
+        "notes/missing.json": ("MISSING", None),
+        "notes/outdated.json": ("OUTDATED", None),
+        "notes/problem.json": ("PROBLEM", None),
+        "notes/stale.json": ("STALE", None),
+    }
+    ended = pipeline.sync_batch()
+    assert ended.pop("notes/claim.json") == ("CLAIM", "TRACED")
+    assert ended.pop("notes/problem.json") == ("PROBLEM", "INVALID")
+    assert ended.pop("notes/_SUCCESS") == ("MISSING", "IGNORED")
+    assert {outcome for _, outcome in ended.values()} == {"SYNCED"}
+    assert set(pipeline.sync_batch("look")) == {"notes/claim.json", "notes/problem.json"}
+
+
+def test_a_look_and_a_traced_run_write_nothing(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    assert pipeline.sync_batch("look") == {"notes/a.json": ("MISSING", None)}
+    assert pipeline.sync_batch("traced") == {"notes/a.json": ("MISSING", "TRACED")}
+    assert pipeline.dynamodb.scan(TableName="ledger")["Items"] == []
+
+
+def test_a_write_that_is_under_way_is_not_cut_off(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    claim = Claim(9, ADDING, "EVENT#x#y#0", 0, "SYNCED", "arn:runs", {}, None, ())
+    _change(pipeline, "notes/a.json", claim=claim.attributes(), claim_state={"S": ADDING})
+    running = {"status": "RUNNING"}
+    with patch.object(aws.states(), "describe_execution", lambda executionArn: running):  # noqa: N803
+        assert pipeline.sync_batch() == {}
+
+
+def test_a_bad_file_is_recorded_and_its_batch_goes_on(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.put("notes/bad.json", BAD)
+    pipeline.put("notes/worse.json", b"{")
+    pipeline.put("nowhere/x.json", GOOD)
+    assert {o for _, o in pipeline.sync_batch().values()} == {"SYNCED", "INVALID"}
+    for key, error, state in (
+        ("notes/bad.json", "SchemaViolationError", "Validate Records"),
+        ("notes/worse.json", "MalformedJsonError", "Validate Records"),
+        ("nowhere/x.json", "NoDatasetError", "Validate Records"),
+    ):
+        problem = pipeline.row(key)["problem"]["M"]
+        assert (problem["error"]["S"], problem["state"]["S"]) == (error, state)
+        assert json.loads(problem["input"]["S"]) == pipeline.event(key)
+        assert pipeline.outcomes(key) == ["INVALID"]
+    said = json.loads(pipeline.row("notes/bad.json")["problem"]["M"]["cause"]["S"])
+    assert '"/count"' in said["errorMessage"]
+
+
+def test_two_bad_files_of_a_batch_have_two_reports(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", BAD)
+    pipeline.put("notes/b.json", BAD)
+    pipeline.sync_batch()
+    reports = pipeline.s3.list_objects_v2(Bucket="staging", Prefix="reports/")["Contents"]
+    assert len(reports) == 2
+
+
+def test_a_system_s_failure_is_the_file_s_alone(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.put("notes/b.json", [{"pk": "b", "sk": "1"}])
+
+    def transformed(found: Any, *more: Any) -> Any:
+        if found.key == "notes/a.json":
+            raise RuntimeError("a bug")
+        return stock(found, *more)
+
+    stock = transform.transform_document
+    with patch.object(bulk, "transform_document", transformed):
+        ended = pipeline.sync_batch()
+    assert {key: outcome for key, (_, outcome) in ended.items()} == {
+        "notes/a.json": "FAILED",
+        "notes/b.json": "SYNCED",
+    }
+    problem = pipeline.row("notes/a.json")["problem"]["M"]
+    assert (problem["error"]["S"], problem["state"]["S"]) == ("RuntimeError", "Transform Records")
+
+
+def test_a_service_s_bad_moment_is_waited_for(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    stock = commit.commit_items
+    calls: list[Any] = []
+
+    def committed(*args: Any) -> Any:
+        calls.append(args)
+        if len(calls) < 3:
+            raise TransientServiceError("busy")
+        return stock(*args)
+
+    with (
+        patch.object(bulk, "commit_items", committed),
+        patch.object(bulk, "_pause", lambda _: None),
+    ):
+        assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "SYNCED")}
+
+
+def test_a_change_while_the_batch_is_under_way_wins(pipeline: Pipeline) -> None:
+    """The live execution commits between the batch's look at the bucket and its commit."""
+    pipeline.put("notes/a.json", GOOD)
+    stock = fetch.look
+    looks: list[Any] = []
+
+    def look(*args: Any) -> Any:
+        seen = stock(*args)
+        if not looks:
+            pipeline.put("notes/a.json", [{"pk": "a", "sk": "2"}])
+            pipeline.sync("notes/a.json")
+        looks.append(args)
+        return seen
+
+    with patch.object(bulk, "look", look), patch.object(bulk, "_pause", lambda _: None):
+        assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "UNCHANGED")}
+    assert len(looks) == 2
+    assert [item["sk"]["S"] for item in pipeline.items()] == ["2"]
+
+
+def test_a_record_that_moves_between_two_files_of_a_batch_arrives(pipeline: Pipeline) -> None:
+    pipeline.put("notes/b.json", GOOD)
+    pipeline.sync("notes/b.json")
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.put("notes/b.json", [])
+    with patch.object(bulk, "FILES_AT_ONCE", 1):
+        ended = pipeline.sync_batch()
+    assert {outcome for _, outcome in ended.values()} == {"SYNCED"}
+    assert pipeline.row("notes/a.json")["item_keys"]
+
+
+def test_a_record_that_another_file_holds_is_refused(pipeline: Pipeline) -> None:
+    pipeline.put("notes/b.json", GOOD)
+    pipeline.sync("notes/b.json")
+    pipeline.put("notes/a.json", GOOD)
+    assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "INVALID")}
+    assert pipeline.row("notes/a.json")["problem_error"]["S"] == "KeyOwnershipError"
+
+
+def test_a_large_file_gets_an_execution_of_its_own(pipeline: Pipeline) -> None:
+    records = [{"pk": "big", "sk": f"{number:06}", "text": "x" * 90} for number in range(2000)]
+    pipeline.put("notes/big.json", records)
+    pipeline.put("notes/many.json", [{"pk": "many", "sk": str(number)} for number in range(99)])
+    ended = pipeline.sync_batch()
+    assert ended["notes/big.json"] == ("MISSING", "TRACED")
+    assert ended["notes/many.json"][1] in ("SYNCED", "TRACED")
+    assert pipeline.row("notes/big.json") is None
+
+
+def test_what_there_is_no_time_for_gets_executions_of_its_own(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.seconds_left = lambda: 10.0
+    assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "TRACED")}
+
+
+def test_a_batch_that_is_tried_again_does_nothing_twice(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.put("notes/bad.json", BAD)
+    execution, objects = pipeline.execution("-"), pipeline.listed()
+    pipeline.sync_batch(objects=objects, execution=execution)
+    assert pipeline.sync_batch(objects=objects, execution=execution) == {
+        "notes/bad.json": ("PROBLEM", "INVALID")
+    }
+    assert pipeline.outcomes("notes/a.json") == ["SYNCED"]
+    assert pipeline.outcomes("notes/bad.json") == ["INVALID"]
+
+
+def test_a_file_that_is_gone_since_it_was_listed_is_deleted(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    pipeline.put("notes/a.json", [{"pk": "a", "sk": "2"}])
+    objects = pipeline.listed()
+    pipeline.s3.delete_object(Bucket="source", Key="notes/a.json")
+    assert pipeline.sync_batch(objects=objects) == {"notes/a.json": ("STALE", "DELETED")}
+    assert pipeline.items() == []
+
+
+def test_a_dataset_that_uses_the_version_sees_a_new_version(pipeline: Pipeline) -> None:
+    pipeline.put("versions/a.json", [{"x": 1}])
+    assert pipeline.sync_batch() == {"versions/a.json": ("MISSING", "SYNCED")}
+    assert pipeline.sync_batch() == {}
+    pipeline.put("versions/a.json", [{"x": 1}])
+    assert pipeline.sync_batch() == {"versions/a.json": ("STALE", "SYNCED")}
+
+
+def test_a_row_that_never_stands_still_is_a_failure(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    stock = fetch.look
+    looks: list[Any] = []
+
+    def look(*args: Any) -> Any:
+        seen = stock(*args)
+        looks.append(args)
+        if len(looks) <= fetch.MAX_ROUNDS + 1:
+            _change(pipeline, "notes/a.json", revision={"N": str(1000 + len(looks))})
+        return seen
+
+    with patch.object(bulk, "look", look), patch.object(bulk, "_pause", lambda _: None):
+        assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "FAILED")}
+    assert pipeline.row("notes/a.json")["problem_error"]["S"] == "ContentionError"
+
+
+def _change(pipeline: Pipeline, key: str, **attributes: Any) -> None:
+    row = pipeline.row(key) or {"pk": {"S": f"s3://source/{key}"}, "sk": {"S": "CURRENT"}}
+    pipeline.dynamodb.put_item(TableName="ledger", Item={**row, **attributes})

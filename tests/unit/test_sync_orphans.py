@@ -1,0 +1,112 @@
+"""Sync Orphans: files of the ledger whose objects are gone."""
+
+import json
+from collections import Counter
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from handlers import sync_orphans
+from tablekeeper import aws, orphans
+from tablekeeper.ledger import SHARDS
+
+from tests.unit.conftest import Pipeline
+
+
+def run(pipeline: Pipeline, how: str = "bulk", prefix: str = "") -> tuple[int, Counter[str]]:
+    """All shards, each until it is done: the files looked at, and the orphans' outcomes."""
+    files, outcomes = 0, Counter[str]()
+    for shard in SHARDS:
+        before: Any = {}
+        while before.get("after") or not before:
+            event: Any = {"shard": shard, "prefix": prefix, "how": how, "place": "sync/run/"}
+            event |= {"before": before, "execution": pipeline.execution("-")}
+            before = json.loads(json.dumps(sync_orphans.handler(event, None)))
+        files += before["files"]
+        outcomes.update(before["outcomes"])
+    return files, outcomes
+
+
+def lines(pipeline: Pipeline) -> dict[str, Any]:
+    """The orphans that the results name."""
+    found: dict[str, Any] = {}
+    for each in pipeline.s3.list_objects_v2(Bucket="staging", Prefix="sync/").get("Contents", ()):
+        body = pipeline.s3.get_object(Bucket="staging", Key=each["Key"])["Body"].read()
+        found |= {end["key"]: end.get("outcome") for end in map(json.loads, body.splitlines())}
+    return found
+
+
+@pytest.fixture
+def gone(pipeline: Pipeline) -> list[str]:
+    """Twenty files, every second of which is gone without an event."""
+    keys = [f"notes/{number:02}.json" for number in range(20)]
+    for number, key in enumerate(keys):
+        pipeline.put(key, [{"pk": str(number), "sk": "1"}])
+        pipeline.sync(key)
+    for key in keys[::2]:
+        pipeline.s3.delete_object(Bucket="source", Key=key)
+    return keys[::2]
+
+
+def test_the_items_of_files_that_are_gone_are_removed(pipeline: Pipeline, gone: list[str]) -> None:
+    assert run(pipeline) == (20, Counter(DELETED=10))
+    assert len(pipeline.items()) == 10
+    assert lines(pipeline) == dict.fromkeys(gone, "DELETED")
+    assert run(pipeline) == (10, Counter())
+
+
+def test_a_look_removes_nothing(pipeline: Pipeline, gone: list[str]) -> None:
+    assert run(pipeline, "look") == (20, Counter(look=10))
+    assert len(pipeline.items()) == 20
+    assert lines(pipeline) == dict.fromkeys(gone)
+
+
+def test_only_keys_under_the_prefix_are_looked_at(pipeline: Pipeline, gone: list[str]) -> None:
+    assert run(pipeline, prefix="notes/0")[0] == 10
+    assert run(pipeline, prefix="other/") == (0, Counter())
+    assert len(gone) == 10
+
+
+def test_a_file_that_was_never_good_and_is_gone_has_no_problem_any_more(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.put("notes/bad.json", b"{")
+    assert pipeline.sync_batch() == {"notes/bad.json": ("MISSING", "INVALID")}
+    pipeline.s3.delete_object(Bucket="source", Key="notes/bad.json")
+    assert run(pipeline) == (1, Counter(DELETED=1))
+    assert "problem" not in pipeline.row("notes/bad.json")
+
+
+def test_it_goes_on_where_the_time_ran_out(pipeline: Pipeline, gone: list[str]) -> None:
+    """Two files a page, and a page an invocation."""
+    stock = pipeline.dynamodb.query
+
+    def query(**request: Any) -> Any:
+        return stock(**{**request, "Limit": 2})
+
+    with (
+        patch.object(aws.dynamodb(), "query", query),
+        patch.object(orphans, "MAX_ORPHANS", 1),
+    ):
+        assert run(pipeline) == (20, Counter(DELETED=10))
+    assert len(pipeline.items()) == 10
+    assert lines(pipeline) == dict.fromkeys(gone, "DELETED")
+
+
+def test_what_cannot_be_removed_in_time_gets_an_execution_once(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", [{"pk": "a", "sk": "1"}])
+    pipeline.sync("notes/a.json")
+    pipeline.s3.delete_object(Bucket="source", Key="notes/a.json")
+    execution, started = pipeline.execution("-"), []
+    shard = pipeline.row("notes/a.json")["file_shard"]["S"]
+    event = {"shard": shard, "prefix": "", "how": "bulk", "place": "sync/run/", "before": {}}
+    with (
+        patch.object(aws.states(), "start_execution", lambda **request: started.append(request)),
+        patch("tablekeeper.bulk.LAST_SECONDS", 1e9),
+        patch("handlers.sync_orphans.seconds_left", lambda _: lambda: 1000.0),
+    ):
+        for _ in range(2):
+            answer = sync_orphans.handler({**event, "execution": execution}, None)
+            assert answer["outcomes"] == {"TRACED": 1}
+    assert json.loads(started[0]["input"]) == pipeline.event("notes/a.json")
+    assert started[0]["name"] == started[1]["name"]
