@@ -6,6 +6,7 @@ import os
 import sys
 
 from tablekeeper_cli.commands import (
+    bucket,
     console,
     failures,
     plan,
@@ -30,7 +31,17 @@ def _tablekeeper() -> None:
     """Sees what a stack of Tablekeeper did, why, and puts it right."""
 
 
-for subject in (status, failures, reprocess, trace, verify, plan, schemas, console):
+for subject in (
+    status,
+    failures,
+    reprocess,
+    trace,
+    bucket,
+    verify,
+    plan,
+    schemas,
+    console,
+):
     subject.add_to(app)
 
 

@@ -154,6 +154,11 @@ class Stack:
         return self.outputs["StateMachineArn"]
 
     @property
+    def bucket_machine(self) -> str:
+        """The ARN of the state machine that goes over the whole bucket."""
+        return self.outputs["SyncBucketStateMachineArn"]
+
+    @property
     def failed_events(self) -> str:
         """The URL of the queue of events that could not start an execution."""
         return self.outputs["FailedEventsQueueUrl"]

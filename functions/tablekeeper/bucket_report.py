@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
 from tablekeeper.differences import FINDINGS, ORPHAN
@@ -18,6 +18,9 @@ from tablekeeper.errors import error_status
 from tablekeeper.found import now
 from tablekeeper.ledger import CURRENT, attribute
 from tablekeeper.orphans import ORPHANS
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 LAST_RUN = {"pk": {"S": "BUCKET"}, "sk": {"S": CURRENT}}
 """The key of the ledger's row of the last run."""
@@ -38,7 +41,7 @@ def report_differences(
     """
     findings, outcomes = Counter[str](), Counter[str]()
     files = failed_batches = 0
-    for result in _results(bucket, run["place"]):
+    for result in results(aws.s3(), bucket, run["place"]):
         if result is None:
             failed_batches += 1
             continue
@@ -74,21 +77,36 @@ def outcome_of(end: Mapping[str, str]) -> str:
     return end.get("outcome", "")
 
 
-def _results(bucket: str, place: str) -> Iterator[dict[str, Any] | None]:
-    """The results of the batches, None for one that failed."""
-    client = aws.s3()
-    with aws.transient_errors():
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=place)
-        names = [each["Key"] for page in pages for each in page.get("Contents", ())]
-    for name in names:
+def results(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any] | None]:
+    """The results of a run's batches, `{files, ends}`, None for one that failed. Raises
+    TransientServiceError.
+    """
+    for name in _names(client, bucket, place):
         if not name.startswith(f"{place}{ORPHANS}/") and not name.endswith("/manifest.json"):
             failed = name.rpartition("/")[2].startswith("FAILED")
-            for line in lines(client, bucket, name):
+            for line in _lines(client, bucket, name):
                 yield None if failed else line
 
 
-def lines(client: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:
-    """The lines of an object of JSON Lines, in flat memory. Raises TransientServiceError."""
+def ends(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any]]:
+    """Every file that a run found different, `{key, finding, outcome, error}`, orphans last.
+    Raises TransientServiceError.
+    """
+    for result in results(client, bucket, place):
+        for end in result["ends"] if result else ():
+            yield {**end, "outcome": outcome_of(end)} if "outcome" in end else end
+    for name in _names(client, bucket, f"{place}{ORPHANS}/"):
+        yield from _lines(client, bucket, name)
+
+
+def _names(client: S3Client, bucket: str, prefix: str) -> list[str]:
+    with aws.transient_errors():
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+
+def _lines(client: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]:
+    """The lines of an object of JSON Lines, in flat memory."""
     with aws.transient_errors():
         body = client.get_object(Bucket=bucket, Key=key)["Body"]
         with body:

@@ -37,11 +37,11 @@ def status(
 
 
 def _status_of_all(context: Context) -> None:
-    from tablekeeper_cli import files
+    from tablekeeper_cli import bucket_runs, files
     from tablekeeper_cli.showing import STYLES, fields, outcome, plural, table, told, when
 
     counts = files.counts(context.stack)
-    work = files.work(context.stack)
+    work, run = files.work(context.stack), bucket_runs.last(context.stack)
     statuses = sorted({each for each, _ in counts}, key=list(STYLES).index)
     datasets = sorted({dataset for _, dataset in counts})
     data = {
@@ -54,6 +54,7 @@ def _status_of_all(context: Context) -> None:
         "running_executions_at_least": work.running_at_least,
         "oldest_running_execution": work.oldest_running,
         "failed_events": work.failed_events,
+        "last_run": run,
     }
 
     def show() -> RenderableType:
@@ -76,11 +77,26 @@ def _status_of_all(context: Context) -> None:
             [
                 ("running", f"{more}{plural(work.running, 'execution')}{oldest}"),
                 ("failed events", told(waiting, "bold red" if work.failed_events else "")),
+                ("last run", _shown_run(run) if run else None),
             ]
         )
         return Group(shown if datasets else Text("no files yet"), "", lines)
 
     context.answer(data, show)
+
+
+def _shown_run(run: dict[str, Any]) -> RenderableType:
+    """The last run over the whole bucket, in a line."""
+    from tablekeeper_cli.showing import plural, told, when
+
+    what = "reconcile" if run["orphans"] else "backfill"
+    dry = " --dry-run" if run["how"] == "look" else ""
+    found = plural(sum(run["findings"].values()), "difference")
+    left = f", {run['differences']:,} left" if run["differences"] else ""
+    error = f", {run['error']}" if run["error"] else ""
+    wrong = run["differences"] or run["error"] or run["failed_batches"]
+    text = f"{what}{dry} ended {when(run['ended'])}: {found} found{left}{error}"
+    return told(text, "bold red" if wrong else "")
 
 
 def _shown_file(found: File) -> RenderableType:

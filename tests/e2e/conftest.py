@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from local.environment import ROOT
 from local.stack import Stack, running_stack
-from tests.e2e.desk import Desk
+from tests.e2e.desk import Desk, Tamperer
 
 SCHEMAS = Path(__file__).parent / "schemas"
 
@@ -33,3 +35,19 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         tmp_path_factory.mktemp("desk"), schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1
     ) as stack:
         yield Desk(stack)
+
+
+@pytest.fixture(scope="session")
+def schemas(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of the schemas that the stack was deployed with."""
+    folder: Path = tmp_path_factory.mktemp("datasets") / "schemas"
+    folder.mkdir()
+    for source in (ROOT / "schemas", SCHEMAS):
+        shutil.copytree(source, folder, dirs_exist_ok=True)
+    return str(folder)
+
+
+@pytest.fixture
+def by_hand(desk: Desk) -> Tamperer:
+    """Hands on the stack."""
+    return Tamperer(desk)

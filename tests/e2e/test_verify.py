@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -13,23 +12,11 @@ from typing import Any
 
 import pytest
 
-from local.environment import ROOT
-from tests.e2e.conftest import SCHEMAS
-from tests.e2e.desk import Desk
+from tests.e2e.desk import Desk, Tamperer
 
 pytestmark = pytest.mark.xdist_group("commands")
 
 Told = list[tuple[str, str | None, str | None]]
-
-
-@pytest.fixture(scope="module")
-def schemas(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of the schemas that the stack was deployed with."""
-    folder: Path = tmp_path_factory.mktemp("verify") / "schemas"
-    folder.mkdir()
-    for source in (ROOT / "schemas", SCHEMAS):
-        shutil.copytree(source, folder, dirs_exist_ok=True)
-    return str(folder)
 
 
 def told(findings: list[Any]) -> Told:
@@ -38,50 +25,6 @@ def told(findings: list[Any]) -> Told:
         (each["kind"], each["file"], each["item"]["sk"]["S"] if each["item"] else None)
         for each in findings
     ]
-
-
-class Tamperer:
-    """Changes items, ledger rows and objects by hand, so that nobody is told."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk, self.dynamodb = desk, desk.stack.client("dynamodb")
-        self.items = desk.stack.outputs["ItemsTableName"]
-        self.ledger = desk.stack.outputs["LedgerTableName"]
-
-    def item(self, pk: str, sk: str) -> Any:
-        """An item."""
-        key = {"pk": {"S": pk}, "sk": {"S": sk}}
-        return self.dynamodb.get_item(TableName=self.items, Key=key)["Item"]
-
-    def put_item(self, item: Any) -> None:
-        """Puts an item."""
-        self.dynamodb.put_item(TableName=self.items, Item=item)
-
-    def delete_item(self, pk: str, sk: str) -> None:
-        """Deletes an item."""
-        key = {"pk": {"S": pk}, "sk": {"S": sk}}
-        self.dynamodb.delete_item(TableName=self.items, Key=key)
-
-    def row(self, key: str) -> Any:
-        """A file's row."""
-        return self.dynamodb.get_item(TableName=self.ledger, Key=self._row_key(key))["Item"]
-
-    def put_row(self, row: Any) -> None:
-        """Puts a file's row."""
-        self.dynamodb.put_item(TableName=self.ledger, Item=row)
-
-    def delete_row(self, key: str) -> None:
-        """Deletes a file's row."""
-        self.dynamodb.delete_item(TableName=self.ledger, Key=self._row_key(key))
-
-    def _row_key(self, key: str) -> Any:
-        return {"pk": {"S": f"s3://{self.desk.bucket}/{key}"}, "sk": {"S": "CURRENT"}}
-
-
-@pytest.fixture
-def by_hand(desk: Desk) -> Tamperer:
-    """Hands on the stack."""
-    return Tamperer(desk)
 
 
 def test_names_each_thing_that_was_tampered_with_and_nothing_else(

@@ -1,0 +1,177 @@
+"""`backfill` and `reconcile`: the table is made equal to the whole bucket."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tablekeeper_cli.context import Context, add_command
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tablekeeper_cli.bucket_runs import Counts, Ended
+
+SHOWN = 30
+Prefix = Annotated[str | None, typer.Option(metavar="P", help="Only objects whose keys begin so.")]
+InBulk = Annotated[
+    bool, typer.Option("--bulk", help="Batches in one function, not an execution for each file.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what differs; change nothing.")]
+Concurrency = Annotated[
+    int, typer.Option(min=1, max=1000, help="Batches of 100 objects side by side.")
+]
+Report = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write every file that differed, one a line.")
+]
+Wait = Annotated[bool, typer.Option(help="Wait for the end and tell it.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this subject."""
+    for command in (backfill, reconcile):
+        add_command(app, command)
+
+
+def backfill(
+    context: Context,
+    prefix: Prefix = None,
+    bulk: InBulk = False,
+    dry_run: DryRun = False,
+    concurrency: Concurrency = 10,
+    report: Report = None,
+    wait: Wait = True,
+) -> None:
+    """Brings the objects that are in the bucket already into the table; a live change always wins.
+
+    Files that are in the table as they are in the bucket are skipped, so starting it again does
+    what is left. Exit code 1 if differences remain.
+    """
+    how = "look" if dry_run else "bulk" if bulk else "traced"
+    _run(context, how, False, prefix, concurrency, report, wait)
+
+
+def reconcile(
+    context: Context,
+    prefix: Prefix = None,
+    bulk: InBulk = False,
+    dry_run: DryRun = False,
+    concurrency: Concurrency = 10,
+    report: Report = None,
+    wait: Wait = True,
+) -> None:
+    """Finds every file that differs from the table, also those whose objects are gone, and mends
+    it.
+
+    It compares what the ledger says with what the bucket lists, and reads no object that does not
+    differ: `tablekeeper verify` compares the items. Exit code 1 if differences remain.
+    """
+    how = "look" if dry_run else "bulk" if bulk else "traced"
+    _run(context, how, True, prefix, concurrency, report, wait)
+
+
+def _run(
+    context: Context,
+    how: str,
+    orphans: bool,
+    prefix: str | None,
+    concurrency: int,
+    report: Path | None,
+    wait: bool,
+) -> None:
+    from tablekeeper_cli import bucket_runs
+    from tablekeeper_cli.problems import DIFFERENT, UsageError
+
+    stack = context.stack
+    try:
+        file = report.open("w", encoding="utf-8") if report else None
+    except OSError as error:
+        raise UsageError(f"{report}: {error.strerror}") from None
+    execution = bucket_runs.start(
+        stack, how, orphans=orphans, prefix=prefix, concurrency=concurrency
+    )
+    if not wait:
+        context.answer({"execution": execution}, lambda: _text(f"started {execution}"))
+        return
+    ended = _followed(context, execution)
+    some: list[dict[str, Any]] = []
+    if ended.summary and (file or not context.json):
+        for each in bucket_runs.files(stack, ended.summary):
+            if len(some) < SHOWN and (each.get("error") or how == "look"):
+                some.append(each)
+            if file:
+                file.write(json.dumps(each, ensure_ascii=False) + "\n")
+            elif len(some) == SHOWN:
+                break
+    if file:
+        file.close()
+    data = {"status": ended.status, "error": ended.error, **(ended.summary or {})}
+    context.answer(data, lambda: _shown(ended, some, report))
+    if ended.is_different:
+        raise typer.Exit(DIFFERENT)
+
+
+def _followed(context: Context, execution: str) -> Ended:
+    """Follows a run to its end."""
+    from tablekeeper_cli import bucket_runs
+
+    with context.progress() as progress:
+        task = progress.add_task("objects", total=None)
+
+        def tell(counts: Counts) -> None:
+            progress.update(task, total=counts.total, completed=counts.done)
+
+        try:
+            return bucket_runs.follow(context.stack, execution, tell)
+        except KeyboardInterrupt:
+            text = (
+                f"interrupted: the run goes on, `tablekeeper status` shows when it has ended; "
+                f"to stop it: aws stepfunctions stop-execution --execution-arn {execution}"
+            )
+            context.err.print(text, markup=False)
+            raise
+
+
+def _text(text: str) -> RenderableType:
+    from tablekeeper_cli.showing import told
+
+    return told(text)
+
+
+def _shown(ended: Ended, some: list[dict[str, Any]], report: Path | None) -> RenderableType:
+    from rich.console import Group
+    from tablekeeper.differences import FINDINGS
+
+    from tablekeeper_cli.showing import fields, outcome, plural, table, told
+
+    summary = ended.summary
+    if summary is None:
+        return told(f"{ended.status} {ended.error or ''}: {ended.execution}", "bold red")
+    found = {name: count for name, count in summary["findings"].items() if count}
+    findings = table("found", "files", "which means", numbers=["files"])
+    for name, count in found.items():
+        findings.add_row(told(name), f"{count:,}", told(FINDINGS.get(name, "")))
+    outcomes = table("outcome", "files", numbers=["files"])
+    for name, count in summary["outcomes"].items():
+        outcomes.add_row(outcome(name), f"{count:,}")
+    named = table("found", "outcome", "error", "file")
+    for each in some:
+        ends_as, error = each.get("outcome"), told(each.get("error"))
+        named.add_row(each["finding"], outcome(ends_as or ""), error, told(each["key"]))
+    differ = summary["differences"]
+    verdict = f"{plural(differ, 'file')} {'differs' if differ == 1 else 'differ'}"
+    failed = summary["failed_batches"]
+    lines = [
+        ("objects", f"{summary['files']:,}"),
+        ("failed batches", told(f"{failed:,}", "bold red") if failed else None),
+        ("error", told(ended.error, "bold red") if ended.error else None),
+        ("report", str(report) if report else None),
+        ("results", summary["results"]),
+    ]
+    shown = [each for each in (findings, outcomes, named) if each.row_count]
+    parts: list[RenderableType] = [part for each in shown for part in (each, "")]
+    good = told("nothing differs", "bold green")
+    return Group(*parts, fields(lines), told(verdict, "bold red") if ended.is_different else good)
