@@ -147,12 +147,16 @@ def build(schemas: Path | None = None) -> Path:
         return _with_schemas(built, schemas)
 
 
-def deploy(engine: Stack, template: Path) -> Stack:
-    """Deploys a built template to the engine, writes stack.json and returns the stack."""
+def deploy(engine: Stack, template: Path, **parameters: str) -> Stack:
+    """Deploys a built template to the engine, writes stack.json and returns the stack.
+
+    `parameters` are the template's, where they are not to have their defaults.
+    """
     stack = replace(engine, outputs={})
     s3 = stack.client("s3")
     if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=ARTIFACTS_BUCKET)
+    overrides = [f"{name}={value}" for name, value in parameters.items()]
     _say("deploying")
     _sam(
         "deploy",
@@ -161,7 +165,7 @@ def deploy(engine: Stack, template: Path) -> Stack:
         *("--s3-bucket", ARTIFACTS_BUCKET),
         *("--capabilities", "CAPABILITY_IAM"),
         *("--no-confirm-changeset", "--no-fail-on-empty-changeset"),
-        *("--parameter-overrides", *parameter_overrides()),
+        *("--parameter-overrides", *parameter_overrides(), *overrides),
         endpoint=stack.endpoint_url,
     )
     cloudformation = stack.client("cloudformation")
@@ -278,9 +282,11 @@ def running_stack(
         yield stack
 
 
-def redeploy(stack: Stack, schemas: Path) -> None:
-    """Deploys once more, with other dataset files beside the project's own; data stays."""
-    deploy(stack, build(schemas))
+def redeploy(stack: Stack, schemas: Path, **parameters: str) -> None:
+    """Deploys once more, with other dataset files beside the project's own, or with other
+    parameters; data stays.
+    """
+    deploy(stack, build(schemas), **parameters)
 
 
 @contextmanager

@@ -54,11 +54,11 @@ def sync_orphans(
     files, outcomes, ends = before.files, Counter(before.outcomes), list[End]()
     after: str | None = None
     with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
-        for keys, last in _pages(bulk, shard, prefix, before.after):
+        for rows, last in _pages(bulk, shard, prefix, before.after):
             after = last
-            files += len(keys)
-            are_gone = pool.map(partial(_is_orphan, bulk), keys)
-            gone = [key for key, is_gone in zip(keys, are_gone, strict=True) if is_gone]
+            files += len(rows)
+            are_gone = pool.map(partial(_is_orphan, bulk), rows)
+            gone = [row.key for row, is_gone in zip(rows, are_gone, strict=True) if is_gone]
             found = _removed(bulk, gone, how)
             ends += found
             outcomes.update(end.outcome or how for end in found)
@@ -80,10 +80,17 @@ def _removed(bulk: Bulk, gone: list[str], how: str) -> list[End]:
     return ends
 
 
+class _Row(NamedTuple):
+    """A row of the index."""
+
+    key: str
+    is_claimed: bool
+
+
 def _pages(
     bulk: Bulk, shard: str, prefix: str, after: str | None
-) -> Iterator[tuple[list[str], str | None]]:
-    """The keys of a shard's files that have items, a problem or a claim, a page at a time, with the
+) -> Iterator[tuple[list[_Row], str | None]]:
+    """Those of a shard's files that have items, a problem or a claim, a page at a time, with the
     ledger's key that the page ends with; None for the last.
     """
     uri = object_uri(bulk.settings.source_bucket, prefix)
@@ -94,7 +101,7 @@ def _pages(
             "KeyConditionExpression": "file_shard = :shard AND begins_with(pk, :uri)",
             "FilterExpression": "#status = :synced OR attribute_exists(problem_status) OR "
             "attribute_exists(claim_state) OR attribute_exists(incomplete_since)",
-            "ProjectionExpression": "pk",
+            "ProjectionExpression": "pk, claim_state",
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {
                 ":shard": {"S": shard},
@@ -112,24 +119,28 @@ def _pages(
             page: Mapping[str, Any] = bulk.tables.client.query(**query)
         last = page.get("LastEvaluatedKey")
         after = last["pk"]["S"] if last else None
-        yield [key_of(row["pk"]["S"]) for row in page["Items"]], after
+        yield [_Row(key_of(row["pk"]["S"]), "claim_state" in row) for row in page["Items"]], after
         if after is None:
             return
 
 
-def _is_orphan(bulk: Bulk, key: str) -> bool:
+def _is_orphan(bulk: Bulk, row: _Row) -> bool:
     from botocore.exceptions import ClientError
 
     bucket = bulk.settings.source_bucket
     try:
         with aws.transient_errors():
-            aws.s3().head_object(Bucket=bucket, Key=key)
+            aws.s3().head_object(Bucket=bucket, Key=row.key)
     except ClientError as error:
         code = error.response["Error"].get("Code")
         if code in ("404", "NoSuchKey"):
-            row = read_row(bulk.tables.client, bulk.tables.ledger, object_uri(bucket, key))
-            return not is_under_way(bulk.states, row)
+            return not (row.is_claimed and _is_being_written(bulk, row.key))
         # An object that cannot be read, such as one encrypted with SSE-C, is there.
         if code not in ("400", "403"):
             raise
     return False
+
+
+def _is_being_written(bulk: Bulk, key: str) -> bool:
+    uri = object_uri(bulk.settings.source_bucket, key)
+    return is_under_way(bulk.states, read_row(bulk.tables.client, bulk.tables.ledger, uri))

@@ -1,5 +1,6 @@
 """`make bench`: validation against jsonschema alone, throughput against a machine that does
-nothing, cold starts, the command, and large files against a plain loop and in memory, as ratios.
+nothing, a bucket in bulk, cold starts, the command, and large files against a plain loop and in
+memory, as ratios.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 from local.environment import LOCAL, python
 from local.stack import BUILD, Stack, running_stack
-from tests.benchmarks import commands, large_files
+from tests.benchmarks import bulk, commands, large_files
 from tests.benchmarks.validation import validation
 
 FILES, UPLOADS_AT_ONCE, ROUNDS = 200, 8, 3
@@ -37,7 +38,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         state_dir = Path(folder)
         with running_stack(state_dir, enforces_roles=False) as stack:
-            throughput(stack)
+            bulk.bulk(stack, throughput(stack))
+            bulk.dry_run(stack)
             commands.failures(stack)
     cold_starts()
     commands.start()
@@ -45,7 +47,7 @@ def main() -> None:
     large_files.memory()
 
 
-def throughput(stack: Stack) -> None:
+def throughput(stack: Stack) -> float:
     """Small files a second, in turn with the same five states whose functions do nothing."""
     ours = (stack.outputs["SourceBucketName"], stack.outputs["StateMachineArn"])
     nothing = _nothing(stack)
@@ -61,6 +63,7 @@ def throughput(stack: Stack) -> None:
         print(f"{name:12} {medians[name]:6.1f} files/s   rounds: {rounds}")
     ratio = medians["tablekeeper"] / medians["nothing"]
     print(f"ratio of medians {ratio:.2f}, aim at least 0.85: {_met(ratio >= 0.85)}")
+    return medians["tablekeeper"]
 
 
 def _files_a_second(stack: Stack, bucket: str, machine: str, number: int) -> float:

@@ -1,0 +1,173 @@
+"""How fast a bucket is brought into the table in bulk, against events that start an execution for
+each file, and against a loop that reads and writes the same and does nothing else; and what memory
+a dry run over a large ledger takes. `python -m tests.benchmarks.bulk` runs these alone.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date as date_of
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.stack import Stack, running_stack
+from tests.e2e.large_files import peak_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FILES, ROUNDS = 1000, 3
+FUNCTIONS, FILES_AT_ONCE = 4, 8
+"""The engine runs four functions at once, and each works on eight files."""
+AIM_OF_LIVE, AIM_OF_LOOP = 4.0, 0.7
+ROWS = 100_000
+"""Ledger rows for the dry run, whose function is to stay below AIM_OF_MEMORY megabytes."""
+AIM_OF_MEMORY = 200
+BATCH = 25
+
+
+def bulk(stack: Stack, live: float) -> None:
+    """Files a second, in turn; `live` is the rate of executions in this run."""
+    rates: dict[str, list[float]] = {"bulk": [], "loop": []}
+    with _events_off(stack):
+        for number in range(ROUNDS):
+            keys = _upload(stack, number)
+            rates["bulk"].append(FILES / _seconds_in_bulk(stack, number))
+            rates["loop"].append(FILES / _seconds_in_a_loop(stack, keys))
+    medians = {name: statistics.median(each) for name, each in rates.items()}
+    for name, each in rates.items():
+        rounds = ", ".join(f"{rate:.0f}" for rate in each)
+        print(f"{name:12} {medians[name]:6.1f} files/s   rounds: {rounds}")
+    of_live, of_loop = medians["bulk"] / live, medians["bulk"] / medians["loop"]
+    print(f"bulk to live {of_live:.1f}, aim at least {AIM_OF_LIVE}: {_met(of_live >= AIM_OF_LIVE)}")
+    print(f"bulk to loop {of_loop:.2f}, aim at least {AIM_OF_LOOP}: {_met(of_loop >= AIM_OF_LOOP)}")
+
+
+def dry_run(stack: Stack) -> None:
+    """`reconcile --dry-run` over 100,000 ledger rows whose objects are gone: the largest peak of
+    memory of any function.
+    """
+    client, ledger = stack.client("dynamodb"), stack.outputs["LedgerTableName"]
+    for first in range(0, ROWS, BATCH):
+        rows = [_row(stack, number) for number in range(first, first + BATCH)]
+        client.batch_write_item(RequestItems={ledger: [{"PutRequest": {"Item": r}} for r in rows]})
+    begun = time.perf_counter()
+    with peak_memory() as peaks:
+        told = _run(stack, {"how": "look", "prefix": "dry/", "orphans": True, "concurrency": 4})
+    peak = max(peaks.values())
+    print(
+        f"reconcile --dry-run: {told['findings']['ORPHAN']:,} orphans among {ROWS:,} ledger rows "
+        f"in {time.perf_counter() - begun:.0f} s, peak memory {peaks} MB, aim below "
+        f"{AIM_OF_MEMORY}: {_met(peak < AIM_OF_MEMORY)}"
+    )
+
+
+def _upload(stack: Stack, number: int) -> list[str]:
+    s3, bucket = stack.client("s3"), stack.outputs["SourceBucketName"]
+    first = date_of(2100, 1, 1) + timedelta(days=number * FILES)
+
+    def upload(file: int) -> str:
+        record: dict[str, Any] = {"location": "Seattle"}
+        record |= {"date": str(first + timedelta(days=file))}
+        record |= {"precipitation": 0.0, "temp_max": 5.6, "temp_min": -2.1, "wind": 3.5}
+        key = f"weather/bulk/{number}-{file:04}.json"
+        s3.put_object(Bucket=bucket, Key=key, Body=json.dumps([record]).encode())
+        return key
+
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        return list(pool.map(upload, range(FILES)))
+
+
+def _seconds_in_bulk(stack: Stack, number: int) -> float:
+    begun = time.perf_counter()
+    given = {"how": "bulk", "orphans": False, "concurrency": FUNCTIONS}
+    told = _run(stack, {**given, "prefix": f"weather/bulk/{number}-"})
+    assert told["outcomes"] == {"SYNCED": FILES}, told
+    return time.perf_counter() - begun
+
+
+def _run(stack: Stack, given: dict[str, Any]) -> Any:
+    states = stack.client("stepfunctions")
+    arn = states.start_execution(
+        stateMachineArn=stack.outputs["SyncBucketStateMachineArn"], input=json.dumps(given)
+    )["executionArn"]
+    while True:
+        said = states.describe_execution(executionArn=arn)
+        if said["status"] != "RUNNING":
+            return json.loads(said["output"])
+        time.sleep(0.1)
+
+
+def _seconds_in_a_loop(stack: Stack, keys: list[str]) -> float:
+    """As many processes as functions, as many threads in each as files: a GET, and a transaction of
+    an item and two rows.
+    """
+    shares = [keys[share::FUNCTIONS] for share in range(FUNCTIONS)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(FUNCTIONS, mp_context=context) as pool:
+        list(pool.map(_loop, [stack] * FUNCTIONS, [[]] * FUNCTIONS))
+        begun = time.perf_counter()
+        list(pool.map(_loop, [stack] * FUNCTIONS, shares))
+        return time.perf_counter() - begun
+
+
+def _loop(stack: Stack, keys: list[str]) -> None:
+    s3, dynamodb = stack.client("s3"), stack.client("dynamodb")
+    bucket, items = stack.outputs["SourceBucketName"], stack.outputs["ItemsTableName"]
+    ledger = stack.outputs["LedgerTableName"]
+
+    def copy(key: str) -> None:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        (record,) = json.loads(body)
+        item = {name: {"S": str(value)} for name, value in record.items()}
+        rows = [
+            {"pk": {"S": f"loop/{key}"}, "sk": {"S": sk}, **item} for sk in ("CURRENT", "EVENT")
+        ]
+        puts = [(ledger, rows[0]), (ledger, rows[1]), (items, rows[0])]
+        dynamodb.transact_write_items(
+            TransactItems=[{"Put": {"TableName": name, "Item": row}} for name, row in puts]
+        )
+
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
+        list(pool.map(copy, keys))
+
+
+@contextmanager
+def _events_off(stack: Stack) -> Iterator[None]:
+    events, rule = stack.client("events"), f"{stack.stack_name}-object-changed"
+    events.disable_rule(Name=rule)
+    yield
+    events.enable_rule(Name=rule)
+
+
+def _row(stack: Stack, number: int) -> dict[str, Any]:
+    uri = f"s3://{stack.outputs['SourceBucketName']}/dry/{number}.json"
+    row = {"pk": uri, "sk": "CURRENT", "status": "SYNCED", "file_shard": f"{number % 16:x}"}
+    return {name: {"S": value} for name, value in row.items()}
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "not met"
+
+
+def main() -> None:
+    """Runs these alone, with the live path's rate."""
+    from tests.benchmarks.__main__ import throughput
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), enforces_roles=False) as stack,
+    ):
+        bulk(stack, throughput(stack))
+        dry_run(stack)
+
+
+if __name__ == "__main__":
+    main()
