@@ -67,6 +67,10 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 bench: setup ## Measure: validation, throughput, cold starts, large files
 	@$(RUN) -m tests.benchmarks
 
+.PHONY: cost
+cost: setup ## Measure again what a million files cost: the tables of docs/cost.md
+	@$(RUN) -m tools.cost --write
+
 .PHONY: build
 build: setup ## Build the functions for a deployment to the local engine
 	@$(RUN) -m local.stack build

@@ -20,7 +20,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -147,16 +147,13 @@ def build(schemas: Path | None = None) -> Path:
         return _with_schemas(built, schemas)
 
 
-def deploy(engine: Stack, template: Path, **parameters: str) -> Stack:
-    """Deploys a built template to the engine, writes stack.json and returns the stack.
-
-    `parameters` are the template's, where they are not to have their defaults.
-    """
+def deploy(engine: Stack, template: Path, parameters: Mapping[str, str] | None = None) -> Stack:
+    """Deploys a built template to the engine, writes stack.json and returns the stack."""
     stack = replace(engine, outputs={})
     s3 = stack.client("s3")
     if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=ARTIFACTS_BUCKET)
-    overrides = [f"{name}={value}" for name, value in parameters.items()]
+    overrides = [f'{name}="{value}"' for name, value in (parameters or {}).items()]
     _say("deploying")
     _sam(
         "deploy",
@@ -270,23 +267,26 @@ def running_engine(state_dir: Path, **settings: Any) -> Iterator[Stack]:
 
 @contextmanager
 def running_stack(
-    state_dir: Path, *, schemas: Path | None = None, **settings: Any
+    state_dir: Path,
+    *,
+    schemas: Path | None = None,
+    parameters: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> Iterator[Stack]:
     """An engine as in running_engine(), with the project deployed to it.
 
-    `schemas` is a folder of dataset files to add to the project's own.
+    `schemas` is a folder of dataset files to add to the project's own; `parameters` are the
+    template's, where they are not to have their defaults.
     """
     with running_engine(state_dir, **settings) as engine:
         with _locked(state_dir / "deploy.lock"):
-            stack = Stack.load(state_dir) or deploy(engine, build(schemas))
+            stack = Stack.load(state_dir) or deploy(engine, build(schemas), parameters)
         yield stack
 
 
-def redeploy(stack: Stack, schemas: Path, **parameters: str) -> None:
-    """Deploys once more, with other dataset files beside the project's own, or with other
-    parameters; data stays.
-    """
-    deploy(stack, build(schemas), **parameters)
+def redeploy(stack: Stack, schemas: Path) -> None:
+    """Deploys once more, with other dataset files beside the project's own; data stays."""
+    deploy(stack, build(schemas))
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from tablekeeper.items import attribute_size
+
 from local.stack import Stack, running_stack
 
 FIRST_DAY = date(1990, 1, 1)
@@ -299,9 +301,8 @@ def tables(bills: Mapping[str, Bill]) -> str:
 
 def _kilobytes(item: Mapping[str, Any]) -> int:
     """DynamoDB's write units of an item, outside of a transaction."""
-    from tablekeeper.items import item_size
-
-    return math.ceil(item_size(dict(item)) / 1024)
+    size = sum(len(name.encode()) + attribute_size(value) for name, value in item.items())
+    return math.ceil(size / 1024)
 
 
 def _dollars(value: float) -> str:

@@ -119,6 +119,7 @@ class Catalogue:
         Raises DatasetDefinitionError.
         """
         self.schemas = dict(schemas)
+        self._digests: dict[tuple[str, str, str], str] = {}
         self.datasets = {
             name: Dataset.read(name, schema)
             for name, schema in self.schemas.items()
@@ -158,9 +159,15 @@ class Catalogue:
         """What an item depends on besides its object: schemas, table keys, code. SHA-256 in 32
         hexadecimal digits.
         """
-        names = self.references(dataset.name)
-        parts = [str(TRANSFORM_VERSION), item_keys, ttl_attribute, dataset.name]
-        parts += [f"{name} {compact_json(self.schemas[name])}" for name in sorted(names)]
+        made_of = (dataset.name, item_keys, ttl_attribute)
+        if made_of not in self._digests:
+            self._digests[made_of] = self._digest(*made_of)
+        return self._digests[made_of]
+
+    def _digest(self, name: str, item_keys: str, ttl_attribute: str) -> str:
+        names = self.references(name)
+        parts = [str(TRANSFORM_VERSION), item_keys, ttl_attribute, name]
+        parts += [f"{each} {compact_json(self.schemas[each])}" for each in sorted(names)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
     def references(self, name: str) -> set[str]:

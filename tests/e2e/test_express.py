@@ -6,19 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stack import redeploy
+from local.stack import running_stack
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.desk import Desk
 
-pytestmark = pytest.mark.xdist_group("commands")
+pytestmark = pytest.mark.xdist_group("express")
+PARAMETERS = {"LiveStateMachineType": "EXPRESS", "ReconcileSchedule": "rate(1 day)"}
 
 
 @pytest.fixture(scope="module")
-def express(desk: Desk) -> Iterator[Desk]:
-    """The desk's stack while its live state machine is Express."""
-    redeploy(desk.stack, SCHEMAS, LiveStateMachineType="EXPRESS", ReconcileSchedule="rate(1 day)")
-    yield desk
-    redeploy(desk.stack, SCHEMAS, LiveStateMachineType="STANDARD", ReconcileSchedule="")
+def express(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A stack whose live state machine is Express."""
+    folder = tmp_path_factory.mktemp("express")
+    settings = {"schemas": SCHEMAS, "parameters": PARAMETERS, "wait_scale": 0.1}
+    with running_stack(folder, **settings) as stack:  # type: ignore[arg-type]
+        yield Desk(stack)
 
 
 def machine(desk: Desk, key: str) -> str:
