@@ -155,13 +155,16 @@ def _console_url(stack: Stack, arn: str) -> str | None:
 
 def execution_arn(stack: Stack, what: str) -> str:
     """The ARN of an execution by ARN, by key or by name. Raises CommandError."""
-    if what.startswith("arn:"):
-        if ":execution:" not in what:
-            raise CommandError(
-                f"{what} is not the ARN of a Standard execution; what an Express one did is in the "
-                "state machine's log group"
-            )
-        return what
+    arn = what if what.startswith("arn:") else _newest_arn(stack, what)
+    if ":execution:" not in arn:
+        raise CommandError(
+            f"{arn} is not the ARN of a Standard execution; what an Express one did is in the "
+            "state machine's log group, and what came of it in `tablekeeper history KEY`"
+        )
+    return arn
+
+
+def _newest_arn(stack: Stack, what: str) -> str:
     try:
         found = files.file(stack, what)
     except UnknownError:
