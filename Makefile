@@ -67,6 +67,10 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 bench: setup ## Measure: validation, throughput, cold starts, large files
 	@$(RUN) -m tests.benchmarks
 
+.PHONY: chaos
+chaos: setup ## A storm over a stack of its own: make chaos SEED=1 OPS=1000
+	@$(RUN) -m tests.chaos $(or $(SEED),$(shell date +%s)) $(or $(OPS),1000)
+
 .PHONY: cost
 cost: setup ## Measure again what a million files cost: the tables of docs/cost.md
 	@$(RUN) -m tools.cost --write

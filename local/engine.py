@@ -28,9 +28,11 @@ from typing import Any
 from jsonata.functions import Functions as JsonataFunctions
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
-from ministack.services import eventbridge, lambda_svc, s3, stepfunctions
+from ministack.core.responses import error_response_json
+from ministack.services import dynamodb, eventbridge, lambda_svc, s3, stepfunctions
 
 from local import distributed_map
+from local.chaos import Chaos
 from local.faults import Fault, Faults
 from local.patches import Json, PatchPointError, mends
 
@@ -46,6 +48,7 @@ Failure = stepfunctions._ExecutionError
 
 STATE_DIR = Path(os.environ["ENGINE_STATE_DIR"])
 FAULTS = Faults(STATE_DIR / "faults.json")
+CHAOS = Chaos(STATE_DIR / "chaos.json")
 SLOTS = threading.BoundedSemaphore(int(os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4")))
 
 
@@ -102,9 +105,21 @@ _running: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVa
     "self, event, request_id, trace_id, depth, durable, invoked_function_arn",
 )
 def _invoke(stock: Callable[..., Any], *args: Any, **kwargs: Any) -> Json:
+    worker = args[0]
+    seconds = CHAOS.kill_after(worker.func_name)
+    killer = threading.Timer(seconds, _kill, (worker,)) if seconds is not None else None
+    if killer:
+        killer.start()
     answer: Json = stock(*args, **kwargs)
+    if killer:
+        killer.cancel()
     _answer.set(answer)
     return answer
+
+
+def _kill(worker: Any) -> None:
+    if worker._proc:
+        worker._proc.kill()
 
 
 # AWS: as many executions as there is concurrency, the others are throttled and tried again.
@@ -115,7 +130,7 @@ def _execute(stock: Callable[..., Any], func: Json, event: Any, request_id: str)
     with SLOTS:
         if running := _running.get():
             running.set()
-        fault = FAULTS.take(name, json.dumps(event, ensure_ascii=False))
+        fault = FAULTS.take(name, json.dumps(event, ensure_ascii=False)) or CHAOS.fault(name)
         if fault and not fault.after:
             struck = _strike(fault, request_id)
             if struck is not None:
@@ -475,7 +490,37 @@ def _dispatch(stock: Callable[..., Any], event: Json, view: Any = None) -> Any:
             if not found.get("etag"):
                 found.pop("etag", None)
         event = {**event, "Detail": json.dumps(detail)}
+        for seconds in CHAOS.deliveries(found["key"]):
+            if seconds:
+                later = contextvars.copy_context()
+                threading.Timer(seconds, later.run, (stock, event, view)).start()
+            else:
+                stock(event, view)
+        return None
     return stock(event, view)
+
+
+# DynamoDB
+#
+# AWS: now and then it throttles, fails, or its answer is lost. Stock: never.
+def _fails_by_chaos(operation: str) -> None:
+    @mends(dynamodb, f"_{operation}", "data")
+    def _operation(stock: Callable[..., Any], data: Json) -> Any:
+        struck = CHAOS.answer(operation)
+        if struck is None:
+            return stock(data)
+        (name, message), after = struck
+        if after:
+            stock(data)
+        status = 500 if name == "InternalServerError" else 400
+        reasons = [{"Code": "TransactionConflict"}] * len(data.get("TransactItems", ()))
+        more = {"CancellationReasons": reasons} if name.startswith("Transaction") else None
+        return error_response_json(name, message, status, more)
+
+
+for _name in ("get_item", "batch_get_item", "query", "put_item", "update_item", "delete_item"):
+    _fails_by_chaos(_name)
+_fails_by_chaos("transact_write_items")
 
 
 def _end_with(users: str) -> None:

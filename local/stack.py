@@ -31,6 +31,7 @@ import boto3
 import yaml
 from botocore.config import Config
 
+from local.chaos import Chaos
 from local.environment import (
     ACCESS_KEY_ID,
     DEFAULT_PORT,
@@ -81,6 +82,11 @@ class Stack:
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
         )
+
+    @property
+    def chaos(self) -> Chaos:
+        """What happens on the engine by chance."""
+        return Chaos(Path(self.state_dir) / "chaos.json")
 
     @property
     def faults(self) -> Faults:
@@ -514,6 +520,8 @@ def _clear(state_dir: Path) -> None:
     stop_engine(state_dir)
     (state_dir / "tmp").mkdir(parents=True)
     (state_dir / "faults.json").write_text("")
+    (state_dir / "chaos.json").write_text("")
+    (state_dir / "chaos.jsonl").write_text("")
 
 
 def _is_free(file: IO[str]) -> bool:
