@@ -50,7 +50,7 @@ down: setup ## End the local engine
 
 .PHONY: test
 test: setup ## Run every test
-	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup
+	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --timeout 600
 
 .PHONY: check
 check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each other together

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -460,16 +461,18 @@ def _sam(*arguments: str, endpoint: str | None = None) -> None:
     environment = local_environment(endpoint)
     # sam looks for an interpreter named after the runtime, with pip.
     environment["PATH"] = f"{python('dev').parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    run = subprocess.run(
-        [str(python("sam").with_name("sam")), *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    # It leaves empty folders behind wherever it puts its packages.
+    with tempfile.TemporaryDirectory() as folder:
+        run = subprocess.run(
+            [str(python("sam").with_name("sam")), *arguments],
+            cwd=ROOT,
+            env=environment | {"TMPDIR": folder},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
     if run.returncode:
         raise LocalStackError(f"sam {arguments[0]} failed:\n{run.stdout[-4000:]}")
 

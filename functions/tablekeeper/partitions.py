@@ -15,7 +15,6 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 from tablekeeper import aws
@@ -111,12 +110,15 @@ class Lines:
     def __init__(self, bucket: str, manifest: str) -> None:
         self.bucket, self.manifest_key = bucket, manifest
         self._whole: dict[str, bytes] = {}
+        self._manifest: dict[str, Any] | None = None
 
-    @cached_property
+    @property
     def manifest(self) -> Mapping[str, Any]:
         """`{lines, parts: [{key, offsets}]}`."""
-        manifest: dict[str, Any] = json.loads(_get(self.bucket, self.manifest_key))
-        return manifest
+        # No cached_property: before Python 3.12 it would make every set wait for this one's read.
+        if self._manifest is None:
+            self._manifest = json.loads(_get(self.bucket, self.manifest_key))
+        return self._manifest
 
     def exists(self) -> bool:
         """Whether the set was ever written, and is still there."""

@@ -28,6 +28,7 @@ Since = Annotated[
     str | None,
     typer.Option(help="A time in ISO 8601, or an age such as 90min, 4h, 2d.", metavar="TIME"),
 ]
+Prefix = Annotated[str, typer.Option(help="Keys that begin with this.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -69,7 +70,7 @@ def failures(
     error: Error = None,
     dataset: Dataset = None,
     since: Since = None,
-    prefix: Annotated[str, typer.Option(help="Keys that begin with this.")] = "",
+    prefix: Prefix = "",
     limit: Annotated[int, typer.Option(min=0, help="List so many; 0 lists all.")] = 100,
 ) -> None:
     """Every file that has a problem: how many by error, and which. Exit code 1 if there is one."""

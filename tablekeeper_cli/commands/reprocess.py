@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.failures import Dataset, Error, Since, Status, checked, moment
+from tablekeeper_cli.commands.failures import (
+    Dataset,
+    Error,
+    Prefix,
+    Since,
+    Status,
+    checked,
+    moment,
+)
 from tablekeeper_cli.context import Context, add_command, group
 
 if TYPE_CHECKING:
@@ -38,6 +46,7 @@ def reprocess(
     error: Error = None,
     dataset: Dataset = None,
     since: Since = None,
+    prefix: Prefix = "",
     force: Annotated[
         bool, typer.Option("--force", help="Write even what is unchanged: items edited by hand.")
     ] = False,
@@ -54,11 +63,11 @@ def reprocess(
     from tablekeeper_cli import files
     from tablekeeper_cli.problems import DIFFERENT, UsageError
 
-    chosen = bool(every or status or error or dataset or since)
+    chosen = bool(every or status or error or dataset or since or prefix)
     if bool(keys) == chosen:
         raise UsageError(
             "name keys, or choose files that have a problem: --all, --status, --error, --dataset, "
-            "--since"
+            "--since, --prefix"
         )
     stack = context.stack
     if keys:
@@ -70,6 +79,7 @@ def reprocess(
             error=error,
             dataset=dataset,
             since=moment(since),
+            prefix=prefix,
         )
         named = [each.key for each in found]
     run = _Run(context, force)

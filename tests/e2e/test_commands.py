@@ -32,7 +32,7 @@ def test_files_of_three_kinds_are_mended_and_reprocessed_in_one_command(desk: De
 
     with desk.events_off():
         desk.put_all({key: [{"pk": key, "sk": "1"}] for key in keys})
-        chosen = ("--dataset", "notes", "--since", "1d")
+        chosen = ("--dataset", "notes", "--since", "1d", "--prefix", "notes/mend/")
         plan = desk.ask("reprocess", *chosen, "--dry-run")
         assert (sorted(plan["files"]), plan["swaps"]) == (keys, [])
         done = desk.ask("reprocess", *chosen, "--rate", "50")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -175,3 +177,30 @@ def test_a_collision_of_hashes_is_no_duplicate(
     pipeline.put("notes/a.json", [*records, records[70]])
     with pytest.raises(DuplicateItemKeyError, match="records 70 and 150"):
         transform_records.handler(pipeline.fetch("notes/a.json"), None)
+
+
+def test_no_set_waits_until_another_was_read(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lanes of a write, and the files of a batch, read theirs side by side."""
+    slow, fast = (
+        Lines("staging", LinesWriter("staging", name).close()) for name in ("slow", "fast")
+    )
+    read, begun, go_on = partitions._get, threading.Event(), threading.Event()
+
+    def get(bucket: str, key: str, **more: Any) -> bytes:
+        if key.startswith("slow/"):
+            begun.set()
+            go_on.wait(60)
+        return read(bucket, key, **more)
+
+    monkeypatch.setattr(partitions, "_get", get)
+    with ThreadPoolExecutor() as pool:
+        lengths = [pool.submit(len, slow)]
+        begun.wait(60)
+        lengths.append(pool.submit(len, fast))
+        try:
+            assert lengths[1].result(timeout=10) == 0
+        finally:
+            go_on.set()
+        assert lengths[0].result() == 0
