@@ -6,12 +6,14 @@ written. Environment: GATEWAY_PORT and AWS_ENDPOINT_URL, which ministack reads; 
 folder, for `faults.json`, see local/faults.py, and `alive.lock`, locked while the engine runs);
 ENGINE_LAMBDA_PYTHON (the interpreter that runs the functions); ENGINE_LAMBDA_CONCURRENCY (default
 4); and ENGINE_ENDS_WITH (a file: the engine ends when no process holds a lock on it any more).
+PERSIST_STATE, STATE_DIR, S3_PERSIST and S3_DATA_DIR let it be restarted: ministack reads them.
 """
 
 from __future__ import annotations
 
 import contextvars
 import fcntl
+import functools
 import json
 import os
 import random
@@ -493,7 +495,9 @@ def _dispatch(stock: Callable[..., Any], event: Json, view: Any = None) -> Any:
         for seconds in CHAOS.deliveries(found["key"]):
             if seconds:
                 later = contextvars.copy_context()
-                threading.Timer(seconds, later.run, (stock, event, view)).start()
+                timer = threading.Timer(seconds, later.run, (stock, event, view))
+                timer.daemon = True
+                timer.start()
             else:
                 stock(event, view)
         return None
@@ -521,6 +525,29 @@ def _fails_by_chaos(operation: str) -> None:
 for _name in ("get_item", "batch_get_item", "query", "put_item", "update_item", "delete_item"):
     _fails_by_chaos(_name)
 _fails_by_chaos("transact_write_items")
+
+
+# When the engine is restarted
+#
+# Here an execution that has ended before has all its writes after. Stock: the tables are written to
+# disk before the executions, and an execution that ends between the two would have no writes; and
+# what changes while it is copied is not kept at all.
+@mends(app, "_build_persistence_save_dict", "")
+def _saved(stock: Callable[..., Any]) -> Json:
+    services = {name: functools.partial(_at_once, get_state) for name, get_state in stock().items()}
+    first = "stepfunctions"
+    return {first: services[first], **services} if first in services else services
+
+
+def _at_once(get_state: Callable[[], Any]) -> Any:
+    """What it returns, while no other thread runs: none gets its turn before the interval ends."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(60)
+    time.sleep(2 * usual)  # Whoever waits for a turn by the old interval takes it.
+    try:
+        return get_state()
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _end_with(users: str) -> None:

@@ -52,10 +52,11 @@ BUILD = LOCAL / "aws-sam"
 SOURCES = ("functions", "schemas", "statemachine", "template.yaml", "requirements/sam.txt")
 ARTIFACTS_BUCKET = "sam-artifacts"
 START_SECONDS = 30
-STOP_SECONDS = 5
+STOP_SECONDS, SAVE_SECONDS = 5, 120
 CONSOLE_PORT = 8765
 
 _started: list[subprocess.Popen[bytes]] = []
+_environments: dict[Path, dict[str, str]] = {}
 
 
 class LocalStackError(Exception):
@@ -187,12 +188,14 @@ def start_engine(
     ends_with: Path | None = None,
     enforces_roles: bool = True,
     wait_scale: float = 1,
+    keeps_state: bool = False,
 ) -> int:
     """Starts an engine in the background, with clean state; returns its port, by default any free.
 
     With `ends_with`, the engine ends when no process holds a lock on that file any more. With
     `enforces_roles`, a function may do what its role allows and nothing else; it costs throughput.
-    `wait_scale` makes Wait states and the pauses between retries shorter.
+    `wait_scale` makes Wait states and the pauses between retries shorter. With `keeps_state`, the
+    engine can be restarted.
     """
     _clear(state_dir)
     port = port or _free_port()
@@ -210,7 +213,39 @@ def start_engine(
     }
     if ends_with:
         environment["ENGINE_ENDS_WITH"] = str(ends_with)
-    with (state_dir / "engine.log").open("wb") as log:
+    if keeps_state:
+        environment |= {
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state_dir / "tmp" / "services"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(state_dir / "tmp" / "s3"),
+        }
+    _launch(state_dir, port, environment)
+    return port
+
+
+def restart_engine(state_dir: Path) -> None:
+    """Ends an engine that this process started with `keeps_state`, and starts it again on its port.
+
+    Executions that run fail, with States.ServiceRestart and without an event; functions that run
+    are killed; events on their way are lost.
+    """
+    found = _engine_process(state_dir)
+    if not found:
+        raise LocalStackError(f"no engine runs in {state_dir}")
+    pid, port = found
+    os.kill(pid, signal.SIGTERM)
+    _wait_for_end(state_dir, SAVE_SECONDS)
+    if _engine_process(state_dir):
+        raise LocalStackError(f"the engine in {state_dir} did not end in {SAVE_SECONDS} seconds")
+    with suppress(ProcessLookupError):  # The functions' processes.
+        os.killpg(pid, signal.SIGKILL)
+    _launch(state_dir, port, _environments[state_dir])
+
+
+def _launch(state_dir: Path, port: int, environment: dict[str, str]) -> None:
+    _environments[state_dir] = environment
+    with (state_dir / "engine.log").open("ab") as log:
         process = subprocess.Popen(
             [str(python("engine")), "-m", "local.engine"],
             cwd=ROOT,
@@ -229,7 +264,6 @@ def start_engine(
             tail = (state_dir / "engine.log").read_text(errors="replace")[-2000:]
             raise LocalStackError(f"the engine did not start on port {port}:\n{tail}")
         time.sleep(0.05)
-    return port
 
 
 def stop_engine(state_dir: Path) -> bool:
@@ -239,15 +273,19 @@ def stop_engine(state_dir: Path) -> bool:
         # Its state goes with it anyway; the functions' processes are in its group.
         with suppress(ProcessLookupError):
             os.killpg(found[0], signal.SIGKILL)
-        deadline = time.monotonic() + STOP_SECONDS
-        while _engine_process(state_dir) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        for process in _started:
-            process.poll()
+        _wait_for_end(state_dir, STOP_SECONDS)
     for name in ("engine.json", "stack.json", "deployed"):
         (state_dir / name).unlink(missing_ok=True)
     shutil.rmtree(state_dir / "tmp", ignore_errors=True)
     return found is not None
+
+
+def _wait_for_end(state_dir: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while _engine_process(state_dir) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for process in _started:
+        process.poll()
 
 
 @contextmanager
@@ -525,6 +563,7 @@ def _clear(state_dir: Path) -> None:
     (state_dir / "faults.json").write_text("")
     (state_dir / "chaos.json").write_text("")
     (state_dir / "chaos.jsonl").write_text("")
+    (state_dir / "engine.log").write_text("")
 
 
 def _is_free(file: IO[str]) -> bool:

@@ -25,7 +25,9 @@ def main() -> None:
         for source in (ROOT / "schemas", SCHEMAS):
             shutil.copytree(source, schemas, dirs_exist_ok=True)
         state = Path(folder) / "stack"
-        with running_stack(state, schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1) as stack:
+        with running_stack(
+            state, schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1, keeps_state=True
+        ) as stack:
             account = Storm(Desk(stack), str(schemas), seed, operations).run()
     print(account)
     sys.exit(bool(account.wrong))

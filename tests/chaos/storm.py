@@ -1,5 +1,6 @@
 """A storm: random changes of a bucket while events are dropped, doubled and late, functions are
-killed and DynamoDB fails; then one reconcile, and what is left is accounted for.
+killed, DynamoDB fails and the engine is restarted; then one reconcile, and what is left is
+accounted for.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from tablekeeper.found import Execution, iso_milliseconds
 
 from local.chaos import STORM
+from local.stack import restart_engine
 from tests.e2e.desk import Desk
 
 PREFIX = "notes/storm/"
@@ -23,6 +26,11 @@ FILES, AT_ONCE = 60, 6
 LARGE = 120
 """Records of a large file: more than one transaction holds."""
 PATIENCE_SECONDS = 300
+OPERATIONS_A_RESTART = 500
+"""The engine is restarted once in so many operations, and at least once."""
+CUT_OFF = 12
+"""Executions that run when the engine is restarted, at most."""
+LOST = "event lost in a restart"
 BAD = (b"[", b"", b'[{"pk": "a"}]', b'[{"pk": "a", "sk": "1", "stars": 9}]', b'{"pk": NaN}')
 WEIGHTS = {
     "write": 50,
@@ -79,14 +87,19 @@ class Storm:
         """All of it."""
         begun, account, chaos = time.monotonic(), self.account, self.desk.stack.chaos
         chaos.begin(STORM)
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for done in [pool.submit(*each) for each in self._operations()]:
-                done.result()
+        operations = list(self._operations())
+        parts = len(operations) // OPERATIONS_A_RESTART + 2
+        for part in range(parts):
+            if part:
+                self._restart()
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                for done in [pool.submit(*each) for each in operations[part::parts]]:
+                    done.result()
         account.reconciled = self._reconcile()
         chaos.begin(replace(STORM, dropped=0, doubled=0, late=0))
         self._settle(chaos.happened())
         chaos.end()
-        account.happened = chaos.happened()
+        account.happened += chaos.happened()
         self._sweep()
         self._mend()
         account.statuses = self.desk.statuses(PREFIX)
@@ -139,6 +152,18 @@ class Storm:
             version = listed[int(roll * len(listed))]["VersionId"]
             self.s3.delete_object(Bucket=self.bucket, Key=key, VersionId=version)
 
+    def _restart(self) -> None:
+        """Ends the engine in the middle of some executions; what was on its way is lost."""
+        self._until(lambda: self._running() <= CUT_OFF, "executions to end before a restart")
+        restart_engine(Path(self.desk.stack.state_dir))
+        lost = self._due(self.desk.stack.chaos.happened()) - len(list(self._by_events()))
+        self.account.happened += Counter({"engine restarted": 1, LOST: lost})
+
+    def _due(self, happened: Counter[str]) -> int:
+        """How many executions the events must have started, or will."""
+        handed_on = happened["event"] - happened["event dropped"] + happened["event doubled"]
+        return handed_on - self.account.happened[LOST]
+
     # ---- afterwards ----
 
     def _reconcile(self) -> dict[str, Any]:
@@ -157,12 +182,11 @@ class Storm:
 
     def _settle(self, happened: Counter[str]) -> None:
         """Until every event that was not dropped has started an execution, and all have ended."""
-        due = happened["event"] - happened["event dropped"] + happened["event doubled"]
+        due = self._due(happened)
 
         def settled() -> bool:
             executions = list(self._by_events())
-            running = sum(each["status"] == "RUNNING" for each in self._executions())
-            return len(executions) >= due and not running
+            return len(executions) >= due and not self._running()
 
         self._until(settled, f"{due} executions")
         executions = list(self._by_events())
@@ -242,6 +266,9 @@ class Storm:
         )
         for page in pages:
             yield from page["executions"]
+
+    def _running(self) -> int:
+        return sum(each["status"] == "RUNNING" for each in self._executions())
 
     def _by_events(self) -> Iterator[Any]:
         """Executions that the rule started: others have names that tell where they come from."""

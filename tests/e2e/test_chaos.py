@@ -23,9 +23,14 @@ def test_after_a_storm_and_one_reconcile_the_table_equals_the_bucket(
 ) -> None:
     seed = random.SystemRandom().randrange(10**6)
     with running_stack(
-        tmp_path / "stack", schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1
+        tmp_path / "stack",
+        schemas=SCHEMAS,
+        enforces_roles=False,
+        wait_scale=0.1,
+        keeps_state=True,
     ) as stack:
         account = Storm(Desk(stack), schemas, seed, OPERATIONS).run()
     print(account)
     assert account.happened["event dropped"] + account.happened["event late"]
+    assert account.happened["engine restarted"]
     assert account.wrong == []

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from local import environment, stack
-from local.stack import Stack, running_engine
+from local.stack import LocalStackError, Stack, restart_engine, running_engine
 
 
 def test_parameter_overrides_name_the_python_and_the_processor_at_hand(
@@ -136,3 +136,27 @@ def test_an_engine_does_not_outlive_a_killed_user(tmp_path: Path) -> None:
     while _reachable(url) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _reachable(url)
+
+
+def test_an_engine_that_keeps_its_state_has_it_after_a_restart(tmp_path: Path) -> None:
+    with running_engine(tmp_path / "engine", enforces_roles=False, keeps_state=True) as engine:
+        s3 = engine.client("s3")
+        s3.create_bucket(Bucket="kept")
+        s3.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
+        for body in (b"1", b"2"):
+            s3.put_object(Bucket="kept", Key="a", Body=body)
+        states = engine.client("stepfunctions")
+        wait = {"StartAt": "A", "States": {"A": {"Type": "Wait", "Seconds": 600, "End": True}}}
+        machine = states.create_state_machine(
+            name="kept", definition=json.dumps(wait), roleArn="arn:aws:iam::000000000000:role/any"
+        )["stateMachineArn"]
+        arn = states.start_execution(stateMachineArn=machine)["executionArn"]
+        restart_engine(tmp_path / "engine")
+        versions = s3.list_object_versions(Bucket="kept")["Versions"]
+        assert [
+            s3.get_object(Bucket="kept", Key="a", VersionId=each["VersionId"])["Body"].read()
+            for each in versions
+        ] == [b"2", b"1"]
+        assert states.describe_execution(executionArn=arn)["status"] == "FAILED"
+    with pytest.raises(LocalStackError, match="no engine runs"):
+        restart_engine(tmp_path / "engine")
