@@ -1,6 +1,6 @@
 """How fast a bucket is brought into the table in bulk, against events that start an execution for
 each file, and against a loop that reads and writes the same and does nothing else; and what memory
-a dry run over a large ledger takes. `python -m tests.benchmarks.bulk` runs these alone.
+a dry run over a large ledger takes.
 """
 
 from __future__ import annotations
@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import multiprocessing
 import statistics
-import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date as date_of
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.errors import ItemKey
@@ -25,7 +23,8 @@ from tablekeeper.ledger import update_row
 from tablekeeper.settings import TableKey
 from tablekeeper.transactions import Tables, audit_action, object_attributes, transact
 
-from local.stack import Stack, running_stack
+from local.stack import Stack
+from tests.benchmarks.results import Section
 from tests.e2e.large_files import peak_memory
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ AIM_OF_MEMORY = 200
 BATCH = 25
 
 
-def bulk(stack: Stack, live: float) -> None:
+def bulk(section: Section, stack: Stack, live: float) -> None:
     """Files a second, in turn; `live` is the rate of executions in this run."""
     rates: dict[str, list[float]] = {"bulk": [], "loop": []}
     with _events_off(stack):
@@ -50,15 +49,16 @@ def bulk(stack: Stack, live: float) -> None:
             rates["bulk"].append(FILES / _seconds_in_bulk(stack, number))
             rates["loop"].append(FILES / _seconds_in_a_loop(stack, keys))
     medians = {name: statistics.median(each) for name, each in rates.items()}
-    for name, each in rates.items():
-        rounds = ", ".join(f"{rate:.0f}" for rate in each)
-        print(f"{name:12} {medians[name]:6.1f} files/s   rounds: {rounds}")
+    section.series |= medians
+    for name, what in (("bulk", "backfill in bulk"), ("loop", "a plain loop that writes the same")):
+        rounds = ", ".join(f"{rate:.0f}" for rate in rates[name])
+        section.say(f"{what}, files a second", f"{medians[name]:.0f} (rounds: {rounds})")
     of_live, of_loop = medians["bulk"] / live, medians["bulk"] / medians["loop"]
-    print(f"bulk to live {of_live:.1f}, aim at least {AIM_OF_LIVE}: {_met(of_live >= AIM_OF_LIVE)}")
-    print(f"bulk to loop {of_loop:.2f}, aim at least {AIM_OF_LOOP}: {_met(of_loop >= AIM_OF_LOOP)}")
+    section.say("bulk to live", f"{of_live:.1f}", f"at least {AIM_OF_LIVE}", of_live >= AIM_OF_LIVE)
+    section.say("bulk to loop", f"{of_loop:.2f}", f"at least {AIM_OF_LOOP}", of_loop >= AIM_OF_LOOP)
 
 
-def dry_run(stack: Stack) -> None:
+def dry_run(section: Section, stack: Stack) -> None:
     """`reconcile --dry-run` over 100,000 ledger rows whose objects are gone: the largest peak of
     memory of any function.
     """
@@ -70,10 +70,15 @@ def dry_run(stack: Stack) -> None:
     with peak_memory() as peaks:
         told = _run(stack, {"how": "look", "prefix": "dry/", "orphans": True, "concurrency": 4})
     peak = max(peaks.values())
-    print(
-        f"reconcile --dry-run: {told['findings']['ORPHAN']:,} orphans among {ROWS:,} ledger rows "
-        f"in {time.perf_counter() - begun:.0f} s, peak memory {peaks} MB, aim below "
-        f"{AIM_OF_MEMORY}: {_met(peak < AIM_OF_MEMORY)}"
+    section.say(
+        f"`reconcile --dry-run`: {told['findings']['ORPHAN']:,} orphans among {ROWS:,} ledger rows",
+        f"{time.perf_counter() - begun:.0f} s",
+    )
+    section.say(
+        "peak memory of its functions",
+        f"{peak} MB",
+        f"below {AIM_OF_MEMORY} MB",
+        peak < AIM_OF_MEMORY,
     )
 
 
@@ -167,23 +172,3 @@ def _row(stack: Stack, number: int) -> dict[str, Any]:
     uri = f"s3://{stack.outputs['SourceBucketName']}/dry/{number}.json"
     row = {"pk": uri, "sk": "CURRENT", "status": "SYNCED", "file_shard": f"{number % 16:x}"}
     return {name: {"S": value} for name, value in row.items()}
-
-
-def _met(met: bool) -> str:
-    return "met" if met else "not met"
-
-
-def main() -> None:
-    """Runs these alone, with the live path's rate."""
-    from tests.benchmarks.__main__ import throughput
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), enforces_roles=False) as stack,
-    ):
-        bulk(stack, throughput(stack))
-        dry_run(stack)
-
-
-if __name__ == "__main__":
-    main()

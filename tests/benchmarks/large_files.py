@@ -20,6 +20,7 @@ from typing import Any
 import boto3
 
 from local.stack import Stack, running_stack
+from tests.benchmarks.results import Section
 from tests.e2e.large_files import SCENARIOS, LargeFiles, peak_memory
 
 SCHEMAS = Path(__file__).parents[1] / "e2e" / "schemas"
@@ -37,6 +38,7 @@ SIZES = {
 }
 AIM_OF_BATCH_WRITER, AIM_OF_MEMORY = 0.5, 1.3
 LONG_RECORD = 3000
+STATES = ("FetchObject", "ValidateRecords", "TransformRecords", "WriteItems")
 
 
 def main(wanted: list[str]) -> None:
@@ -61,7 +63,7 @@ def main(wanted: list[str]) -> None:
             )
 
 
-def against_batch_writer(count: int = 100_000) -> None:
+def against_batch_writer(section: Section, count: int = 100_000) -> None:
     """The first load of a file against a plain loop of boto3's batch_writer, on one engine."""
     with _stack() as stack:
         files = LargeFiles(stack, "ours", count)
@@ -72,10 +74,10 @@ def against_batch_writer(count: int = 100_000) -> None:
         ours = count / (time.perf_counter() - begun)
         plain = count / _batch_writer(stack, body)
     ratio = ours / plain
-    print(
-        f"first load of {count:,} records: {ours:,.0f} items/s, batch_writer {plain:,.0f}: "
-        f"{ratio:.2f}, aim at least {AIM_OF_BATCH_WRITER}: "
-        f"{'met' if ratio >= AIM_OF_BATCH_WRITER else 'not met'}"
+    section.say(f"first load of {count:,} records, items a second", f"{ours:,.0f}")
+    section.say("a plain loop of batch_writer, items a second", f"{plain:,.0f}")
+    section.say(
+        "ratio", f"{ratio:.2f}", f"at least {AIM_OF_BATCH_WRITER}", ratio >= AIM_OF_BATCH_WRITER
     )
 
 
@@ -113,21 +115,28 @@ def _records(body: bytes) -> Iterator[Any]:
         yield json.loads(line, parse_float=Decimal)
 
 
-def memory(megabytes: tuple[int, ...] = (10, 1000)) -> None:
-    """The peak memory of every function with a small and with a large file of JSON Lines."""
-    peaks = []
+def memory(section: Section, megabytes: tuple[int, ...] = (1, 10, 100, 1000)) -> None:
+    """The peak memory of every function, with small and with large files of JSON Lines."""
+    peaks: dict[int, dict[str, int]] = {}
     for size in megabytes:
         with _stack() as stack, peak_memory() as peak:
             count = size * 1_000_000 // LONG_RECORD
             files = LargeFiles(stack, f"m{size}", count, LONG_RECORD)
             files.put(files.lines(range(count), 1))
             outcomes = files.outcomes()
-        peaks.append(peak)
-        print(f"{size} MB, {count:,} records, {outcomes}: {peak}", flush=True)
-    for name in sorted(peaks[0]):
-        ratio = peaks[-1].get(name, 0) / peaks[0][name]
-        met = "met" if ratio <= AIM_OF_MEMORY else "not met"
-        print(f"{name}: {ratio:.2f} times the memory, aim at most {AIM_OF_MEMORY}: {met}")
+        assert outcomes == ["SYNCED"], outcomes
+        peaks[size] = peak
+        told = ", ".join(f"{name} {peak[name]} MB" for name in STATES)
+        section.say(f"peaks, a file of {size:,} MB and {count:,} records", told)
+    section.series = {"peaks": {str(size): peak for size, peak in peaks.items()}}
+    for name in STATES:
+        ratio = peaks[1000][name] / peaks[10][name]
+        section.say(
+            f"{name}, 1 GB to 10 MB",
+            f"{ratio:.2f}",
+            f"at most {AIM_OF_MEMORY}",
+            ratio <= AIM_OF_MEMORY,
+        )
 
 
 @contextmanager

@@ -16,13 +16,15 @@ from tablekeeper.records import Record
 from tablekeeper.reference import reference
 from tablekeeper.violations import violations
 
+from tests.benchmarks.results import Section
+
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 ROUNDS, RECORDS, RECORDS_OF_THE_REFERENCE = 7, 20_000, 1_000
 STREAMED = 200_000
 AIM = 20
 
 
-def validation() -> None:
+def validation(section: Section) -> None:
     """Both see the same days of weather in turn; then a long stream is watched for its memory."""
     catalogue = Catalogue.load(SCHEMAS)
     dataset = catalogue.datasets["weather"]
@@ -47,15 +49,14 @@ def validation() -> None:
                 rates[name].append(rate)
     medians = {name: statistics.median(each) for name, each in rates.items()}
     for name, median in medians.items():
-        print(f"{name:17} {median:8,.0f} records/s")
+        section.say(f"{name}, records a second", f"{median:,.0f}")
     ratio = medians["tablekeeper"] / medians["jsonschema alone"]
-    met = "met" if ratio >= AIM else "not met"
-    print(f"ratio of medians {ratio:.1f}, aim at least {AIM}: {met}")
+    section.say("ratio of medians", f"{ratio:.1f}", f"at least {AIM}", ratio >= AIM)
     tracemalloc.start()
     by_both(_days(STREAMED))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    print(f"a stream of {STREAMED:,} records takes {peak / 1000:,.0f} kB at most")
+    section.say(f"memory of a stream of {STREAMED:,} records, at most", f"{peak / 1000:,.0f} kB")
 
 
 def _seconds(validate: Callable[[Iterable[Record]], None], records: list[Record]) -> float:
@@ -75,7 +76,3 @@ def _days(count: int) -> Iterator[Record]:
             "wind": Decimal("3.5"),
         }
         yield Record(place, value)
-
-
-if __name__ == "__main__":
-    validation()
