@@ -64,8 +64,14 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 	@$(RUN) -m tools.failure_table --check
 
 .PHONY: bench
-bench: setup ## Measure: validation, throughput, cold starts, large files
+bench: setup $(VENVS)/bench/.ready ## Measure, and write docs/performance.md: half an hour and more
 	@$(RUN) -m tests.benchmarks
+	@PYTHONPATH=. $(VENVS)/bench/bin/python -m tools.performance
+
+.PHONY: load
+load: setup $(VENVS)/bench/.ready ## Measure under load, and write docs/performance.md: half an hour and more
+	@$(RUN) -m tests.benchmarks.load
+	@PYTHONPATH=. $(VENVS)/bench/bin/python -m tools.performance
 
 .PHONY: chaos
 chaos: setup ## A storm over a stack of its own: make chaos SEED=1 OPS=1000
@@ -86,7 +92,7 @@ deploy: setup ## Build and deploy to AWS, as samconfig.toml says
 
 .PHONY: pins
 pins: $(VENVS)/dev/.ready ## Pin the newest versions that requirements/*.in allow
-	@for name in dev engine runtime sam; do \
+	@for name in bench dev engine runtime sam; do \
 	  $(DEV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links requirements/$$name.in --output-file requirements/$$name.txt; \
 	done

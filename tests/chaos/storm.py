@@ -214,7 +214,8 @@ class Storm:
             if self.account.statuses.get(status):
                 yield f"{self.account.statuses[status]} files are {status}"
         told = self.desk.ask("verify", "--schemas", self.schemas, "--prefix", PREFIX, code=None)
-        yield from (f"verify: {json.dumps(each)}" for each in told["findings"])
+        differences = (each for each in told["findings"] if each["is_difference"])
+        yield from (f"verify: {json.dumps(each)}" for each in differences)
         yield from self._unrecorded()
         yield from self._left_over()
 
