@@ -91,6 +91,8 @@ rewrites(
     '"errorMessage": str(e), "errorType": '
     '"Runtime.ImportModuleError" if isinstance(e, ImportError) else type(e).__name__})})',
 )
+INVOCATION_SECONDS = 10
+"""How long the update of a function waits for what runs of it."""
 INIT_FAILED = "Worker init failed: "
 DIED = ("Worker process died", "Worker process exited immediately")
 TIMED_OUT = "Task timed out after "
@@ -117,6 +119,24 @@ def _invoke(stock: Callable[..., Any], *args: Any, **kwargs: Any) -> Json:
         killer.cancel()
     _answer.set(answer)
     return answer
+
+
+# AWS: what runs while the code is updated goes on with the old code. Stock: it is killed.
+@mends(lambda_svc, "invalidate_worker", "func_name, qualifier, account, region")
+def _invalidate(stock: Callable[..., Any], func_name: str, *args: Any, **kwargs: Any) -> None:
+    with lambda_runtime._lock:
+        workers = [
+            worker
+            for key, found in lambda_runtime._workers.items()
+            if func_name in key.split(":")
+            for worker in found
+        ]
+    held = [each for each in workers if each._lock.acquire(timeout=INVOCATION_SECONDS)]
+    try:
+        stock(func_name, *args, **kwargs)
+    finally:
+        for worker in held:
+            worker._lock.release()
 
 
 def _kill(worker: Any) -> None:
