@@ -23,26 +23,19 @@ READS_OBJECT = {
     "arn:aws:s3:::{source}/*": ("s3:GetObject", "s3:GetObjectVersion"),
     "arn:aws:s3:::{source}": ("s3:ListBucket",),
 }
+LOOKS = {
+    "arn:aws:s3:::{source}/*": ("s3:GetObject",),
+    "arn:aws:s3:::{source}": ("s3:ListBucket",),
+}
 CLAIMS = tuple(
     f"dynamodb:{action}"
     for action in ("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 )
-SYNCS: Mapping[str, tuple[str, ...]] = {
-    **READS_OBJECT,
-    ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
-    f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
-    f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
-    f"{STAGING}/reports/*": ("s3:PutObject",),
-    STAGING: ("s3:ListBucket",),
-    EXECUTIONS: ("states:DescribeExecution",),
-}
-"""Of a function that does what five others do."""
 FOLLOWS = ("states:DescribeExecution", "states:StopExecution")
 GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "FetchObjectRole": {
+        **LOOKS,
         LEDGER: ("dynamodb:GetItem",),
-        "arn:aws:s3:::{source}/*": ("s3:GetObject",),
-        "arn:aws:s3:::{source}": ("s3:ListBucket",),
     },
     "ValidateRecordsRole": {
         **READS_OBJECT,
@@ -66,7 +59,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         STAGING: ("s3:ListBucket",),
     },
     "SettleClaimRole": {
-        LEDGER: CLAIMS,
+        LEDGER: tuple(each for each in CLAIMS if each != "dynamodb:PutItem"),
         ITEMS: ("dynamodb:PutItem", "dynamodb:DeleteItem"),
         f"{STAGING}/items/*": ("s3:GetObject",),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
@@ -84,12 +77,22 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         MACHINE: ("states:ListExecutions", "states:StartExecution"),
     },
     "SyncObjectsRole": {
-        **SYNCS,
+        **LOOKS,
         LEDGER: (*CLAIMS, "dynamodb:BatchGetItem"),
+        ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+        f"{STAGING}/reports/*": ("s3:PutObject",),
+        STAGING: ("s3:ListBucket",),
+        EXECUTIONS: ("states:DescribeExecution",),
     },
     "SyncOrphansRole": {
-        **SYNCS,
+        **LOOKS,
         LEDGER: CLAIMS,
+        ITEMS: ("dynamodb:DeleteItem",),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:DeleteObject"),
+        STAGING: ("s3:ListBucket",),
+        EXECUTIONS: ("states:DescribeExecution",),
         f"{LEDGER}/index/files": ("dynamodb:Query",),
         f"{STAGING}/sync/*": ("s3:PutObject",),
         MACHINE: ("states:StartExecution",),

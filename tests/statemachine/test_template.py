@@ -42,7 +42,7 @@ CLAIMS = LEDGER_WRITES | {
     "s3:GetObject",
     "s3:ListBucket",
 }
-SYNCS = READS_OBJECT | CLAIMS | {"s3:PutObject", "states:DescribeExecution"}
+SYNCS = CLAIMS | {"s3:PutObject", "states:DescribeExecution"}
 ALLOWED = {
     "FetchObjectRole": {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"},
     "ValidateRecordsRole": READS_OBJECT | {"s3:PutObject"},
