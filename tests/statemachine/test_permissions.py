@@ -1,11 +1,17 @@
 """Least privilege: what each role allows, action by action and resource by resource."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, Stack, listed
-from tests.support.project import bucket_lambda_tasks, lambda_tasks
+from tests.support.project import (
+    bucket_definition,
+    bucket_lambda_tasks,
+    definition,
+    lambda_tasks,
+)
 
 VARIANTS = {"created": CREATED, "existing": EXISTING}
 NAMES = {
@@ -138,6 +144,24 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 """TransactWriteItems needs the permissions of the actions in it, and none of its own:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
 """
+FOLLOWED = {f"states:{action}Execution" for action in ("Start", "Describe", "Stop")}
+INTEGRATIONS: Mapping[str, set[str]] = {
+    "lambda:invoke": {"lambda:InvokeFunction"},
+    "dynamodb:putItem": {"dynamodb:PutItem"},
+    "s3:listObjectsV2": {"s3:ListBucket"},
+    "s3:putObject": {
+        "s3:PutObject",
+        "s3:GetObject",
+        "s3:ListMultipartUploadParts",
+        "s3:AbortMultipartUpload",
+    },
+    "states:startExecution.sync:2": FOLLOWED
+    | {f"events:{action}" for action in ("PutTargets", "PutRule", "DescribeRule")},
+}
+"""What Step Functions calls with the role of a state machine, where it is more than its name says.
+https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+https://docs.aws.amazon.com/step-functions/latest/dg/stepfunctions-iam.html
+"""
 TRUSTED = {
     "SyncObjectRole": "states",
     "SyncBucketRole": "states",
@@ -225,6 +249,39 @@ def test_the_schedule_and_the_rule_start_what_they_are_for() -> None:
     assert express.properties("ReconcileScheduleEntry")["Target"]["Arn"] == (
         "<SyncBucketStateMachine>"
     )
+
+
+def called(part: Any) -> Iterator[str]:
+    """What Step Functions calls for a part of a definition."""
+    if isinstance(part, list):
+        for each in part:
+            yield from called(each)
+    elif isinstance(part, dict):
+        service, _, name = part.get("Resource", "").partition("arn:aws:states:::")[2].partition(":")
+        if service == "aws-sdk":
+            assert name == "dynamodb:transactWriteItems"
+            for action in part["Arguments"]["TransactItems"]:
+                yield from (f"dynamodb:{kind}Item" for kind in action)
+        elif service:
+            yield from INTEGRATIONS[f"{service}:{name}"]
+        if part.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
+            yield from FOLLOWED
+        for each in part.values():
+            yield from called(each)
+
+
+@pytest.mark.parametrize(
+    ("role", "states"),
+    [("SyncObjectRole", definition()), ("SyncBucketRole", bucket_definition())],
+    ids=["SyncObjectRole", "SyncBucketRole"],
+)
+def test_a_state_machine_may_do_what_its_states_call_and_nothing_else(
+    role: str, states: dict[str, Any]
+) -> None:
+    granted = {action for action, _ in Stack(CREATED).grants(role)}
+    assert {each for each in granted if not each.startswith(("logs:", "xray:"))} == {
+        *called(states)
+    }
 
 
 @pytest.mark.parametrize("role", ["SyncObjectRole", "SyncBucketRole"])
