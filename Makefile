@@ -53,7 +53,7 @@ test: setup ## Run every test
 	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --timeout 600
 
 .PHONY: check
-check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each other together
+check: $(VENVS)/dev/.ready audit ## Lint, check types, and hold what refers to each other together
 	@$(DEV)/ruff check .
 	@$(DEV)/ruff format --check .
 	@$(DEV)/mypy
@@ -62,6 +62,10 @@ check: $(VENVS)/dev/.ready ## Lint, check types, and hold what refers to each ot
 	@$(RUN) -m pytest -q tests/statemachine tests/unit/test_schemas.py
 	@$(RUN) tools/diagram.py --check
 	@$(RUN) -m tools.failure_table --check
+
+.PHONY: audit
+audit: $(VENVS)/audit/.ready ## Look for insecure settings in the template; `make check` does it too
+	@$(VENVS)/audit/bin/checkov --config-file .checkov.yaml
 
 .PHONY: bench
 bench: setup $(VENVS)/bench/.ready ## Measure, and write docs/performance.md: half an hour and more
@@ -92,7 +96,7 @@ deploy: setup ## Build and deploy to AWS, as samconfig.toml says
 
 .PHONY: pins
 pins: $(VENVS)/dev/.ready ## Pin the newest versions that requirements/*.in allow
-	@for name in bench dev engine runtime sam; do \
+	@for name in audit bench dev engine runtime sam; do \
 	  $(DEV)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links requirements/$$name.in --output-file requirements/$$name.txt; \
 	done

@@ -5,7 +5,8 @@ does, and checks at start that the place it changes still looks as it did when t
 written. Environment: GATEWAY_PORT and AWS_ENDPOINT_URL, which ministack reads; ENGINE_STATE_DIR (a
 folder, for `faults.json`, see local/faults.py, and `alive.lock`, locked while the engine runs);
 ENGINE_LAMBDA_PYTHON (the interpreter that runs the functions); ENGINE_LAMBDA_CONCURRENCY (default
-4); and ENGINE_ENDS_WITH (a file: the engine ends when no process holds a lock on it any more).
+4); ENGINE_ENDS_WITH (a file: the engine ends when no process holds a lock on it any more); and
+ENGINE_CALLS (a file, to which the calls of roles are written, see local/calls.py).
 PERSIST_STATE, STATE_DIR, S3_PERSIST and S3_DATA_DIR let it be restarted: ministack reads them.
 """
 
@@ -31,9 +32,10 @@ from jsonata.functions import Functions as JsonataFunctions
 from ministack import app
 from ministack.core import iam_evaluator, lambda_runtime
 from ministack.core.responses import error_response_json
-from ministack.services import dynamodb, eventbridge, lambda_svc, s3, stepfunctions
+from ministack.services import dynamodb, eventbridge, lambda_svc, s3, stepfunctions, sts
 
 from local import distributed_map
+from local.calls import Call, Calls
 from local.chaos import Chaos
 from local.faults import Fault, Faults
 from local.patches import Json, PatchPointError, mends
@@ -476,6 +478,34 @@ JsonataFunctions.Encoder = _RawEncoder
 @mends(iam_evaluator, "_resolve_condition_key", "key, ctx")
 def _condition_key(stock: Callable[..., Any], key: str, ctx: Any) -> Any:
     return "true" if key.lower() == "aws:securetransport" else stock(key, ctx)
+
+
+# AWS: CloudTrail tells what a role called. Stock: nothing does.
+def _records_calls(calls: Calls) -> None:
+    @mends(
+        iam_evaluator,
+        "enforce",
+        "access_key_id, iam_action, service, region, resource_arn, service_context",
+    )
+    def _enforce(
+        stock: Callable[..., Any],
+        access_key: str,
+        action: str,
+        service: str,
+        region: str,
+        resource_arn: str = "*",
+        service_context: Json | None = None,
+    ) -> Any:
+        denied = stock(access_key, action, service, region, resource_arn, service_context)
+        caller = sts._sessions.get(access_key, {}).get("Arn", "")
+        if ":assumed-role/" in caller:
+            caller = caller.partition("/")[2]
+            calls.add(Call(caller, action, resource_arn, allowed=denied is None))
+        return denied
+
+
+if _calls := os.environ.get("ENGINE_CALLS"):
+    _records_calls(Calls(Path(_calls)))
 
 
 # S3 and EventBridge

@@ -32,6 +32,7 @@ import boto3
 import yaml
 from botocore.config import Config
 
+from local.calls import Calls
 from local.chaos import Chaos
 from local.environment import (
     ACCESS_KEY_ID,
@@ -84,6 +85,11 @@ class Stack:
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
         )
+
+    @property
+    def calls(self) -> Calls:
+        """What roles have called, on an engine that records it."""
+        return Calls(Path(self.state_dir) / "calls.jsonl")
 
     @property
     def chaos(self) -> Chaos:
@@ -187,6 +193,7 @@ def start_engine(
     *,
     ends_with: Path | None = None,
     enforces_roles: bool = True,
+    records_calls: bool = False,
     wait_scale: float = 1,
     keeps_state: bool = False,
 ) -> int:
@@ -194,8 +201,8 @@ def start_engine(
 
     With `ends_with`, the engine ends when no process holds a lock on that file any more. With
     `enforces_roles`, a function may do what its role allows and nothing else; it costs throughput.
-    `wait_scale` makes Wait states and the pauses between retries shorter. With `keeps_state`, the
-    engine can be restarted.
+    With `records_calls` as well, Stack.calls tells what roles have called. `wait_scale` makes Wait
+    states and the pauses between retries shorter. With `keeps_state`, the engine can be restarted.
     """
     _clear(state_dir)
     port = port or _free_port()
@@ -213,6 +220,8 @@ def start_engine(
     }
     if ends_with:
         environment["ENGINE_ENDS_WITH"] = str(ends_with)
+    if records_calls:
+        environment["ENGINE_CALLS"] = str(state_dir / "calls.jsonl")
     if keeps_state:
         environment |= {
             "PERSIST_STATE": "1",
@@ -564,6 +573,7 @@ def _clear(state_dir: Path) -> None:
     (state_dir / "chaos.json").write_text("")
     (state_dir / "chaos.jsonl").write_text("")
     (state_dir / "engine.log").write_text("")
+    (state_dir / "calls.jsonl").unlink(missing_ok=True)
 
 
 def _is_free(file: IO[str]) -> bool:

@@ -23,7 +23,7 @@ from tablekeeper import metrics
 from tablekeeper.aws import states, transient_errors
 from tablekeeper.commit import commit_absence, commit_items, commit_unchanged
 from tablekeeper.datasets import Catalogue
-from tablekeeper.differences import CLAIM, Listed, difference, is_under_way
+from tablekeeper.differences import CLAIM, ORPHAN, Listed, difference, is_under_way
 from tablekeeper.errors import (
     TRANSFORM,
     VALIDATE,
@@ -181,15 +181,15 @@ class Bulk:
         key, finding, seen = file
         if self.remaining() < LAST_SECONDS:
             return End(key, finding, TRACED)
-        outcome, error = _Attempt(self, key, patient=patient).run(seen)
+        outcome, error = _Attempt(self, key, finding, patient=patient).run(seen)
         return End(key, finding, outcome, error)
 
 
 class _Attempt:
     """One file's way through the steps."""
 
-    def __init__(self, bulk: Bulk, key: str, *, patient: bool) -> None:
-        self.bulk, self.key, self.patient = bulk, key, patient
+    def __init__(self, bulk: Bulk, key: str, finding: str, *, patient: bool) -> None:
+        self.bulk, self.key, self.finding, self.patient = bulk, key, finding, patient
         self.tables, self.settings = bulk.tables, bulk.settings
         self.state = "Sync Objects"
         self.execution = replace(bulk.execution, event=bulk.input_of(key))
@@ -235,6 +235,9 @@ class _Attempt:
             remaining = self.bulk.remaining
             ended = commit_absence(self.tables, found, self.execution, remaining, seen.row)
             return self._committed(found, ended)
+        if self.finding == ORPHAN:
+            # It is there again, and whoever removes what is gone may not write what is there.
+            return TRACED, None
         if found.claim or document is None or "object" in document:
             return TRACED, None
         try:

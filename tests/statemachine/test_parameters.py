@@ -24,6 +24,11 @@ REFUSED = {
     "PartitionKeyName": ("", "pk:S", "a,b"),
     "SortKeyName": ("sk:S", "a,b"),
     "TtlAttribute": ("", "expires at"),
+    "KmsKeyArn": (
+        "alias/tablekeeper",
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws:kms:us-east-1:123456789012:alias/tablekeeper",
+    ),
     "AlarmEmail": ("on-call", "a b@example.com", "a@b@c"),
     "ReconcileSchedule": ("1 day", "rate()", "every day"),
     "Runtime": ("python3.10", "python3", "nodejs22.x", "python3.130"),
@@ -34,6 +39,11 @@ ACCEPTED = {
     "PartitionKeyName": ("pk", "Customer-Id", "a_b.c"),
     "SortKeyName": ("", "sk"),
     "TtlAttribute": ("expires_at",),
+    "KmsKeyArn": (
+        "",
+        "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+    ),
     "AlarmEmail": ("", "on-call+alarms@example.com"),
     "ReconcileSchedule": ("", "rate(1 day)", "cron(0 3 * * ? *)"),
     "Runtime": ("python3.11", "python3.13", "python3.14"),

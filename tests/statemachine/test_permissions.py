@@ -1,11 +1,17 @@
 """Least privilege: what each role allows, action by action and resource by resource."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, Stack, listed
-from tests.support.project import bucket_lambda_tasks, lambda_tasks
+from tests.support.project import (
+    bucket_definition,
+    bucket_lambda_tasks,
+    definition,
+    lambda_tasks,
+)
 
 VARIANTS = {"created": CREATED, "existing": EXISTING}
 NAMES = {
@@ -23,26 +29,19 @@ READS_OBJECT = {
     "arn:aws:s3:::{source}/*": ("s3:GetObject", "s3:GetObjectVersion"),
     "arn:aws:s3:::{source}": ("s3:ListBucket",),
 }
+LOOKS = {
+    "arn:aws:s3:::{source}/*": ("s3:GetObject",),
+    "arn:aws:s3:::{source}": ("s3:ListBucket",),
+}
 CLAIMS = tuple(
     f"dynamodb:{action}"
     for action in ("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 )
-SYNCS: Mapping[str, tuple[str, ...]] = {
-    **READS_OBJECT,
-    ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
-    f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
-    f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
-    f"{STAGING}/reports/*": ("s3:PutObject",),
-    STAGING: ("s3:ListBucket",),
-    EXECUTIONS: ("states:DescribeExecution",),
-}
-"""Of a function that does what five others do."""
 FOLLOWS = ("states:DescribeExecution", "states:StopExecution")
 GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "FetchObjectRole": {
+        **LOOKS,
         LEDGER: ("dynamodb:GetItem",),
-        "arn:aws:s3:::{source}/*": ("s3:GetObject",),
-        "arn:aws:s3:::{source}": ("s3:ListBucket",),
     },
     "ValidateRecordsRole": {
         **READS_OBJECT,
@@ -66,7 +65,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         STAGING: ("s3:ListBucket",),
     },
     "SettleClaimRole": {
-        LEDGER: CLAIMS,
+        LEDGER: tuple(each for each in CLAIMS if each != "dynamodb:PutItem"),
         ITEMS: ("dynamodb:PutItem", "dynamodb:DeleteItem"),
         f"{STAGING}/items/*": ("s3:GetObject",),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
@@ -84,12 +83,22 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         MACHINE: ("states:ListExecutions", "states:StartExecution"),
     },
     "SyncObjectsRole": {
-        **SYNCS,
+        **LOOKS,
         LEDGER: (*CLAIMS, "dynamodb:BatchGetItem"),
+        ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+        f"{STAGING}/reports/*": ("s3:PutObject",),
+        STAGING: ("s3:ListBucket",),
+        EXECUTIONS: ("states:DescribeExecution",),
     },
     "SyncOrphansRole": {
-        **SYNCS,
+        **LOOKS,
         LEDGER: CLAIMS,
+        ITEMS: ("dynamodb:DeleteItem",),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:DeleteObject"),
+        STAGING: ("s3:ListBucket",),
+        EXECUTIONS: ("states:DescribeExecution",),
         f"{LEDGER}/index/files": ("dynamodb:Query",),
         f"{STAGING}/sync/*": ("s3:PutObject",),
         MACHINE: ("states:StartExecution",),
@@ -134,6 +143,24 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """TransactWriteItems needs the permissions of the actions in it, and none of its own:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+"""
+FOLLOWED = {f"states:{action}Execution" for action in ("Start", "Describe", "Stop")}
+INTEGRATIONS: Mapping[str, set[str]] = {
+    "lambda:invoke": {"lambda:InvokeFunction"},
+    "dynamodb:putItem": {"dynamodb:PutItem"},
+    "s3:listObjectsV2": {"s3:ListBucket"},
+    "s3:putObject": {
+        "s3:PutObject",
+        "s3:GetObject",
+        "s3:ListMultipartUploadParts",
+        "s3:AbortMultipartUpload",
+    },
+    "states:startExecution.sync:2": FOLLOWED
+    | {f"events:{action}" for action in ("PutTargets", "PutRule", "DescribeRule")},
+}
+"""What Step Functions calls with the role of a state machine, where it is more than its name says.
+https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+https://docs.aws.amazon.com/step-functions/latest/dg/stepfunctions-iam.html
 """
 TRUSTED = {
     "SyncObjectRole": "states",
@@ -222,6 +249,39 @@ def test_the_schedule_and_the_rule_start_what_they_are_for() -> None:
     assert express.properties("ReconcileScheduleEntry")["Target"]["Arn"] == (
         "<SyncBucketStateMachine>"
     )
+
+
+def called(part: Any) -> Iterator[str]:
+    """What Step Functions calls for a part of a definition."""
+    if isinstance(part, list):
+        for each in part:
+            yield from called(each)
+    elif isinstance(part, dict):
+        service, _, name = part.get("Resource", "").partition("arn:aws:states:::")[2].partition(":")
+        if service == "aws-sdk":
+            assert name == "dynamodb:transactWriteItems"
+            for action in part["Arguments"]["TransactItems"]:
+                yield from (f"dynamodb:{kind}Item" for kind in action)
+        elif service:
+            yield from INTEGRATIONS[f"{service}:{name}"]
+        if part.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED":
+            yield from FOLLOWED
+        for each in part.values():
+            yield from called(each)
+
+
+@pytest.mark.parametrize(
+    ("role", "states"),
+    [("SyncObjectRole", definition()), ("SyncBucketRole", bucket_definition())],
+    ids=["SyncObjectRole", "SyncBucketRole"],
+)
+def test_a_state_machine_may_do_what_its_states_call_and_nothing_else(
+    role: str, states: dict[str, Any]
+) -> None:
+    granted = {action for action, _ in Stack(CREATED).grants(role)}
+    assert {each for each in granted if not each.startswith(("logs:", "xray:"))} == {
+        *called(states)
+    }
 
 
 @pytest.mark.parametrize("role", ["SyncObjectRole", "SyncBucketRole"])

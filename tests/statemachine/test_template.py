@@ -42,7 +42,7 @@ CLAIMS = LEDGER_WRITES | {
     "s3:GetObject",
     "s3:ListBucket",
 }
-SYNCS = READS_OBJECT | CLAIMS | {"s3:PutObject", "states:DescribeExecution"}
+SYNCS = CLAIMS | {"s3:PutObject", "states:DescribeExecution"}
 ALLOWED = {
     "FetchObjectRole": {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"},
     "ValidateRecordsRole": READS_OBJECT | {"s3:PutObject"},
@@ -136,7 +136,7 @@ def test_each_role_allows_what_its_code_calls_and_nothing_else(role: str) -> Non
         action
         for statement in role_statements(role)
         for action in _actions(statement)
-        if not action.startswith(("logs:", "xray:"))
+        if not action.startswith(("kms:", "logs:", "xray:"))
     }
     assert allowed == ALLOWED[role]
 
@@ -253,3 +253,13 @@ def test_the_outputs_that_other_tools_rely_on_are_there() -> None:
 def test_events_are_retried_for_a_day() -> None:
     target = template()["Resources"]["ObjectChangedRule"]["Properties"]["Targets"][0]
     assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
+def test_every_exception_that_checkov_is_told_has_its_reason() -> None:
+    lines = (ROOT / ".checkov.yaml").read_text().splitlines()
+    skipped = [place for place, line in enumerate(lines) if line.strip().startswith("- CKV")]
+    assert skipped
+    assert all(lines[place - 1].strip().startswith("# ") for place in skipped)
+    for name, resource in template()["Resources"].items():
+        for each in resource.get("Metadata", {}).get("checkov", {}).get("skip", ()):
+            assert len(each["comment"]) > 20, name

@@ -106,9 +106,10 @@ def resources(kind: str) -> dict[str, Any]:
 
 
 def role_statements(role: str) -> list[dict[str, Any]]:
-    """The statements of a role's policies."""
+    """The statements of a role's policies, those that a condition adds too."""
     policies = template()["Resources"][role]["Properties"]["Policies"]
-    return [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+    statements = [each for policy in policies for each in policy["PolicyDocument"]["Statement"]]
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in statements]
 
 
 def snake(name: str) -> str:

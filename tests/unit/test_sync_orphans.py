@@ -93,6 +93,21 @@ def test_it_goes_on_where_the_time_ran_out(pipeline: Pipeline, gone: list[str]) 
     assert lines(pipeline) == dict.fromkeys(gone, "DELETED")
 
 
+def test_an_object_that_is_there_again_is_left_to_an_execution(
+    pipeline: Pipeline, gone: list[str]
+) -> None:
+    """It comes back between the first look and the second: here, the first one is mistaken."""
+    pipeline.put("notes/01.json", [{"pk": "new", "sk": "1"}])
+    started: list[Any] = []
+    with (
+        patch.object(aws.states(), "start_execution", lambda **request: started.append(request)),
+        patch.object(orphans, "_is_orphan", lambda _, row: row.key in {*gone, "notes/01.json"}),
+    ):
+        assert run(pipeline) == (20, Counter(DELETED=10, TRACED=1))
+    assert [json.loads(each["input"]) for each in started] == [pipeline.event("notes/01.json")]
+    assert len(pipeline.items()) == 10
+
+
 def test_what_cannot_be_removed_in_time_gets_an_execution_once(pipeline: Pipeline) -> None:
     pipeline.put("notes/a.json", [{"pk": "a", "sk": "1"}])
     pipeline.sync("notes/a.json")
