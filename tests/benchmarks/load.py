@@ -28,7 +28,7 @@ UPLOADS_AT_ONCE = 16
 PART_OF_LIMIT = 0.8
 """The sustained rate, of the one at which the burst was worked off."""
 COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
-THROTTLING = Odds(busy=0.5)
+THROTTLING, THROTTLED_PART = Odds(busy=0.5), 5
 
 
 class Load:
@@ -109,7 +109,7 @@ def load() -> None:
         rate = _burst(stack, "burst", files)
         _sustained(stack, rate * PART_OF_LIMIT, 60 * minutes)
         stack.chaos.begin(THROTTLING)
-        _burst(stack, "throttled", files)
+        _burst(stack, "throttled", files // THROTTLED_PART)
         stack.chaos.end()
 
 
