@@ -101,9 +101,10 @@ def uri_of(event: str) -> str:
     try:
         detail = json.loads(event)["detail"]
         uri = object_uri(detail["bucket"]["name"], detail["object"]["key"])
-    except (ValueError, LookupError, TypeError):
+        length = len(uri.encode())
+    except (ValueError, LookupError, TypeError, RecursionError):
         return object_uri("", "")
-    return uri if len(uri.encode()) <= MAX_URI_BYTES else object_uri("", "")
+    return uri if length <= MAX_URI_BYTES else object_uri("", "")
 
 
 def _write(client: DynamoDBClient, actions: list[Any]) -> list[str]:

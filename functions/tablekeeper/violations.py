@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tablekeeper.acceptance import acceptor
 from tablekeeper.datasets import Catalogue, Dataset
+from tablekeeper.documents import shown
 from tablekeeper.records import Record
 
 
@@ -23,7 +24,7 @@ class Violation(NamedTuple):
     expected: str
 
     def __str__(self) -> str:
-        where = f'"{self.pointer}"' if self.pointer else "the whole record"
+        where = f'"{shown(self.pointer)}"' if self.pointer else "the whole record"
         return f"record {self.record}, {where}: {self.keyword}: expected {self.expected}"
 
 
