@@ -31,8 +31,8 @@ class Violation(NamedTuple):
 def violations(
     records: Iterable[Record], dataset: Dataset, catalogue: Catalogue
 ) -> Iterator[Violation]:
-    """Every violation of the dataset's schema, in the order of the records, which are read once and
-    not kept.
+    """Every violation of the dataset's schema, but no more than 10,000 of one record, in the order
+    of the records, which are read once and not kept.
 
     Raises:
         DatasetDefinitionError: the schema refers to one that is not in schemas/.

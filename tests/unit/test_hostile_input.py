@@ -7,22 +7,50 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import re
+import tempfile
 import time
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from handlers import fetch_object
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tablekeeper import errors
-from tablekeeper.datasets import KEYWORD, Dataset
+from tablekeeper import errors, expressions
+from tablekeeper.datasets import KEYWORD, SCHEMAS, Catalogue, Dataset
 from tablekeeper.documents import PLACE_CHARACTERS, Document, parse, text_of
-from tablekeeper.records import read_records
+from tablekeeper.events import object_of, occurred_at
+from tablekeeper.expressions import Expression
+from tablekeeper.failures import uri_of
+from tablekeeper.found import Found
+from tablekeeper.items import Made, transform
+from tablekeeper.records import Record, read_records
+from tablekeeper.reference import MAX_VIOLATIONS
+from tablekeeper.settings import TableKey
+from tablekeeper.violations import violations
+
+from tablekeeper_cli.schema_check import ERROR, check
+from tests.unit.conftest import Pipeline
 
 LIMIT = 100_000
+FOUND = Found(
+    action="validate",
+    bucket="source",
+    key="d/a.json",
+    revision=0,
+    as_of="2026-01-01T00:00:00.000Z",
+    dataset="d",
+    digest="0" * 32,
+    etag="0" * 32,
+    version_id="v",
+    size=1,
+    last_modified="2026-01-01T00:00:00.000Z",
+)
 KNOWN = tuple(
     each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)
 )
@@ -240,3 +268,205 @@ def test_a_bomb_in_a_bomb_is_no_text() -> None:
     inner = gzip.compress(b" " * 1_000_000)
     with pytest.raises(errors.EncodingError):
         deque(text_of([gzip.compress(inner)], LIMIT), maxlen=0)
+
+
+def test_a_record_of_nothing_but_violations_is_told_up_to_a_limit() -> None:
+    schema = {"properties": {"x": {"items": {"type": "string"}}}, KEYWORD: {"prefix": "d/"}}
+    catalogue = Catalogue({"d": schema})
+    record = Record(0, {"x": [1] * (MAX_VIOLATIONS + 5)})
+    assert sum(1 for _ in violations([record], catalogue.datasets["d"], catalogue)) == 10_000
+
+
+def made(value: Any, **keyword: Any) -> list[Made]:
+    """The items of a record in a dataset with this keyword."""
+    dataset = Dataset.read("d", {KEYWORD: {"prefix": "", **keyword}})
+    return list(transform([Record(0, value)], FOUND, dataset, TableKey.parse("pk:S"), "ttl"))
+
+
+def test_an_item_is_not_made_before_it_is_known_to_fit() -> None:
+    """DynamoDB JSON takes a few hundred bytes of memory for each member of a list."""
+    value = {"pk": "a", "x": [[1] * 1000] * 2000}
+
+    def work() -> None:
+        with pytest.raises(errors.ItemTooLargeError, match="more than 409,600 bytes"):
+            made(value)
+
+    assert _peak(work) < 5_000_000
+    assert len(made({"pk": "a", "x": [[1] * 1000] * 100})) == 1
+
+
+EXPLODING = [
+    "[@, @]" + " | [@, @]" * 29,
+    "{a: @, b: @}" + " | {a: @, b: @}" * 29,
+    "[@, @][]" + " | [@, @][]" * 60,
+    "[@, @]" + " | [@, @]" * 29 + " | [*]" + "[*]" * 28,
+    "[@, @]" + " | [@, @]" * 90 + " | to_string(@)",
+    "[@, @]" + " | [@, @]" * 90 + " | contains(@, [@])",
+    "to_string(@)" + " | join('', [@, @])" * 60,
+    "join(to_string(@), `" + json.dumps(["a"] * 1000) + "`)" + " | join(@, [@, @, @, @])" * 9,
+    "[[@, @]" + " | [@, @]" * 60 + ", [@, @]" + " | [@, @]" * 60 + "] | [0] == [1]",
+    "[@, @]" + " | [@, @][]" * 60 + " | [?a]",
+]
+
+
+@pytest.mark.parametrize("expression", EXPLODING)
+def test_an_expression_that_explodes_is_an_error(
+    expression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each makes a billion values or more of the smallest record."""
+    monkeypatch.setattr(expressions, "MAX_MADE", 50_000)
+    errors_of_size = (errors.ExpressionError, errors.ItemTooLargeError, errors.NestingError)
+
+    def work() -> None:
+        with pytest.raises(errors_of_size):
+            made({"pk": "a"}, attributes={"pk": "pk", "x": expression})
+
+    assert _peak(work) < 50_000_000
+
+
+def test_what_a_file_joins_is_bounded() -> None:
+    value = {"pk": "a", "by": "-" * 100_000, "parts": ["x"] * 10_000}
+    with pytest.raises(errors.ExpressionError, match="makes more than 20,000,000 values"):
+        made(value, attributes={"pk": "pk", "x": "join(by, parts)"})
+
+
+def test_records_that_an_expression_multiplies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expressions, "MAX_MADE", 500_000)
+    dataset = Dataset.read("d", {KEYWORD: {"prefix": "", "records": "a | [@, @]"}})
+    assert len(list(read_records(['{"a": {}}'], "k", dataset))) == 2
+    dataset = Dataset.read("d", {KEYWORD: {"prefix": "", "records": EXPLODING[2]}})
+    with pytest.raises(errors.ExpressionError):
+        list(read_records(['{"a": {}}'], "k", dataset))
+
+
+def test_ordinary_expressions_on_large_documents_are_within_the_bounds() -> None:
+    rows = [{"a": [{"b": i}, {"b": "x"}], "c": str(i)} for i in range(10_000)]
+    expression = Expression("rows[?c != 'z'].{c: c, all: a[].b, text: join('-', [c, c])}")
+    assert len(expression({"rows": rows})) == 10_000
+    assert len(Expression("to_string(rows)")({"rows": rows})) > 300_000
+
+
+def schema_texts() -> st.SearchStrategy[str]:
+    """The shipped schemas and small ones of any keyword and any keywords of JSON Schema."""
+    shipped = [path.read_text("utf-8") for path in sorted(SCHEMAS.glob("*.schema.json"))]
+    words = st.sampled_from(
+        [
+            *("$id", "$ref", "$dynamicRef", "$schema", "$defs", "type", "items", "properties"),
+            *("pattern", "patternProperties", "format", "examples", "enum", "allOf", "not"),
+            *("minimum", "multipleOf", "required", "uniqueItems"),
+        ]
+    )
+    hints = st.sampled_from(
+        [
+            *("http://[", "#", "#/$defs/a", "#a", "d.schema.json", "http://x/d.schema.json"),
+            *("a[", "[[@", "(", "object", "regex", "d/", ".json", "jsonl"),
+            *("\ud800", "a" * 20_000, "!" * 2000),
+        ]
+    )
+    values = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | hints | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+        max_leaves=8,
+    )
+    members = dict.fromkeys(("suffixes", "format", "records", "ttl"), values | hints)
+    maps = st.dictionaries(st.sampled_from(["pk", "sk", "x"]), values | hints, max_size=3)
+    keywords = st.fixed_dictionaries(
+        {"prefix": hints | values},
+        optional={**members, "suffixes": st.lists(hints | values), "key": maps, "attributes": maps},
+    )
+    schemas = st.builds(
+        lambda schema, keyword: {**schema, KEYWORD: keyword},
+        st.dictionaries(words, values | hints, max_size=5),
+        keywords | values,
+    )
+    return mutated(st.sampled_from(shipped)) | mutated(schemas.map(json.dumps)) | json_texts
+
+
+@quick
+@given(schema_texts())
+def test_any_schema_file_is_loaded_or_refused_and_the_check_says_what_is_wrong(text: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "d.schema.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+        findings = check(folder, TableKey.parse("pk:S,sk:S"))
+        try:
+            catalogue = Catalogue.load(folder)
+        except errors.DatasetDefinitionError:
+            assert any(each.severity == ERROR for each in findings)
+            return
+    for dataset in catalogue.datasets.values():
+        catalogue.find(dataset.prefix + "a.json")
+        catalogue.digest(dataset, "pk:S", "ttl")
+        assert dataset.object_fields is not None
+        with contextlib.suppress(errors.InvalidFileError, errors.DatasetDefinitionError):
+            list(violations([Record(0, {"pk": "a"})], dataset, catalogue))
+
+
+event_names = st.sampled_from(["detail", "bucket", "name", "object", "key", "time", "source"])
+event_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["source", "n" * 5000]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(event_names, inner, max_size=4),
+    max_leaves=10,
+)
+event_texts = st.text() | st.sampled_from(["\ud800", "a" * 1025, "\u00e9" * 513, "\0", "", "x"])
+events = event_values | st.fixed_dictionaries(
+    {
+        "detail": event_values
+        | st.fixed_dictionaries(
+            {
+                "bucket": event_values
+                | st.fixed_dictionaries({"name": event_values | st.just("source")}),
+                "object": event_values | st.fixed_dictionaries({"key": event_values | event_texts}),
+            }
+        )
+    },
+    optional={"time": event_values, "force": event_values, "release": event_values},
+)
+
+
+@quick
+@given(events)
+def test_an_event_names_an_object_that_s3_could_hold_or_is_refused(event: Any) -> None:
+    try:
+        key = object_of(event, "source")
+    except errors.InvalidEventError:
+        return
+    assert key == event["detail"]["object"]["key"]
+    assert 0 < len(key.encode()) <= 1024
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"bucket": {"name": "n" * 100_000}, "object": {"key": "k"}},
+        {"bucket": {"name": "source"}, "object": {"key": "k" * 100_000}},
+        {"bucket": {"name": "source"}, "object": {"key": "\ud800"}},
+        {"bucket": {"name": "source"}, "object": {"key": "\u00e9" * 513}},
+    ],
+)
+def test_what_is_said_of_an_event_is_short(event: Any) -> None:
+    with pytest.raises(errors.InvalidEventError) as caught:
+        object_of({"detail": event}, "source")
+    assert len(str(caught.value)) < 300
+
+
+@quick
+@given(events.map(json.dumps) | st.text() | st.just("[" * 100_000))
+def test_any_input_of_an_execution_has_a_row_that_tells_of_its_failure(event: str) -> None:
+    assert re.match("s3://", uri_of(event))
+    assert len(uri_of(event).encode()) <= 2048
+    time_of = occurred_at(event)
+    assert time_of is None or time_of.tzinfo
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(events)
+def test_fetch_object_raises_only_what_has_a_name(pipeline: Pipeline, event: Any) -> None:
+    payload = {"event": event, "entered": "2026-01-01T00:00:10Z", "round": 0}
+    try:
+        answer = fetch_object.handler(payload, None)
+    except KNOWN:
+        return
+    assert answer["found"]["action"] in ("delete", "ignore")
