@@ -218,6 +218,9 @@ def read_schema(path: Path) -> dict[str, Any]:
         raise DatasetDefinitionError(f"{path.name} {_TOO_DEEP}") from None
     if not isinstance(schema, dict):
         raise DatasetDefinitionError(f"{path.name} holds no JSON object")
+    for keyword in ("$schema", "$id"):
+        if not isinstance(schema.get(keyword, ""), str):
+            raise DatasetDefinitionError(f'{path.name}: "/{keyword}" is no string')
     for where, value in walk(schema):
         if len(where) > MAX_DEPTH:
             raise DatasetDefinitionError(f"{path.name} {_TOO_DEEP}")

@@ -11,6 +11,12 @@ from tablekeeper.errors import InvalidEventError
 MAX_KEY_BYTES = 1024
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
 
+MAX_URI_BYTES = 1024
+"""What the ledger can hold of `s3://bucket/key`, which is the sort key of its index `files`.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
 SHOWN_CHARACTERS = 100
 
 

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
+from tablekeeper.events import MAX_URI_BYTES
 from tablekeeper.found import Execution, Found, iso_milliseconds, now, object_uri
 from tablekeeper.ledger import CURRENT, audit_row, put_audit_row, shard_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-MAX_URI_BYTES = 2048
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import logging
 import re
 import tempfile
 import time
@@ -21,7 +22,7 @@ import pytest
 from handlers import fetch_object
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tablekeeper import errors, expressions
+from tablekeeper import errors, expressions, runtime
 from tablekeeper.datasets import KEYWORD, SCHEMAS, Catalogue, Dataset
 from tablekeeper.documents import PLACE_CHARACTERS, Document, parse, text_of
 from tablekeeper.events import object_of, occurred_at
@@ -379,7 +380,8 @@ def schema_texts() -> st.SearchStrategy[str]:
         st.dictionaries(words, values | hints, max_size=5),
         keywords | values,
     )
-    return mutated(st.sampled_from(shipped)) | mutated(schemas.map(json.dumps)) | json_texts
+    files = st.integers(0, len(shipped) - 1).map(shipped.__getitem__)
+    return mutated(files) | mutated(schemas.map(json.dumps)) | json_texts
 
 
 @quick
@@ -454,7 +456,7 @@ def test_what_is_said_of_an_event_is_short(event: Any) -> None:
 @given(events.map(json.dumps) | st.text() | st.just("[" * 100_000))
 def test_any_input_of_an_execution_has_a_row_that_tells_of_its_failure(event: str) -> None:
     assert re.match("s3://", uri_of(event))
-    assert len(uri_of(event).encode()) <= 2048
+    assert len(uri_of(event).encode()) <= 1024
     time_of = occurred_at(event)
     assert time_of is None or time_of.tzinfo
 
@@ -470,3 +472,145 @@ def test_fetch_object_raises_only_what_has_a_name(pipeline: Pipeline, event: Any
     except KNOWN:
         return
     assert answer["found"]["action"] in ("delete", "ignore")
+
+
+KEYS = [
+    "../../x.json",
+    "./a//b.json",
+    "s3://other/key",
+    "CURRENT",
+    "EVENT#2026-01-01T00:00:00.000Z#x",
+    "{% $states.input %}",
+    "States.Format('{}', $.x)",
+    "<script>alert(1)</script>",
+    '","level":"ERROR","x":"',
+    "a\nb.json",
+    "a\r\n{}.json",
+    "\x1b[31mred\x1b[0m",
+    "\u202egnp.exe",
+    "a#b",
+    "%2F..%2Fx",
+    "a+b c",
+    " ",
+    "${jndi:ldap://x}",
+    "x'; DROP TABLE items; --",
+    ":pk",
+    "\u00e9" * 502,
+    "\U0001f600" * 251,
+]
+MARKER = "content-of-the-file"
+
+
+@pytest.fixture
+def log(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What has been logged so far, each line of which has to be JSON by itself."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "hostile")
+    runtime.logger.cache_clear()
+    # A logger keeps the standard output that it was made with.
+    logging.Logger.manager.loggerDict.pop("hostile", None)
+    text = ""
+
+    def lines() -> list[dict[str, Any]]:
+        nonlocal text
+        text += capsys.readouterr().out
+        return [json.loads(line) for line in text.split("\n")[:-1]]
+
+    yield lines
+    runtime.logger.cache_clear()
+
+
+def partitions(pipeline: Pipeline) -> set[str]:
+    """The partition keys in the ledger."""
+    return {row["pk"]["S"] for row in pipeline.dynamodb.scan(TableName="ledger")["Items"]}
+
+
+def test_a_key_is_a_name_and_nothing_else(
+    pipeline: Pipeline, log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    for count, name in enumerate(KEYS, 1):
+        key = "notes/" + name
+        pipeline.put(key, [{"pk": "a", "sk": "1", "text": MARKER}])
+        assert pipeline.sync(key)["outcome"] == "SYNCED"
+        assert pipeline.row(key)["status"]["S"] == "SYNCED"
+        (item,) = pipeline.items()
+        assert item["_source"]["M"]["key"] == {"S": key}
+        pipeline.s3.delete_object(Bucket="source", Key=key)
+        assert pipeline.sync(key)["outcome"] == "DELETED"
+        assert pipeline.items() == []
+        assert pipeline.outcomes(key) == ["SYNCED", "DELETED"]
+        assert len(partitions(pipeline)) == count
+        assert [line["key"] for line in log() if "key" in line][-2:] == [key, key]
+    assert partitions(pipeline) == {f"s3://source/notes/{name}" for name in KEYS}
+    assert MARKER not in json.dumps(log())
+
+
+BAD = [
+    '[{"pk": "a", "sk": "1", "count": "%s"}]',
+    '[{"pk": "a", "sk": "1", "count": -1, "text": "%s"}]',
+    '[{"pk": "a", "sk": "1", "text": "%s"}, {"pk": "a", "sk": "1", "text": "%s"}]',
+    '[{"pk": "a", "sk": ["%s"]}]',
+    '[{"pk": "a", "sk": "1", "text": "%s", "x": NaN}]',
+    '[{"pk": "a", "sk": "1", "text": "%s',
+    '[{"pk": "a", "sk": "1", "text": "%s\\ud800"}]',
+    '["%s"]',
+    '"%s"',
+    '{"%s": "%s" "%s"}'.replace('"%s":', '"pk":'),
+    "%s",
+    '[{"pk": "a", "sk": "1", "_index": "%s"}]',
+    '[{"pk": "%s", "sk": ""}]',
+    '[{"pk": "a", "sk": "' + "%s" * 100 + '"}]',
+    '[{"pk": "a", "sk": "1", "x": ' + "[" * 40 + '"%s"' + "]" * 40 + "}]",
+]
+
+
+def test_a_bad_file_is_invalid_and_its_content_stays_out_of_the_log_and_the_ledger(
+    pipeline: Pipeline, log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    for place, text in enumerate(BAD):
+        key = f"notes/{place}\n<b>.json"
+        pipeline.put(key, text.replace("%s", MARKER).encode())
+        with pytest.raises(errors.InvalidFileError) as caught:
+            pipeline.sync(key)
+        assert MARKER not in str(caught.value)
+    ends = pipeline.sync_batch()
+    assert {outcome for _, outcome in ends.values()} == {"INVALID"}
+    assert partitions(pipeline) == {f"s3://source/{key}" for key in ends}
+    assert pipeline.items() == []
+    rows = pipeline.dynamodb.scan(TableName="ledger")["Items"]
+    assert sum("problem_status" in row for row in rows) == len(BAD)
+    assert MARKER not in json.dumps([rows, log()])
+    assert len([line for line in log() if line.get("outcome") == "INVALID"]) >= len(BAD)
+
+
+def test_a_batch_of_hostile_keys_ends_with_an_outcome_for_each(
+    pipeline: Pipeline, log: Callable[[], list[dict[str, Any]]]
+) -> None:
+    for place, name in enumerate(KEYS):
+        pipeline.put("notes/" + name, [{"pk": "a", "sk": str(place)}])
+    objects = [
+        {**pipeline.listed("notes/a#b")[0], "Key": "notes/" + name, "Etag": '"x"'} for name in KEYS
+    ]
+    ends = pipeline.sync_batch(objects=objects)
+    assert ends.keys() == {"notes/" + name for name in KEYS}
+    assert {outcome for _, outcome in ends.values()} == {"SYNCED"}
+    assert partitions(pipeline) == {f"s3://source/notes/{name}" for name in KEYS}
+    assert {line["key"] for line in log() if "key" in line} == ends.keys()
+
+
+def test_a_key_that_the_ledger_cannot_hold_fails_with_a_record(pipeline: Pipeline) -> None:
+    """S3 has keys of 1,024 bytes, and the ledger's index so much for bucket and key together."""
+    pipeline.put("notes/a.json", [{"pk": "a", "sk": "1"}])
+    (fits,) = pipeline.listed()
+    long = "notes/" + "k" * 1007
+    pipeline.put(long, [{"pk": "a", "sk": "2"}])
+    ends = pipeline.sync_batch(objects=[fits, {**fits, "Key": long}])
+    assert ends["notes/a.json"][1] == "SYNCED"
+    assert ends[long][1] == "FAILED"
+    row = pipeline.dynamodb.get_item(
+        TableName="ledger", Key={"pk": {"S": "s3:///"}, "sk": {"S": "CURRENT"}}
+    )["Item"]
+    assert row["problem_error"]["S"] == "InvalidEventError"
+    with pytest.raises(errors.InvalidEventError, match="1,025 bytes"):
+        pipeline.sync("notes/" + "k" * 1007)
