@@ -40,6 +40,7 @@ from tablekeeper.reference import unresolvable
 from tablekeeper.settings import TableKey
 from tablekeeper.violations import violations
 
+from tablekeeper_cli.backtracking import backtracks_exponentially
 from tablekeeper_cli.expression_types import ANY, NULL, NUMBER, STRING, ExpressionTypes
 
 ERROR, WARNING = "error", "warning"
@@ -68,6 +69,15 @@ _MAPS = (
     "dependentSchemas",
     "patternProperties",
     "properties",
+)
+_ENDLESS = (
+    "the pattern can match one text in many ways: for some texts that it does not match, each "
+    "character doubles the time, until the function times out"
+)
+_ONE_WAY = (
+    "Let each text match in one way: between a repeat and one around it put what only stands there "
+    "once (`^a+(-a+)*$`), let no two alternatives match the same, or use `++`, `*+`, `(?>...)`. "
+    "`maxLength` does not help: every keyword is asked."
 )
 _DRAFTS = "https://json-schema.org/draft/2020-12/schema, or that of an earlier draft"
 
@@ -188,6 +198,8 @@ class _Check:
             if isinstance(pattern, str):
                 try:
                     re.compile(pattern)
+                    if backtracks_exponentially(pattern):
+                        self._warn(name, place, _ENDLESS, _ONE_WAY)
                 except (re.error, OverflowError, RecursionError) as error:
                     self.no_patterns.add(name)
                     what = f"is no pattern that Python reads: {error}"

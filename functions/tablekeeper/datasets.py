@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag, urljoin, urlsplit
 
+from tablekeeper.documents import pointer, shown, walk
 from tablekeeper.errors import DatasetDefinitionError, NoDatasetError
 from tablekeeper.exact_numbers import OutOfRangeError, parse_number
 from tablekeeper.expressions import Expression, compact_json
@@ -21,6 +22,12 @@ SUFFIX = ".schema.json"
 KEYWORD = "x-tablekeeper"
 TRANSFORM_VERSION = 1
 """Part of every digest. Raise it when the same record would become another item than before."""
+
+MAX_DEPTH = 100
+"""How deep a schema file may be nested: it is read by recursion, here and in jsonschema."""
+
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
+_URIS = ("$id", "id", "$ref", "$dynamicRef", "$schema")
 
 FIELDS: Mapping[str, type] = {
     "prefix": str,
@@ -63,6 +70,13 @@ class Dataset:
                 raise DatasetDefinitionError(
                     f'{name}{SUFFIX}: {KEYWORD} cannot have this "{field_name}"; '
                     "x-tablekeeper.meta.json says what it takes"
+                )
+            if isinstance(value, dict | list) and not all(
+                isinstance(each, str)
+                for each in (value.values() if isinstance(value, dict) else value)
+            ):
+                raise DatasetDefinitionError(
+                    f'{name}{SUFFIX}: {KEYWORD} takes only strings in "{field_name}"'
                 )
         try:
             return cls(
@@ -185,16 +199,43 @@ class Catalogue:
 
 
 def read_schema(path: Path) -> dict[str, Any]:
-    """A file's JSON object with exact numbers. Raises DatasetDefinitionError when it holds none."""
+    """A file's JSON object with exact numbers. Raises DatasetDefinitionError when it holds none, or
+    one that nothing could be done with.
+    """
     try:
         schema = json.loads(
-            path.read_text("utf-8-sig"), parse_float=parse_number, parse_int=parse_number
+            path.read_text("utf-8-sig"),
+            parse_float=parse_number,
+            parse_int=parse_number,
+            parse_constant=_no_number,
         )
+        json.dumps(schema, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise DatasetDefinitionError(f"{path.name} holds half of a surrogate pair") from None
     except (ValueError, OutOfRangeError) as error:
         raise DatasetDefinitionError(f"{path.name} is not JSON: {error}") from None
+    except RecursionError:
+        raise DatasetDefinitionError(f"{path.name} {_TOO_DEEP}") from None
     if not isinstance(schema, dict):
         raise DatasetDefinitionError(f"{path.name} holds no JSON object")
+    for keyword in ("$schema", "$id"):
+        if not isinstance(schema.get(keyword, ""), str):
+            raise DatasetDefinitionError(f'{path.name}: "/{keyword}" is no string')
+    for where, value in walk(schema):
+        if len(where) > MAX_DEPTH:
+            raise DatasetDefinitionError(f"{path.name} {_TOO_DEEP}")
+        if isinstance(value, str) and where[-1] in _URIS:
+            try:
+                urlsplit(value)
+            except ValueError as error:
+                raise DatasetDefinitionError(
+                    f'{path.name}: "{shown(pointer(where))}" is no URI: {error}'
+                ) from None
     return schema
+
+
+def _no_number(literal: str) -> Any:
+    raise ValueError(f"{literal} is no JSON number")
 
 
 def _reference_values(schema: Any) -> Iterable[str]:

@@ -14,7 +14,7 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -53,7 +53,15 @@ _TWICE = "the key stands twice in its object"
 _TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""A string may be cut off by an error in it. It is never tried twice: its escaped quotes would
+begin strings of their own, and each would be read to the end.
+"""
+
+PLACE_CHARACTERS = 1000
+"""How much of a JSON Pointer stands in a message: the keys in it are as long as a file makes them,
+and a message has to fit the answer of a function and a row of the ledger.
+"""
 
 Path = tuple[str | int, ...]
 
@@ -66,9 +74,14 @@ class _Mark:
     why: str
 
 
-def pointer(path: Path) -> str:
+def pointer(path: Sequence[str | int]) -> str:
     """The JSON Pointer of a path; the whole document is ""."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def shown(where: str) -> str:
+    """A JSON Pointer as messages name it, cut where it is very long."""
+    return where if len(where) <= PLACE_CHARACTERS else where[:PLACE_CHARACTERS] + "…"
 
 
 def text_of(chunks: Iterable[bytes], limit: int) -> Iterator[str]:
@@ -395,16 +408,33 @@ class Document:
             raise _error_at(path, RecordTooLargeError, _TOO_LONG)
 
 
-def walk(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value in a document with its path, depth first, without recursion."""
-    stack = [(path, value)]
-    while stack:
-        path, value = stack.pop()
-        yield path, value
-        if isinstance(value, dict):
-            stack += [((*path, key), member) for key, member in reversed(value.items())]
-        elif isinstance(value, list):
-            stack += [((*path, index), value[index]) for index in range(len(value) - 1, -1, -1)]
+def walk(value: Any, path: Path = ()) -> Iterator[tuple[list[str | int], Any]]:
+    """Every value in a document with its path, depth first, without recursion.
+
+    The path is one list, which changes as the walk goes on: a path for each value would take as
+    much memory as the value is large times as it is deep.
+    """
+    steps = list(path)
+    yield steps, value
+    entered = [_members(value)]
+    while entered:
+        for step, each in entered[-1]:
+            steps.append(step)
+            yield steps, each
+            if isinstance(each, dict | list):
+                entered.append(_members(each))
+                break
+            steps.pop()
+        else:
+            entered.pop()
+            if entered:
+                steps.pop()
+
+
+def _members(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return iter(enumerate(value)) if isinstance(value, list) else iter(())
 
 
 def _raise_first_mark(value: Any, path: Path = ()) -> None:
@@ -425,8 +455,10 @@ def _check_surrogates(value: Any, path: Path = ()) -> None:
                     ) from None
 
 
-def _error_at(path: Path, error: type[InvalidFileError], why: str) -> InvalidFileError:
-    where = pointer(path).encode("utf-8", "backslashreplace").decode()
+def _error_at(
+    path: Sequence[str | int], error: type[InvalidFileError], why: str
+) -> InvalidFileError:
+    where = shown(pointer(path)).encode("utf-8", "backslashreplace").decode()
     return error(f'at JSON Pointer "{where}": {why}')
 
 

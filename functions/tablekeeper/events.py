@@ -8,12 +8,23 @@ from typing import Any
 
 from tablekeeper.errors import InvalidEventError
 
+MAX_KEY_BYTES = 1024
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
+
+MAX_URI_BYTES = 1024
+"""What the ledger can hold of `s3://bucket/key`, which is the sort key of its index `files`.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+SHOWN_CHARACTERS = 100
+
 
 def object_of(event: Any, bucket: str) -> str:
     """The key that an EventBridge S3 event names, as it stands: there it is not URL-encoded.
 
     Raises:
-        InvalidEventError: it names no object, or one of another bucket.
+        InvalidEventError: it names no object that S3 could hold, or one of another bucket.
     """
     detail = event.get("detail") if isinstance(event, dict) else None
     detail = detail if isinstance(detail, dict) else {}
@@ -25,7 +36,15 @@ def object_of(event: Any, bucket: str) -> str:
         raise InvalidEventError("the input has no detail.bucket.name and detail.object.key")
     if named != bucket:
         raise InvalidEventError(
-            f'the input names the bucket "{named}"; this stack keeps "{bucket}"'
+            f'the input names the bucket "{named[:SHOWN_CHARACTERS]}"; this stack keeps "{bucket}"'
+        )
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidEventError("the key in the input is no text") from None
+    if length > MAX_KEY_BYTES:
+        raise InvalidEventError(
+            f"the key in the input has {length:,} bytes; S3 has keys of {MAX_KEY_BYTES:,} at most"
         )
     return key
 
@@ -36,6 +55,6 @@ def occurred_at(event: str) -> datetime | None:
     """
     try:
         time = datetime.fromisoformat(json.loads(event)["time"])
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
     return time if time.tzinfo else None

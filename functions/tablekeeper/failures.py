@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
+from tablekeeper.events import MAX_URI_BYTES
 from tablekeeper.found import Execution, Found, iso_milliseconds, now, object_uri
 from tablekeeper.ledger import CURRENT, audit_row, put_audit_row, shard_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-MAX_URI_BYTES = 2048
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,10 @@ def uri_of(event: str) -> str:
     try:
         detail = json.loads(event)["detail"]
         uri = object_uri(detail["bucket"]["name"], detail["object"]["key"])
-    except (ValueError, LookupError, TypeError):
+        length = len(uri.encode())
+    except (ValueError, LookupError, TypeError, RecursionError):
         return object_uri("", "")
-    return uri if len(uri.encode()) <= MAX_URI_BYTES else object_uri("", "")
+    return uri if length <= MAX_URI_BYTES else object_uri("", "")
 
 
 def _write(client: DynamoDBClient, actions: list[Any]) -> list[str]:

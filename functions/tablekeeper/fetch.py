@@ -14,9 +14,10 @@ from tablekeeper.errors import (
     ContentionError,
     DocumentTooLargeError,
     EncryptedObjectError,
+    InvalidEventError,
     KeyOwnershipError,
 )
-from tablekeeper.events import object_of
+from tablekeeper.events import MAX_URI_BYTES, object_of
 from tablekeeper.found import Found, as_of, iso_milliseconds, object_uri
 from tablekeeper.ledger import Row, read_row
 from tablekeeper.settings import FetchSettings
@@ -56,8 +57,15 @@ def look(
     there and is to be read. `flags` may hold `force` and `release`.
 
     Raises:
+        InvalidEventError: the ledger cannot hold the key.
         TransientServiceError: a retry helps.
     """
+    length = len(object_uri(settings.source_bucket, key).encode())
+    if length > MAX_URI_BYTES:
+        raise InvalidEventError(
+            f"bucket and key have {length:,} bytes as s3://bucket/key; "
+            f"the ledger holds {MAX_URI_BYTES:,}"
+        )
     seen = before_the_object(key, row, entered, settings, catalogue)
     if is_ignored(key, settings.ignore_patterns):
         return Found(action="ignore", **seen), None

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tablekeeper.datasets import Dataset
-from tablekeeper.documents import pointer, walk
+from tablekeeper.documents import pointer, shown, walk
 from tablekeeper.errors import (
     ExpressionError,
     InvalidFileError,
@@ -177,19 +177,40 @@ def _located(value: Any, name: str, where: str) -> AttributeValue:
     """An attribute; what is wrong with it is said with its JSON Pointer, which is looked for only
     then.
     """
+    if isinstance(value, dict | list):
+        _check_count(value, where)
     try:
         return _attribute(value)
     except _UnfitError as unfit:
         error = unfit
     for path, each in walk(value, (name,)):
         if len(path) > MAX_DEPTH + 1:
-            raise error.error(f'{where}, "{pointer(path[:4])}…": {error.why}')
+            raise error.error(f'{where}, "{shown(pointer(path[:4]))}…": {error.why}')
         if not isinstance(each, dict | list):
             try:
                 _attribute(each)
             except _UnfitError as unfit:
-                raise unfit.error(f'{where}, "{pointer(path)}": {unfit.why}') from None
+                raise unfit.error(f'{where}, "{shown(pointer(path))}": {unfit.why}') from None
     raise error.error(f'{where}, "{pointer((name,))}": {error.why}')
+
+
+def _check_count(value: dict[str, Any] | list[Any], where: str) -> None:
+    """Raises ItemTooLargeError when a value has more members than an item has bytes.
+
+    Each takes a byte at least, and hundreds as DynamoDB JSON in memory. What an expression gives
+    may hold one value at many places, and those count, each time.
+    """
+    count, pending = 0, [value]
+    while pending:
+        each = pending.pop()
+        count += len(each)
+        if count > MAX_ITEM_BYTES:
+            raise ItemTooLargeError(
+                f"{where} makes an item of more than {MAX_ITEM_BYTES:,} bytes, which is what "
+                "DynamoDB holds"
+            )
+        members = each.values() if isinstance(each, dict) else each
+        pending += [member for member in members if isinstance(member, dict | list)]
 
 
 def _attribute(value: Any, depth: int = 0) -> AttributeValue:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache, lru_cache
+from itertools import islice
 from typing import Any
 from urllib.parse import urldefrag
 
 from jsonschema import FormatChecker
-from jsonschema.exceptions import UnknownType, best_match
+from jsonschema.exceptions import SchemaError, UnknownType, best_match
 from jsonschema.validators import Draft202012Validator, extend, validator_for
 from jsonschema_specifications import REGISTRY
 from referencing import Registry, Resource, Specification
@@ -29,12 +31,15 @@ from referencing.jsonschema import (
 )
 
 from tablekeeper.datasets import SUFFIX, Catalogue
-from tablekeeper.documents import pointer
+from tablekeeper.documents import pointer, shown
 from tablekeeper.errors import DatasetDefinitionError, NestingError
 from tablekeeper.exact_numbers import exact_arithmetic
 from tablekeeper.formats import FORMATS
 from tablekeeper.records import Record
 from tablekeeper.violations import Violation
+
+MAX_VIOLATIONS = 10_000
+"""How many violations are told of one record: each takes kilobytes, until all are sorted."""
 
 _EXPECTED_LENGTH = 200
 _DEFINITIONS = ("$defs", "definitions")
@@ -49,27 +54,28 @@ class Reference:
         """Raises DatasetDefinitionError when the schema, or one that it needs, refers to one that
         is not in schemas/.
         """
-        for reference in unresolvable(catalogue, name, definitions=False):
-            raise DatasetDefinitionError(_leads_nowhere(name, reference))
-        schema = catalogue.schemas[name]
-        self._name = name
-        self._validator = _exact(validator_for(schema, default=Draft202012Validator))(
-            schema,
-            registry=_registry(catalogue, _specification(schema)),
-            format_checker=_format_checker(),
-        )
+        self._catalogue, self._name = catalogue, name
+        with _schema_errors(catalogue, name):
+            for reference in unresolvable(catalogue, name, definitions=False):
+                raise DatasetDefinitionError(_leads_nowhere(name, reference))
+            schema = catalogue.schemas[name]
+            self._validator = _exact(validator_for(schema, default=Draft202012Validator))(
+                schema,
+                registry=_registry(catalogue, _specification(schema)),
+                format_checker=_format_checker(),
+            )
 
     def violations(self, record: Record) -> list[Violation]:
-        """Every violation in a record.
+        """The violations in a record, the first MAX_VIOLATIONS that are found.
 
         Raises:
             DatasetDefinitionError: the schema cannot be applied.
             NestingError: a recursive schema met a record nested too deep for it.
         """
         try:
-            with exact_arithmetic():
+            with exact_arithmetic(), _schema_errors(self._catalogue, self._name):
                 errors = sorted(
-                    self._validator.iter_errors(record.value),
+                    islice(self._validator.iter_errors(record.value), MAX_VIOLATIONS),
                     key=lambda each: list(map(str, each.absolute_path)),
                 )
         except Unresolvable as error:
@@ -85,6 +91,26 @@ class Reference:
         except RecursionError:
             raise NestingError(f"record {record.place} is nested too deep for its schema") from None
         return [_violation(record, best_match([error]) or error) for error in errors]
+
+
+@contextmanager
+def _schema_errors(catalogue: Catalogue, name: str) -> Iterator[None]:
+    """Raises DatasetDefinitionError for the errors that jsonschema ends with where a schema, or one
+    that it refers to, is none.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError):
+        for each in sorted(catalogue.references(name)):
+            schema = json.loads(json.dumps(catalogue.schemas[each], default=float))
+            try:
+                validator_for(schema, default=Draft202012Validator).check_schema(schema)
+            except SchemaError as error:
+                raise DatasetDefinitionError(
+                    f'{each}{SUFFIX} is no JSON Schema at "{shown(pointer(error.absolute_path))}"; '
+                    "`tablekeeper schemas check` says more"
+                ) from None
+        raise
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tablekeeper.acceptance import acceptor
 from tablekeeper.datasets import Catalogue, Dataset
+from tablekeeper.documents import shown
 from tablekeeper.records import Record
 
 
@@ -23,15 +24,15 @@ class Violation(NamedTuple):
     expected: str
 
     def __str__(self) -> str:
-        where = f'"{self.pointer}"' if self.pointer else "the whole record"
+        where = f'"{shown(self.pointer)}"' if self.pointer else "the whole record"
         return f"record {self.record}, {where}: {self.keyword}: expected {self.expected}"
 
 
 def violations(
     records: Iterable[Record], dataset: Dataset, catalogue: Catalogue
 ) -> Iterator[Violation]:
-    """Every violation of the dataset's schema, in the order of the records, which are read once and
-    not kept.
+    """Every violation of the dataset's schema, but no more than 10,000 of one record, in the order
+    of the records, which are read once and not kept.
 
     Raises:
         DatasetDefinitionError: the schema refers to one that is not in schemas/.

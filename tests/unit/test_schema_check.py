@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tablekeeper.datasets import KEYWORD, Catalogue
+from tablekeeper.documents import pointer
 from tablekeeper.expressions import Expression
 from tablekeeper.settings import TableKey
 
+from tablekeeper_cli.backtracking import backtracks_exponentially
 from tablekeeper_cli.expression_types import ANY, ExpressionTypes
 from tablekeeper_cli.schema_check import ERROR, WARNING, Finding, check
 
@@ -319,3 +322,69 @@ def test_the_command_says_it_with_its_exit_code(tmp_path: Path) -> None:
     assert run(str(tmp_path / "gone")).returncode == 2
     (tmp_path / "a.schema.json").write_text(json.dumps(dataset(examples=None)))
     assert run(str(tmp_path)).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^(a+)+$",
+        r"^(a|a)*$",
+        r"^(a|b|ab)*$",
+        r"^(\w+\s?)*$",
+        r"^([a-zA-Z0-9]+\s?)+$",
+        r"^(\d+\.?)*$",
+        r"^([A-Z]{2,3})*$",
+        r"^(a{1,50})+$",
+        r"^(a?a?)*$",
+        r"^(.*,)*$",
+        r"^(?:a*?)*?$",
+        r"(?=(a+)+$)",
+        r"^(?>(a+)+b)$",
+        r"(x+x+)+y",
+        r"(?i)^(a+|bA*)*$",
+        r"^((|b??)a)*$",
+    ],
+)
+def test_a_pattern_that_backtracks_exponentially_is_warned_of(tmp_path: Path, pattern: str) -> None:
+    properties = {**dataset()["properties"], "x": {"pattern": pattern}}
+    files = only(properties=properties, patternProperties={pattern: True})
+    found = checked(tmp_path, files)
+    places = [each.pointer for each in found]
+    assert places == [pointer(("patternProperties", pattern)), "/properties/x/pattern"]
+    assert {each.severity for each in found} == {WARNING}
+    assert "doubles the time" in found[0].what
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^\d{4}-\d{2}-\d{2}$",
+        r"^[A-Z]{2,3}(-[0-9]+)*$",
+        r"^[a-z]+(\.[a-z]+)*$",
+        r"^(foo|far|bar)*$",
+        r"^(a|ab)*$",
+        r"^(a|b)*$",
+        r"(?i)^(a|A)*$",
+        r"^(?:a++)+$",
+        r"^(?>a+)+$",
+        r"^([a-z]{3})*$",
+        r"^([a-z]{64})*$",
+        r"^\w{1,64}$",
+        r'^"([^"\\]|\\.)*"$',
+        r"^[^@]+@([a-z0-9-]+\.)+[a-z]{2,}$",
+        r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        r"^(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$",
+        r"(a)?(?(1)b|c)\1",
+        "",
+    ],
+)
+def test_an_ordinary_pattern_is_not_warned_of(tmp_path: Path, pattern: str) -> None:
+    assert checked(tmp_path, only(patternProperties={pattern: True})) == []
+
+
+def test_a_pattern_that_is_large_or_ambiguous_is_looked_at_in_bounded_time() -> None:
+    words = "|".join(f"{a}{b}{c}" for a in "abcdef" for b in "abcdef" for c in "abcd")
+    start = time.process_time()
+    for pattern in (f"^({words})*$", "(" * 80 + "a*" + ")*" * 80, "(a|b?c?d?){30}" * 20):
+        backtracks_exponentially(pattern)
+    assert time.process_time() - start < 5
