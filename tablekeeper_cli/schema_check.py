@@ -169,7 +169,6 @@ class _Check:
             pass  # Limits of records, which are none of schemas.
 
     def _is_good_schema(self, name: str, schema: dict[str, Any]) -> bool:
-        before = len(self.found)
         draft = schema.get("$schema")
         validator: Any = Draft202012Validator
         if isinstance(draft, str):
@@ -178,6 +177,7 @@ class _Check:
             validator = Draft202012Validator
             advice = f"Name {_DRAFTS}."
             self._warn(name, ("$schema",), "this is no known draft; it is read as 2020-12", advice)
+        before = len(self.found)
         plain = json.loads(json.dumps(schema, default=float))
         for error in validator(validator.META_SCHEMA).iter_errors(plain):
             what = f"is no JSON Schema: {_shortened(error.message)}"

@@ -388,3 +388,12 @@ def test_a_pattern_that_is_large_or_ambiguous_is_looked_at_in_bounded_time() -> 
     for pattern in (f"^({words})*$", "(" * 80 + "a*" + ")*" * 80, "(a|b?c?d?){30}" * 20):
         backtracks_exponentially(pattern)
     assert time.process_time() - start < 5
+
+
+def test_a_file_of_an_unknown_draft_is_looked_at_further(tmp_path: Path) -> None:
+    files = only(**{"$schema": "https://x.example/s", KEYWORD: {}})
+    found = checked(tmp_path, files)
+    assert [(each.pointer, each.severity) for each in found] == [
+        ("/$schema", WARNING),
+        (f"/{KEYWORD}", ERROR),
+    ]
