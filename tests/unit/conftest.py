@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +20,7 @@ from handlers import (
     write_items,
 )
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 from tablekeeper import aws
 from tablekeeper.datasets import Catalogue
 
@@ -172,6 +174,14 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """The handlers on moto's S3 and DynamoDB."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    answer, lock = BotocoreStubber.__call__, threading.RLock()
+
+    def one_at_a_time(*args: Any, **kwargs: Any) -> Any:
+        """moto's tables are plain dictionaries, and a transaction copies them all."""
+        with lock:
+            return answer(*args, **kwargs)
+
+    monkeypatch.setattr(BotocoreStubber, "__call__", one_at_a_time)
     with mock_aws():
         aws.client.cache_clear()
         s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
