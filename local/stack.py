@@ -216,6 +216,8 @@ def start_engine(
         "SFN_WAIT_SCALE": str(wait_scale),
         "ENGINE_LAMBDA_PYTHON": str(python("runtime")),
         "ENGINE_STATE_DIR": str(state_dir),
+        # What waits for a slot is not running yet, and not to be throttled.
+        "LAMBDA_ACCOUNT_CONCURRENCY": "0",
         "ENGINE_LAMBDA_CONCURRENCY": os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4"),
     }
     if ends_with:
