@@ -109,6 +109,16 @@ def cost() -> str:
     return _saved(figure, axes, "cost", "What a million small files cost")
 
 
+ORDER = (
+    "Throughput",
+    "Latency",
+    "Validation",
+    "A large file",
+    "Memory",
+    "A large ledger",
+    "Starts",
+    "Load",
+)
 PLOTS: dict[str, Callable[[Any], str]] = {
     "Throughput": throughput,
     "Latency": latency,
@@ -136,12 +146,16 @@ def figures(section: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _place(section: tuple[str, Any]) -> int:
+    return ORDER.index(section[0].partition(":")[0])
+
+
 def main() -> None:
     """Writes what was measured between the page's marks."""
     kept = json.loads(KEPT.read_text())
     sections: dict[str, Any] = kept["sections"]
     lines = [f"On {kept['machine']}."]
-    for title, section in sections.items():
+    for title, section in sorted(sections.items(), key=_place):
         lines += ["", f"## {title}", "", f"Run on {section['at']}.", ""]
         if title in PLOTS:
             lines += [PLOTS[title](section["series"]), ""]

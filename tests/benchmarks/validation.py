@@ -56,7 +56,10 @@ def validation(section: Section) -> None:
     by_both(_days(STREAMED))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    section.say(f"memory of a stream of {STREAMED:,} records, at most", f"{peak / 1000:,.0f} kB")
+    section.say(
+        f"Python objects that a stream of {STREAMED:,} records holds, at most",
+        f"{peak / 1000:,.0f} kB",
+    )
 
 
 def _seconds(validate: Callable[[Iterable[Record]], None], records: list[Record]) -> float:
