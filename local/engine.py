@@ -234,9 +234,11 @@ def _strike(fault: Fault, request_id: str) -> Json | None:
 #
 # AWS: an expression has a second of its own. Stock: a second by the clock, in which thousands of
 # executions that run at once take turns.
-@mends(Timebox, "current_milli_time", "")
-def _milliseconds(_stock: Callable[..., int]) -> int:
-    return int(time.thread_time() * 1000)
+@mends(Timebox, "check_runaway", "self")
+def _check_runaway(stock: Callable[..., None], box: Any) -> None:
+    began = box.__dict__.setdefault("began", time.thread_time())
+    box.time = Timebox.current_milli_time() - int(1000 * (time.thread_time() - began))
+    stock(box)
 
 
 # Step Functions: errors of a task

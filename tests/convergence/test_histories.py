@@ -13,7 +13,7 @@ from tests.convergence.world import WEAKNESSES, first_wrong, history, moto, moto
 HINTS = {
     "read-bucket-first": 263,
     "invalid-unconditional": 2556,
-    "strict-deletes": 254,
+    "strict-deletes": 1369,
     "no-sweep": 890,
     "no-audit-condition": 48,
     "late-failure-wins": 88,

@@ -243,6 +243,17 @@ def test_string_writes_letters_as_they_are(engine: Engine) -> None:
     assert ended["output"] == '{"a":"é😀"}'
 
 
+def test_the_clock_of_an_expression_is_everybody_s(engine: Engine) -> None:
+    ended = engine.run({"A": passing(Output="{% $millis() %}")})
+    assert abs(ended["output"] / 1000 - time.time()) < 60
+
+
+def test_an_expression_without_end_is_stopped_after_a_second(engine: Engine) -> None:
+    endless = "{% ($forever := function($n) { $forever($n + 1) }; $forever(0)) %}"
+    ended = engine.run({"A": passing(Output=endless)})
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.QueryEvaluationError")
+
+
 def test_a_state_machine_times_out(engine: Engine) -> None:
     queue = engine.queue_for({"source": ["aws.states"], "detail": {"status": ["TIMED_OUT"]}})
     states = {"A": {"Type": "Wait", "Seconds": 3, "Next": "B"}, "B": passing()}
