@@ -181,7 +181,6 @@ def test_the_status_of_all_counts_every_file(desk: Desk) -> None:
         desk.settled(f"notes/counted/{key}.json", outcome)
     desk.settled("elsewhere/no dataset.json", "INVALID")
     told = desk.ask("status")
-    assert told["files"]["-"] == {"INVALID": 1}
-    assert told["files"]["notes"]["INVALID"] >= 1
-    assert told["files"]["notes"]["SYNCED"] >= 1
+    for dataset, status in (("-", "INVALID"), ("notes", "INVALID"), ("notes", "SYNCED")):
+        assert told["files"][dataset][status] >= 1
     assert "running" in desk.run("status")

@@ -59,6 +59,11 @@ def table(engine: Engine) -> str:
     return TABLE
 
 
+def test_one_worker_runs_a_group(request: pytest.FixtureRequest, worker_id: str) -> None:
+    """pytest-xdist tells the scheduler a test's group in its id; engines are shared by it."""
+    assert worker_id == "master" or request.node.nodeid.endswith("@engine")
+
+
 def test_listens_on_127_0_0_1_only(engine: Engine) -> None:
     port = int(engine.stack.endpoint_url.rpartition(":")[2])
     with socket.socket() as probe:
