@@ -65,7 +65,7 @@ check: $(VENVS)/dev/.ready audit ## Lint, check types, and hold what refers to e
 
 .PHONY: audit
 audit: $(VENVS)/audit/.ready ## Look for insecure settings in the template; `make check` does it too
-	@$(VENVS)/audit/bin/checkov --config-file .checkov.yaml
+	@TMPDIR=$(VENVS)/audit $(VENVS)/audit/bin/checkov --config-file .checkov.yaml
 
 .PHONY: bench
 bench: setup $(VENVS)/bench/.ready ## Measure, and write docs/performance.md: half an hour and more
