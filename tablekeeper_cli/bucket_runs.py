@@ -11,6 +11,7 @@ from typing import Any
 from tablekeeper.bucket_report import LAST_RUN, ends
 
 from tablekeeper_cli.problems import CommandError, UsageError
+from tablekeeper_cli.showing import plural, when
 from tablekeeper_cli.stack import Stack
 
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.3, 5.0
@@ -92,6 +93,21 @@ def last(stack: Stack) -> dict[str, Any] | None:
         json.loads(row["Item"]["summary"]["S"]) if "Item" in row else None
     )
     return summary
+
+
+def sentence(summary: dict[str, Any]) -> str:
+    """What the last run was and what came of it."""
+    what = "reconcile" if summary["orphans"] else "backfill"
+    dry = " --dry-run" if summary["how"] == "look" else ""
+    found = plural(sum(summary["findings"].values()), "difference")
+    left = f", {summary['differences']:,} left" if summary["differences"] else ""
+    error = f", {summary['error']}" if summary["error"] else ""
+    return f"{what}{dry} ended {when(summary['ended'])}: {found} found{left}{error}"
+
+
+def is_bad(summary: dict[str, Any]) -> bool:
+    """Whether a run left differences, or did not look at all."""
+    return bool(summary["differences"] or summary["error"] or summary["failed_batches"])
 
 
 def files(stack: Stack, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -34,8 +34,9 @@ from tablekeeper.errors import (
 )
 from tablekeeper.fetch import before_the_object, fetch, judge
 from tablekeeper.found import Found, now, object_uri
-from tablekeeper.items import Item, item_key, owner, transform
+from tablekeeper.items import Item, item_key, owner
 from tablekeeper.ledger import Row, read_row
+from tablekeeper.making import make_items
 from tablekeeper.parallel import side_by_side
 from tablekeeper.partitions import PARTITIONS, Lines, copied_manifest
 from tablekeeper.records import Record, read_records
@@ -366,7 +367,7 @@ class _Planning:
         settings, dataset = self.planner.settings, self.planner.catalogue.get(self.found.key)
         records = read_records(self.text(), self.found.key, dataset)
         first: DuplicateItemKeyError | None = None
-        for made in transform(
+        for made in make_items(
             records, self.found, dataset, settings.item_keys, settings.ttl_attribute
         ):
             key = item_key(made.item, self.table_key)

@@ -34,7 +34,7 @@ from tablekeeper.errors import (
 from tablekeeper.expressions import Expression
 from tablekeeper.formats import FORMATS
 from tablekeeper.found import Found, now
-from tablekeeper.items import transform
+from tablekeeper.making import make_items
 from tablekeeper.records import RESERVED, Record
 from tablekeeper.reference import unresolvable
 from tablekeeper.settings import TableKey
@@ -398,7 +398,7 @@ class _Check:
             size=1,
             last_modified=now(),
         )
-        for _ in transform([record], found, dataset, self.table_key, self.ttl_attribute):
+        for _ in make_items([record], found, dataset, self.table_key, self.ttl_attribute):
             pass
 
 

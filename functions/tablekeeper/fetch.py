@@ -18,10 +18,10 @@ from tablekeeper.errors import (
     KeyOwnershipError,
 )
 from tablekeeper.events import MAX_URI_BYTES, object_of
-from tablekeeper.found import Found, as_of, iso_milliseconds, object_uri
+from tablekeeper.found import INLINE_BYTES, Found, as_of, iso_milliseconds, object_uri
 from tablekeeper.ledger import Row, read_row
 from tablekeeper.settings import FetchSettings
-from tablekeeper.staging import INLINE_BYTES, inline_document, refused_document
+from tablekeeper.staging import inline_document, refused_document
 
 MAX_ROUNDS = 12
 

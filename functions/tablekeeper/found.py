@@ -9,6 +9,10 @@ from typing import Any, Self
 
 CLOCK_SKEW = timedelta(seconds=5)
 """How far the clocks of two Step Functions hosts may be apart."""
+INLINE_BYTES = 200_000
+"""What is larger does not travel in a payload, which may have 262,144 bytes:
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+"""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from tablekeeper.found import INLINE_BYTES
 from tablekeeper.items import TRANSACTION_ITEMS, Item, item_key, item_text
 from tablekeeper.partitions import PARTITIONS, Lines, LinesWriter, key_hash
 from tablekeeper.settings import TableKey
-from tablekeeper.staging import INLINE_BYTES
 
 STAGED = "items"
 """The prefix of staged sets; a lifecycle rule removes them."""

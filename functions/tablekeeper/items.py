@@ -1,7 +1,5 @@
-"""Items: what a record becomes in DynamoDB, checked against DynamoDB's limits before anything is
-written.
+"""Items in DynamoDB JSON: their keys, owners, lineage and sizes, and how many are written at once.
 
-Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 Sizes:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
 """
@@ -9,35 +7,13 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from decimal import Decimal
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-from tablekeeper.datasets import Dataset
-from tablekeeper.documents import pointer, shown, walk
-from tablekeeper.errors import (
-    ExpressionError,
-    InvalidFileError,
-    ItemKey,
-    ItemTooLargeError,
-    KeyLengthError,
-    KeyMissingError,
-    KeyTypeError,
-    NestingError,
-    NumberRangeError,
-    ReservedAttributeError,
-    TtlError,
-)
-from tablekeeper.exact_numbers import OutOfRangeError, check_number, format_number
+from tablekeeper.errors import ItemKey
 from tablekeeper.found import Found, now
-from tablekeeper.records import RESERVED, Record
 from tablekeeper.settings import TableKey
 
-MAX_ITEM_BYTES = 400 * 1024
-MAX_DEPTH = 32
-MAX_KEY_BYTES = (2048, 1024)
 TRANSACTION_ITEMS = 98
 """A transaction has 100 actions; the ledger row and the audit row take two."""
 TRANSACTION_BYTES = 3_500_000
@@ -47,41 +23,10 @@ row.
 LANES = 8
 """How many transactions of one large write are under way at once; each has a row in the ledger."""
 _LINEAGE_BYTES = 800
-_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 AttributeValue = dict[str, Any]
 Item = dict[str, AttributeValue]
 """An item in DynamoDB JSON: `{"price": {"N": "1.1"}}`."""
-
-
-class Made(NamedTuple):
-    """An item and the place of the record that it was made of; text is the item as JSON."""
-
-    place: int
-    item: Item
-    text: str
-
-
-def transform(
-    records: Iterable[Record],
-    found: Found,
-    dataset: Dataset,
-    table_key: TableKey,
-    ttl_attribute: str,
-) -> Iterator[Made]:
-    """The item of each record, without lineage.
-
-    Raises:
-        InvalidFileError: a record makes no item that the table can hold.
-    """
-    source = found.object_scope()
-    for record in records:
-        item = _item(record, source, dataset, table_key, ttl_attribute)
-        text = item_text(item)
-        if size_bound(text) > MAX_ITEM_BYTES:
-            _check_size(item, record.place)
-        yield Made(record.place, item, text)
-
 
 item_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """An item in DynamoDB JSON as text on one line."""
@@ -119,172 +64,6 @@ def owner(item: Mapping[str, Any]) -> str | None:
     source = item.get("_source", {}).get("M", {})
     bucket, key = (source.get(name, {}).get("S") for name in ("bucket", "key"))
     return f"s3://{bucket}/{key}" if bucket and key else None
-
-
-def _item(
-    record: Record,
-    source: Mapping[str, Any],
-    dataset: Dataset,
-    table_key: TableKey,
-    ttl_attribute: str,
-) -> Item:
-    scope = {**record.value, "_object": source, "_index": record.place}
-    where = f"record {record.place}"
-    if dataset.attributes is None:
-        values = record.value
-    else:
-        given = {name: expression(scope) for name, expression in dataset.attributes.items()}
-        values = {name: value for name, value in given.items() if value is not None}
-    item = {name: _located(value, name, where) for name, value in values.items()}
-    for name in RESERVED:
-        if name in item:
-            raise ReservedAttributeError(
-                f'{where} makes an attribute "{name}", which Tablekeeper itself sets'
-            )
-    for (name, kind), limit in zip(table_key.attributes, MAX_KEY_BYTES, strict=False):
-        if name in dataset.key:
-            _set(item, name, dataset.key[name](scope), where, "key")
-        _check_key(item.get(name), name, kind, limit, where)
-    if dataset.ttl:
-        _set(item, ttl_attribute, _epoch_seconds(dataset.ttl(scope), where), where, "ttl")
-    return item
-
-
-def _set(item: Item, name: str, value: Any, where: str, what: str) -> None:
-    """Sets what an expression gives; a field of the record with that name and another value is
-    never dropped.
-    """
-    if value is None:
-        return
-    computed = _located(value, name, where)
-    if item.get(name, computed) != computed:
-        raise ReservedAttributeError(
-            f'{where} has a field "{name}" of its own, '
-            f"which the `{what}` of its dataset would overwrite"
-        )
-    item[name] = computed
-
-
-class _UnfitError(Exception):
-    """A value that no attribute can hold."""
-
-    def __init__(self, error: type[InvalidFileError], why: str) -> None:
-        super().__init__(error, why)
-        self.error, self.why = error, why
-
-
-def _located(value: Any, name: str, where: str) -> AttributeValue:
-    """An attribute; what is wrong with it is said with its JSON Pointer, which is looked for only
-    then.
-    """
-    if isinstance(value, dict | list):
-        _check_count(value, where)
-    try:
-        return _attribute(value)
-    except _UnfitError as unfit:
-        error = unfit
-    for path, each in walk(value, (name,)):
-        if len(path) > MAX_DEPTH + 1:
-            raise error.error(f'{where}, "{shown(pointer(path[:4]))}…": {error.why}')
-        if not isinstance(each, dict | list):
-            try:
-                _attribute(each)
-            except _UnfitError as unfit:
-                raise unfit.error(f'{where}, "{shown(pointer(path))}": {unfit.why}') from None
-    raise error.error(f'{where}, "{pointer((name,))}": {error.why}')
-
-
-def _check_count(value: dict[str, Any] | list[Any], where: str) -> None:
-    """Raises ItemTooLargeError when a value has more members than an item has bytes.
-
-    Each takes a byte at least, and hundreds as DynamoDB JSON in memory. What an expression gives
-    may hold one value at many places, and those count, each time.
-    """
-    count, pending = 0, [value]
-    while pending:
-        each = pending.pop()
-        count += len(each)
-        if count > MAX_ITEM_BYTES:
-            raise ItemTooLargeError(
-                f"{where} makes an item of more than {MAX_ITEM_BYTES:,} bytes, which is what "
-                "DynamoDB holds"
-            )
-        members = each.values() if isinstance(each, dict) else each
-        pending += [member for member in members if isinstance(member, dict | list)]
-
-
-def _attribute(value: Any, depth: int = 0) -> AttributeValue:
-    if isinstance(value, str):
-        return {"S": value}
-    if value is None:
-        return {"NULL": True}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, int | Decimal):
-        try:
-            check_number(value)
-        except OutOfRangeError as error:
-            why = f"DynamoDB cannot hold the number: {error}"
-            raise _UnfitError(NumberRangeError, why) from None
-        return {"N": format_number(value)}
-    if depth == MAX_DEPTH:
-        raise _UnfitError(NestingError, f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, list):
-        return {"L": [_attribute(each, depth + 1) for each in value]}
-    if isinstance(value, dict):
-        return {"M": {name: _attribute(each, depth + 1) for name, each in value.items()}}
-    raise _UnfitError(ExpressionError, "an expression gave no JSON value")
-
-
-def _check_key(value: AttributeValue | None, name: str, kind: str, limit: int, where: str) -> None:
-    if value is None:
-        raise KeyMissingError(f'{where} gives no value for the key attribute "{name}"')
-    ((actual, content),) = value.items()
-    if actual != kind:
-        types = {
-            "S": "a string",
-            "N": "a number",
-            "BOOL": "a boolean",
-            "NULL": "null",
-            "L": "an array",
-            "M": "an object",
-        }
-        raise KeyTypeError(
-            f'{where}: the key attribute "{name}" is {types[actual]}; the table wants {types[kind]}'
-        )
-    length = len(content.encode())
-    if kind == "S" and not length:
-        raise KeyLengthError(f'{where}: the key attribute "{name}" is empty')
-    if kind == "S" and length > limit:
-        raise KeyLengthError(
-            f'{where}: the key attribute "{name}" has {length:,} bytes, more than {limit:,}'
-        )
-
-
-def _epoch_seconds(value: Any, where: str) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, Decimal) and value == value.to_integral_value():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _ISO_TIME.fullmatch(value):
-        try:
-            return int(datetime.fromisoformat(value).timestamp())
-        except ValueError:
-            pass
-    raise TtlError(
-        f"{where}: `ttl` gives neither whole epoch seconds nor an ISO 8601 time with an offset"
-    )
-
-
-def _check_size(item: Item, index: int) -> None:
-    size = item_size(item)
-    if size > MAX_ITEM_BYTES:
-        raise ItemTooLargeError(
-            f"record {index} makes an item of {size:,} bytes, lineage included; "
-            f"DynamoDB holds {MAX_ITEM_BYTES:,}"
-        )
 
 
 def item_size(item: Item) -> int:

@@ -16,9 +16,8 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.documents import GZIP_MAGIC, text_of
 from tablekeeper.errors import InvalidFileError, ObjectChangedError, TablekeeperError
-from tablekeeper.found import Found
+from tablekeeper.found import INLINE_BYTES, Found
 
-INLINE_BYTES = 200_000
 CHUNK_BYTES = 1_000_000
 
 

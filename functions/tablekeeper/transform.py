@@ -9,7 +9,8 @@ from tablekeeper.datasets import Catalogue
 from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
 from tablekeeper.found import Found
 from tablekeeper.item_sets import ItemSetWriter
-from tablekeeper.items import Made, item_key, transform
+from tablekeeper.items import item_key
+from tablekeeper.making import Made, make_items
 from tablekeeper.partitions import key_hash
 from tablekeeper.records import read_records
 from tablekeeper.settings import TransformSettings
@@ -31,7 +32,7 @@ def transform_document(
         dataset = catalogue.get(found.key)
         text = read_document(document, found, settings.max_document_bytes)
         records = read_records(text, found.key, dataset)
-        return transform(records, found, dataset, settings.item_keys, settings.ttl_attribute)
+        return make_items(records, found, dataset, settings.item_keys, settings.ttl_attribute)
 
     try:
         with ItemSetWriter(settings.staging_bucket, settings.item_keys) as writer:

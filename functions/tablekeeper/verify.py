@@ -58,9 +58,10 @@ from tablekeeper.findings import (
     Sighting,
 )
 from tablekeeper.found import Found, iso_milliseconds, key_of, object_uri
-from tablekeeper.items import Item, Made, item_key, owner, transform
+from tablekeeper.items import Item, item_key, owner
 from tablekeeper.ledger import CURRENT as CURRENT_ROW
 from tablekeeper.ledger import SHARDS, Row, read_row
+from tablekeeper.making import Made, make_items
 from tablekeeper.parallel import side_by_side
 from tablekeeper.partitions import PARTITIONS, Lines, copied_manifest
 from tablekeeper.records import Record, read_records
@@ -529,7 +530,7 @@ class Verification:
 
         text = text_of(chunks, settings.max_document_bytes)
         records = valid(read_records(text, key, dataset))
-        made = transform(records, found, dataset, settings.item_keys, settings.ttl_attribute)
+        made = make_items(records, found, dataset, settings.item_keys, settings.ttl_attribute)
         yield from takewhile(lambda _: not self._stopped.is_set(), made)
 
     def _keys_of_row(self, row: Row) -> Iterator[str]:

@@ -73,30 +73,18 @@ def _status_of_all(context: Context) -> None:
         more = "more than " if work.running_at_least else ""
         oldest = f", the oldest since {when(work.oldest_running)}" if work.oldest_running else ""
         waiting = plural(work.failed_events, "event")
+        bad = "bold red" if run and bucket_runs.is_bad(run) else ""
+        last_run = told(bucket_runs.sentence(run), bad) if run else None
         lines = fields(
             [
                 ("running", f"{more}{plural(work.running, 'execution')}{oldest}"),
                 ("failed events", told(waiting, "bold red" if work.failed_events else "")),
-                ("last run", _shown_run(run) if run else None),
+                ("last run", last_run),
             ]
         )
         return Group(shown if datasets else Text("no files yet"), "", lines)
 
     context.answer(data, show)
-
-
-def _shown_run(run: dict[str, Any]) -> RenderableType:
-    """The last run over the whole bucket, in a line."""
-    from tablekeeper_cli.showing import plural, told, when
-
-    what = "reconcile" if run["orphans"] else "backfill"
-    dry = " --dry-run" if run["how"] == "look" else ""
-    found = plural(sum(run["findings"].values()), "difference")
-    left = f", {run['differences']:,} left" if run["differences"] else ""
-    error = f", {run['error']}" if run["error"] else ""
-    wrong = run["differences"] or run["error"] or run["failed_batches"]
-    text = f"{what}{dry} ended {when(run['ended'])}: {found} found{left}{error}"
-    return told(text, "bold red" if wrong else "")
 
 
 def _shown_file(found: File) -> RenderableType:

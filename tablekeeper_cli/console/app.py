@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from tablekeeper_cli import files, pages, traces
+from tablekeeper_cli import bucket_runs, files, pages, traces
 from tablekeeper_cli.console.recent import Recent, chart
 from tablekeeper_cli.problems import CommandError, UnknownError
 from tablekeeper_cli.showing import when
@@ -37,6 +37,8 @@ def create_app(stack: Stack) -> Flask:
         **pages.shared(),
         chart=chart,
         when=when,
+        run_sentence=bucket_runs.sentence,
+        is_bad_run=bucket_runs.is_bad,
         stack=stack,
         page_size=PAGE,
         problem_statuses=files.PROBLEMS,
@@ -77,6 +79,7 @@ def create_app(stack: Stack) -> Flask:
             errors=errors.most_common(),
             newest=sorted(newest, key=lambda each: each.at, reverse=True)[:10],
             work=files.work(stack),
+            run=bucket_runs.last(stack),
             recent=recent.read(),
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
+from tablekeeper_cli.console.app import create_app
 from tests.e2e.desk import Desk, Tamperer
 
 pytestmark = pytest.mark.xdist_group("commands")
@@ -130,6 +131,8 @@ def test_what_no_event_told_is_found_and_mended_and_nothing_else(
         assert "nothing differs" in nothing
     assert desk.ask("verify", "--schemas", schemas, "--prefix", prefix)["findings"] == []
     assert desk.ask("status")["last_run"]["differences"] == 0
+    overview = create_app(desk.located).test_client().get("/").text
+    assert "The last run over the bucket: reconcile ended" in overview
 
 
 def test_a_run_that_is_stopped_is_finished_by_the_next(desk: Desk) -> None:

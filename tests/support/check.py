@@ -15,8 +15,9 @@ from tablekeeper.datasets import Catalogue, is_ignored
 from tablekeeper.documents import text_of
 from tablekeeper.errors import InvalidFileError, ItemKey
 from tablekeeper.found import Found, iso_milliseconds
-from tablekeeper.items import Item, item_key, owner, transform
+from tablekeeper.items import Item, item_key, owner
 from tablekeeper.ledger import CURRENT
+from tablekeeper.making import make_items
 from tablekeeper.records import read_records
 from tablekeeper.settings import FetchSettings
 from tablekeeper.violations import violations
@@ -101,7 +102,7 @@ class _Check:
         records = list(read_records(text, key, dataset))
         for violation in violations(records, dataset, self.catalogue):
             raise InvalidFileError(str(violation))
-        derived = transform(
+        derived = make_items(
             records, found, dataset, self.settings.item_keys, self.settings.ttl_attribute
         )
         return [made.item for made in derived]

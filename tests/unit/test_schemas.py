@@ -17,7 +17,8 @@ from tablekeeper import errors
 from tablekeeper.datasets import FIELDS, KEYWORD, SUFFIX, Catalogue
 from tablekeeper.documents import text_of, walk
 from tablekeeper.found import Found
-from tablekeeper.items import Item, item_key, transform
+from tablekeeper.items import Item, item_key
+from tablekeeper.making import make_items
 from tablekeeper.records import Record, read_records
 from tablekeeper.reference import check_references
 from tablekeeper.settings import TableKey
@@ -64,7 +65,7 @@ def items_of(key: str, path: Path) -> list[Item]:
     found = Found(
         action="PUT", bucket="bucket", key=key, revision=0, as_of="2026-11-23T00:00:00.000Z"
     )
-    return [made.item for made in transform(records, found, dataset, TABLE_KEY, TTL)]
+    return [made.item for made in make_items(records, found, dataset, TABLE_KEY, TTL)]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from handlers import transform_records
 from tablekeeper import errors
 from tablekeeper.datasets import Dataset
 from tablekeeper.found import Found
-from tablekeeper.items import Item, attribute_size, transform
+from tablekeeper.items import Item, attribute_size
+from tablekeeper.making import make_items
 from tablekeeper.records import Record
 from tablekeeper.settings import TableKey
 
@@ -22,7 +23,7 @@ def items(
 ) -> list[Item]:
     dataset = Dataset.read("d", {"x-tablekeeper": {"prefix": "d/", **(keyword or {})}})
     numbered = [Record(place, each) for place, each in enumerate(records)]
-    made = transform(numbered, found, dataset, TableKey.parse(table_key), "expires_at")
+    made = make_items(numbered, found, dataset, TableKey.parse(table_key), "expires_at")
     return [each.item for each in made]
 
 
@@ -110,6 +111,22 @@ def test_what_the_table_cannot_hold_is_rejected(record: Any, error: Any, says: s
         items(record)
     assert says in str(caught.value)
     assert "record 0" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "says"),
+    [
+        ({}, "no such field, and `key` no expression for it"),
+        ({"key": {"sk": "_object.parts[7]"}}, "expression in `key` finds none: _object.parts[7]"),
+        ({"attributes": {"pk": "pk", "sk": "no"}}, "expression in `attributes` finds none: no"),
+        ({"attributes": {"pk": "pk"}}, "neither `key` nor `attributes` has an expression for it"),
+    ],
+)
+def test_a_key_that_is_missing_is_told_with_the_reason(keyword: Any, says: str) -> None:
+    with pytest.raises(errors.KeyMissingError) as caught:
+        items({"pk": "a"}, keyword=keyword)
+    assert str(caught.value).startswith('record 0 gives no value for the key attribute "sk": ')
+    assert str(caught.value).endswith(says)
 
 
 @pytest.mark.parametrize(
