@@ -42,6 +42,14 @@ TRANSIENT_CODES = frozenset(
 DynamoDB: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html
 """
 
+RETRIES: Any = {"mode": "standard", "total_max_attempts": 4}
+DYNAMODB_RETRIES: Any = {"mode": "legacy", "total_max_attempts": 8}
+"""A table that throttles for long is waited for. The standard mode has a quota of retries a client,
+which is used up when half of all calls are throttled: after some hundred calls each of them fails
+at its first throttling. The legacy mode has none, and waits 6 seconds altogether.
+https://docs.aws.amazon.com/boto3/latest/guide/retries.html
+"""
+
 _makers: list[Callable[[str], Any]] = []
 
 
@@ -73,7 +81,7 @@ def client(service: str) -> Any:
     config = Config(
         connect_timeout=5,
         read_timeout=20,
-        retries={"mode": "standard", "max_attempts": 4},
+        retries=DYNAMODB_RETRIES if service == "dynamodb" else RETRIES,
         max_pool_connections=20,
         # A third of the time of a large transaction, to find what the type checker finds.
         parameter_validation=service != "dynamodb",

@@ -336,9 +336,14 @@ class TransientServiceError(TablekeeperError):
 
 
 class InvalidEventError(TablekeeperError):
-    """Raised when an execution's input does not name an object of the source bucket."""
+    """Raised when an execution's input does not name an object of the source bucket, or one whose
+    key the ledger cannot hold.
+    """
 
-    advice = "Start executions with an S3 event, or with detail.bucket.name and detail.object.key."
+    advice = (
+        "Start executions with an S3 event, or with detail.bucket.name and detail.object.key; give "
+        "the object a shorter key."
+    )
 
 
 class DatasetDefinitionError(TablekeeperError):

@@ -233,12 +233,16 @@ def test_the_dashboard_s_log_query_names_what_is_logged() -> None:
     fields = re.search(r"fields ([^|]+) \|", query)
     assert fields
     assert {each.strip() for each in fields[1].split(",")} - {"@timestamp"} <= {*BadEnd._fields}
-    groups = set(re.findall(r"SOURCE '<(\w+)>'", query))
-    assert groups == {"SafetyNetLogGroup", "SweepLogGroup"}
-    for group in groups:
-        module = {"SafetyNetLogGroup": "safety_net", "SweepLogGroup": "sweep"}[group]
-        handler = (ROOT / "functions" / "handlers" / f"{module}.py").read_text()
-        assert 'warning("ended badly", extra=end._asdict())' in handler
+    writers = {
+        "SafetyNetLogGroup": "handlers/safety_net.py",
+        "SweepLogGroup": "handlers/sweep.py",
+        "SyncObjectsLogGroup": "tablekeeper/bulk.py",
+        "SyncOrphansLogGroup": "tablekeeper/bulk.py",
+    }
+    assert set(re.findall(r"SOURCE '<(\w+)>'", query)) == {*writers}
+    for writer in writers.values():
+        code = (ROOT / "functions" / writer).read_text()
+        assert 'logger().warning("ended badly", extra=' in code
     assert "filter message = 'ended badly'" in query
 
 
