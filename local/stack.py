@@ -367,12 +367,14 @@ def up() -> Stack:
             stack = Stack.load()
             if stack:
                 _say(f"up already: {stack.endpoint_url}")
+                _say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
                 start_console(stack)
                 return stack
         port = found[1] if found else start_engine(LOCAL, _free_port(DEFAULT_PORT))
         stack = deploy(Stack.on(port, LOCAL), template)
         deployed.write_text(fingerprint)
         _say(f"up: {stack.endpoint_url}, described in .local/stack.json, logs in .local/engine.log")
+        _say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
         start_console(stack)
         return stack
 

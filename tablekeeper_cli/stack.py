@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
+URI_SCHEME = "s3://"
 LOCAL_FILE = Path(".local") / "stack.json"
 
 
@@ -169,10 +170,12 @@ class Stack:
         return None if self.endpoint_url else f"https://{self.region}.console.aws.amazon.com"
 
     def uri(self, key: str) -> str:
-        """The ledger's partition key of an object: `s3://bucket/key`, also when it is given so."""
-        prefix = f"s3://{self.bucket}/"
-        return key if key.startswith(prefix) else prefix + key
+        """The ledger's partition key of an object, which may be given itself: `s3://bucket/key`."""
+        return key if key.startswith(URI_SCHEME) else f"s3://{self.bucket}/{key}"
 
     def key(self, uri: str) -> str:
-        """The inverse of `uri`."""
-        return uri.removeprefix(f"s3://{self.bucket}/")
+        """The inverse of `uri`: the object's key. What is not of the source bucket, such as the
+        `s3:///` of executions without an object, stays as it is.
+        """
+        key = uri.removeprefix(f"s3://{self.bucket}/")
+        return uri if key.startswith(URI_SCHEME) else key

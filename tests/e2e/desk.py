@@ -37,8 +37,8 @@ class Desk:
             patch.setenv(*next(iter(self.variable.items())))
             self.located = Located.on_local_engine()
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """What a command prints, errors and all."""
+    def run(self, *arguments: str, code: int | None = 0) -> str:
+        """What a command prints, errors and all, whatever its exit code when `code` is None."""
         ran = self._run(arguments, code)
         return ran.stdout + ran.stderr
 

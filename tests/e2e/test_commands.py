@@ -142,6 +142,21 @@ def test_a_swap_of_records_between_files_is_broken(desk: Desk) -> None:
     assert desk.statuses("notes/swap/") == {"SYNCED": 2}
 
 
+def test_an_execution_without_an_object_is_found_under_what_is_shown_of_it(desk: Desk) -> None:
+    desk.stack.client("stepfunctions").start_execution(
+        stateMachineArn=desk.stack.outputs["StateMachineArn"], input='{"detail": {}}'
+    )
+    desk.until(lambda: "s3:///" in desk.run("failures", "--status", "FAILED", code=None))
+    (shown,) = desk.ask("failures", "--error", "InvalidEventError", code=1)["failures"]
+    told = desk.ask("failure", shown["key"])
+    assert (told["key"], told["error"]) == ("s3:///", "InvalidEventError")
+    assert desk.ask("trace", shown["key"])["status"] == "FAILED"
+    desk.stack.client("dynamodb").delete_item(
+        TableName=desk.stack.outputs["LedgerTableName"],
+        Key={"pk": {"S": shown["key"]}, "sk": {"S": "CURRENT"}},
+    )
+
+
 def test_events_that_could_not_start_are_shown_and_started(desk: Desk) -> None:
     keys = [f"notes/queued/{number}.json" for number in range(12)]
     sqs, url = desk.stack.client("sqs"), desk.stack.outputs["FailedEventsQueueUrl"]

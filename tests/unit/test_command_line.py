@@ -106,7 +106,8 @@ def test_keys_and_uris_lead_to_each_other() -> None:
     stack = Stack("s", "r", {"SourceBucketName": "b"})
     assert stack.uri("a/b.json") == stack.uri("s3://b/a/b.json") == "s3://b/a/b.json"
     assert stack.key("s3://b/a/b.json") == "a/b.json"
-    assert stack.key("s3://other/a") == "s3://other/a"
+    for uri in ("s3://other/a", "s3:///", "s3://b/s3://x", "s3://b/s3:///", "s3://b//a", "s3://b/"):
+        assert stack.uri(stack.key(uri)) == uri
 
 
 @pytest.mark.parametrize(
