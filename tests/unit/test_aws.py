@@ -7,6 +7,7 @@ import time
 
 import pytest
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from tablekeeper import aws
 from tablekeeper.errors import TransientServiceError
 
@@ -33,7 +34,7 @@ def test_a_table_that_throttles_half_of_all_calls_for_long_is_waited_for(
 
     def answer(request: object, **_: object) -> AWSResponse:
         status, body = (400, busy) if odds.random() < 0.5 else (200, b"{}")
-        return AWSResponse("", status, {}, _Raw(body))
+        return AWSResponse("", status, HTTPHeaders(), _Raw(body))
 
     client.meta.events.register("before-send.dynamodb.GetItem", answer)
     failed = 0
