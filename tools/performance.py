@@ -82,7 +82,7 @@ def burst(series: dict[str, dict[str, list[float]]]) -> str:
     axes.set_xlabel("seconds from its upload")
     axes.set_ylabel("% of the files in the table")
     axes.set_ylim(0, 100)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(0.05, 1))
     return _saved(figure, axes, "load", "How soon a file is in the table, under load")
 
 
