@@ -371,7 +371,7 @@ def advice(error: str) -> str:
     if isinstance(known, type) and issubclass(known, errors.TablekeeperError) and known.advice:
         return known.advice
     return (
-        "Look at the cause and the trace, mend what it names, then reprocess; docs/operations.md "
+        "Look at the cause and the trace, mend what it names, then reprocess; docs/runbook.md "
         "has an entry for each error."
     )
 

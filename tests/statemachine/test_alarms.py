@@ -15,7 +15,7 @@ from tablekeeper.safety_net import ERRORS, BadEnd
 from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, Stack
 from tests.support.project import ROOT, definition, error_classes, lambda_tasks, resources, states
 
-RUNBOOK = ROOT / "docs" / "operations.md"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 STACK = "tablekeeper"
 VARIANTS = {"created": CREATED, "existing": EXISTING, "express": EXPRESS}
 AWS_METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -97,7 +97,7 @@ def test_an_alarm_says_what_it_means_and_where_to_read_on(alarm: str) -> None:
     assert properties["AlarmName"] == f"{STACK}-{_name(alarm)}"
     meaning, _, heading = properties["AlarmDescription"].partition(" Runbook: ")
     assert len(meaning) > 40
-    assert heading == f"docs/operations.md#{_name(alarm)}"
+    assert heading == f"docs/runbook.md#{_name(alarm)}"
     assert _name(alarm) in entries("Alarms")
 
 

@@ -37,7 +37,7 @@ def commands() -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/operations.md", "docs/architecture.md"])
+@pytest.mark.parametrize("path", ["README.md", "docs/runbook.md", "docs/architecture.md"])
 def test_documents_name_commands_and_options_that_there_are(path: str) -> None:
     known = commands()
     text = (ROOT / path).read_text()
