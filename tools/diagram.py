@@ -1,4 +1,4 @@
-"""The README's diagram, made from the definition: `tools/diagram.py --write` or `--check`."""
+"""The diagram in docs/architecture.md, made from the definition: `--write` or `--check`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "architecture.md"
 DEFINITION = ROOT / "statemachine" / "sync_object.asl.json"
 BEGIN, END = "<!-- diagram: begin -->", "<!-- diagram: end -->"
 
@@ -59,17 +59,15 @@ def _id(name: str) -> str:
 
 
 def main() -> None:
-    """Rewrites or checks the README; exit code 1 when it is stale."""
-    text = README.read_text()
+    """Rewrites or checks the page; exit code 1 when it is stale."""
+    text = PAGE.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     current = f"{before}{BEGIN}\n{diagram(json.loads(DEFINITION.read_text()))}\n{END}{after}"
     if sys.argv[1:] == ["--write"]:
-        README.write_text(current)
+        PAGE.write_text(current)
     elif current != text:
-        sys.exit(
-            "README.md: the diagram is not that of the definition; run tools/diagram.py --write"
-        )
+        sys.exit(f"{PAGE.name}: the diagram is stale; run tools/diagram.py --write")
 
 
 if __name__ == "__main__":

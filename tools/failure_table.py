@@ -1,4 +1,4 @@
-"""The table of failures in docs/architecture.md, made from what the end-to-end tests expect.
+"""The table in docs/failure-table.md, made from what the end-to-end tests expect.
 
 `python -m tools.failure_table --write`, or `--check`.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.e2e.matrix import CASES, Case
 
-PAGE = Path(__file__).parents[1] / "docs" / "architecture.md"
+PAGE = Path(__file__).parents[1] / "docs" / "failure-table.md"
 BEGIN, END = "<!-- failure table: begin -->", "<!-- failure table: end -->"
 
 

@@ -1,5 +1,5 @@
 """What must become of an execution when a state meets a fault: the table that
-tests/e2e/test_failure_matrix.py holds the engine against, and docs/architecture.md shows.
+tests/e2e/test_failure_matrix.py holds the engine against, and docs/failure-table.md shows.
 """
 
 from __future__ import annotations

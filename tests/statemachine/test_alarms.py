@@ -199,8 +199,8 @@ def test_the_dashboard_shows_metrics_that_exist(variant: str) -> None:
 def test_the_dashboard_shows_every_outcome() -> None:
     text = json.dumps(_widgets(Stack(CREATED)))
     outcomes = set(re.findall(r'outcome=\\"(\w+)\\"', text.replace("\\\\", "\\")))
-    readme = (ROOT / "README.md").read_text()
-    table = readme.partition("\n| Outcome | Means |\n")[2].partition("\n\n")[0]
+    guide = (ROOT / "docs" / "operating.md").read_text()
+    table = guide.partition("\n| Outcome | Means |\n")[2].partition("\n\n")[0]
     documented = re.findall(r"^\| ([A-Z]+) \|", table, re.MULTILINE)
     assert "SYNCED" in documented
     assert outcomes >= set(documented)
@@ -264,7 +264,8 @@ def entries(section: str) -> dict[str, str]:
 
 def _aws_errors() -> set[str]:
     """The names with which AWS, the definition and the safety net end an execution."""
-    text = (ROOT / "docs" / "architecture.md").read_text()
+    pages = ("failure-table.md", "architecture.md")
+    text = "".join((ROOT / "docs" / page).read_text() for page in pages)
     shown = set(re.findall(r"`([\w.]+)` \| (?:FAILED|INVALID) \|", text))
     shown |= set(re.findall(r"`(States\.\w+)`", text))
     retried = {

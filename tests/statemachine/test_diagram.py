@@ -1,4 +1,4 @@
-"""The README's diagram is the definition's, and its check has teeth."""
+"""The diagram in docs/architecture.md is the definition's, and its check fails when it is not."""
 
 import copy
 import re
@@ -14,11 +14,11 @@ from tools import diagram as tool
 
 
 @pytest.fixture
-def readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the README, which the tool takes for the real one."""
-    copied = tmp_path / "README.md"
-    copied.write_text((ROOT / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
-    monkeypatch.setattr(tool, "README", copied)
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the page, which the tool takes for the real one."""
+    copied = tmp_path / tool.PAGE.name
+    copied.write_text(tool.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(tool, "PAGE", copied)
     return copied
 
 
@@ -27,21 +27,21 @@ def _run(monkeypatch: pytest.MonkeyPatch, option: str) -> None:
     tool.main()
 
 
-def test_the_readme_s_diagram_is_that_of_the_definition() -> None:
+def test_the_page_s_diagram_is_that_of_the_definition() -> None:
     command = [sys.executable, str(ROOT / "tools" / "diagram.py"), "--check"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
 
 
-def test_a_stale_diagram_is_told_and_rewritten(
-    readme: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_stale_diagram_is_reported_and_rewritten(
+    page: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = readme.read_text(encoding="utf-8")
-    readme.write_text(original.replace("[*] --> FetchObject", "[*] --> WriteItems"))
+    original = page.read_text(encoding="utf-8")
+    page.write_text(original.replace("[*] --> FetchObject", "[*] --> WriteItems"))
     with pytest.raises(SystemExit, match="--write"):
         _run(monkeypatch, "--check")
     _run(monkeypatch, "--write")
-    assert readme.read_text(encoding="utf-8") == original
+    assert page.read_text(encoding="utf-8") == original
     _run(monkeypatch, "--check")
 
 

@@ -140,13 +140,13 @@ def test_without_the_parameter_no_role_knows_of_kms(role: str, variant: str) -> 
 
 @pytest.fixture(scope="module")
 def key_policy() -> dict[str, Any]:
-    """The key policy of the README, by statement."""
-    blocks = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The key policy of docs/deploy.md, by statement."""
+    blocks = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
     (text,) = [each for each in blocks if "kms:" in each]
     return {each["Sid"]: each for each in json.loads(text)["Statement"]}
 
 
-def test_the_readme_s_key_policy_lets_roles_use_the_key_by_their_policies(
+def test_the_documented_key_policy_lets_roles_use_the_key_by_their_policies(
     key_policy: dict[str, Any],
 ) -> None:
     account = key_policy["PoliciesOfTheAccount"]
@@ -154,7 +154,7 @@ def test_the_readme_s_key_policy_lets_roles_use_the_key_by_their_policies(
     assert account["Action"] == "kms:*"
 
 
-def test_the_readme_s_key_policy_lets_eventbridge_send_to_the_queue(
+def test_the_documented_key_policy_lets_eventbridge_send_to_the_queue(
     key_policy: dict[str, Any],
 ) -> None:
     sends = key_policy["EventBridgeToTheQueue"]
@@ -165,7 +165,7 @@ def test_the_readme_s_key_policy_lets_eventbridge_send_to_the_queue(
     assert [each["Principal"] for each in allowed] == [sends["Principal"]]
 
 
-def test_the_readme_s_key_policy_is_for_the_log_groups_of_the_stack(
+def test_the_documented_key_policy_is_for_the_log_groups_of_the_stack(
     key_policy: dict[str, Any],
 ) -> None:
     """A group without a LogGroupName is called `<stack>-<logical id>-<random>`."""

@@ -21,7 +21,10 @@ from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
 
 ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
-CALL = re.compile(r"(?:`|^ {4})tablekeeper ([a-z][^`#\n]*)", re.MULTILINE)
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
+)
+CALL = re.compile(r"(?:`|^ {4}(?:\$ )?)tablekeeper ([a-z][^`#\n]*)", re.MULTILINE)
 
 
 def commands() -> dict[str, set[str]]:
@@ -37,7 +40,7 @@ def commands() -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/runbook.md", "docs/architecture.md"])
+@pytest.mark.parametrize("path", DOCUMENTS)
 def test_documents_name_commands_and_options_that_there_are(path: str) -> None:
     known = commands()
     text = (ROOT / path).read_text()

@@ -49,9 +49,10 @@ def test_nothing_is_wrong_with_the_shipped_schemas() -> None:
     assert check(ROOT / "schemas", STRINGS) == []
 
 
-def test_the_examples_of_the_readme_pass(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/datasets.md"])
+def test_the_examples_of_the_documents_pass(page: str, tmp_path: Path) -> None:
     """What a reader copies is right."""
-    text = (ROOT / "README.md").read_text("utf-8")
+    text = (ROOT / page).read_text("utf-8")
     (example,) = (
         each.partition("```")[0] for each in text.split("```json\n")[1:] if KEYWORD in each
     )
