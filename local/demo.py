@@ -22,7 +22,7 @@ from tablekeeper.errors import message_of
 
 from local.environment import LOCAL, ROOT
 from local.stack import LocalStackError, Stack, stack_up_or_own
-from tablekeeper_cli.problems import OK
+from tablekeeper_cli.errors import OK
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 
 SAMPLES = ROOT / "samples"

@@ -258,7 +258,7 @@ def _launch(state_dir: Path, port: int, environment: dict[str, str]) -> None:
     _environments[state_dir] = environment
     with (state_dir / "engine.log").open("ab") as log:
         process = subprocess.Popen(
-            [str(python("engine")), "-m", "local.engine"],
+            [str(python("engine")), "-m", "local.engine.__main__"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -16,8 +16,8 @@ from tablekeeper_cli.commands import (
     trace,
     verify,
 )
-from tablekeeper_cli.context import group
-from tablekeeper_cli.problems import INTERRUPTED, UNREACHABLE, CommandError
+from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, CommandError
+from tablekeeper_cli.terminal.context import group
 
 app = group(
     name="tablekeeper",

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tablekeeper_cli.problems import CommandError, UsageError
+from tablekeeper_cli.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
     from boto3.session import Session

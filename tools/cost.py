@@ -22,7 +22,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from tablekeeper.items import attribute_size
+from tablekeeper.model.items import attribute_size
 
 from local.stack import Stack, running_stack
 

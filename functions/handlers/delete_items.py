@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from tablekeeper import aws, metrics
-from tablekeeper.commit import commit_absence
-from tablekeeper.found import Found
-from tablekeeper.runtime import execution_of, logger, seconds_left
+from tablekeeper import aws
+from tablekeeper.commit.commit import commit_absence
+from tablekeeper.commit.transaction import Tables
+from tablekeeper.model.snapshot import Found
+from tablekeeper.runtime import metrics
+from tablekeeper.runtime.context import execution_of, logger, seconds_left
 from tablekeeper.settings import DeleteSettings
-from tablekeeper.transactions import Tables
 
 aws.dynamodb()
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from tablekeeper import aws, metrics
-from tablekeeper.fetch import fetch
-from tablekeeper.runtime import catalogue
+from tablekeeper import aws
+from tablekeeper.runtime import metrics
+from tablekeeper.runtime.context import catalogue
 from tablekeeper.settings import FetchSettings
+from tablekeeper.steps.fetch import fetch
 
 aws.dynamodb()
 

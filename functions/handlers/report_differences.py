@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tablekeeper import metrics
-from tablekeeper.bucket_report import report_differences
-from tablekeeper.runtime import logger
+from tablekeeper.bucket.run_report import report_differences
+from tablekeeper.runtime import metrics
+from tablekeeper.runtime.context import logger
 from tablekeeper.settings import ReportDifferencesSettings
 
 

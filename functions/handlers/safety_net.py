@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from tablekeeper import aws, metrics
-from tablekeeper.runtime import dataset_of, logger
-from tablekeeper.safety_net import record_uncaught
+from tablekeeper import aws
+from tablekeeper.recovery.safety_net import record_uncaught
+from tablekeeper.runtime import metrics
+from tablekeeper.runtime.context import dataset_of, logger
 from tablekeeper.settings import SafetyNetSettings
 
 

@@ -3,11 +3,11 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.claims import settle
-from tablekeeper.found import Found
-from tablekeeper.runtime import execution_of, logger, seconds_left
+from tablekeeper.commit.claim import settle
+from tablekeeper.commit.transaction import Tables
+from tablekeeper.model.snapshot import Found
+from tablekeeper.runtime.context import execution_of, logger, seconds_left
 from tablekeeper.settings import SettleSettings
-from tablekeeper.transactions import Tables
 
 aws.dynamodb()
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from tablekeeper import aws, metrics
-from tablekeeper.runtime import dataset_of, logger
+from tablekeeper import aws
+from tablekeeper.commit.transaction import Tables
+from tablekeeper.recovery.sweep import sweep
+from tablekeeper.runtime import metrics
+from tablekeeper.runtime.context import dataset_of, logger
 from tablekeeper.settings import SweepSettings
-from tablekeeper.sweep import sweep
-from tablekeeper.transactions import Tables
 
 
 def handler(_event: dict[str, Any], _context: object) -> dict[str, Any]:

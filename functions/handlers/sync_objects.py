@@ -3,9 +3,9 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.bulk import Bulk, sync_batch
-from tablekeeper.differences import Listed
-from tablekeeper.runtime import catalogue, execution_of, seconds_left
+from tablekeeper.bucket.batch import Bulk, sync_batch
+from tablekeeper.bucket.differences import Listed
+from tablekeeper.runtime.context import catalogue, execution_of, seconds_left
 from tablekeeper.settings import SyncObjectsSettings
 
 aws.dynamodb()

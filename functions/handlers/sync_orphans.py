@@ -3,9 +3,9 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.bulk import Bulk
-from tablekeeper.orphans import Looked, sync_orphans
-from tablekeeper.runtime import catalogue, execution_of, seconds_left
+from tablekeeper.bucket.batch import Bulk
+from tablekeeper.bucket.orphans import Looked, sync_orphans
+from tablekeeper.runtime.context import catalogue, execution_of, seconds_left
 from tablekeeper.settings import SyncObjectsSettings
 
 aws.dynamodb()

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tablekeeper.found import Found
-from tablekeeper.runtime import catalogue
+from tablekeeper.model.snapshot import Found
+from tablekeeper.runtime.context import catalogue
 from tablekeeper.settings import TransformSettings
-from tablekeeper.transform import transform_document
+from tablekeeper.steps.transform import transform_document
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tablekeeper.found import Found
-from tablekeeper.runtime import catalogue, execution_of
+from tablekeeper.model.snapshot import Found
+from tablekeeper.runtime.context import catalogue, execution_of
 from tablekeeper.settings import ValidateSettings
-from tablekeeper.validate import validate
+from tablekeeper.steps.validate import validate
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, int]:

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from tablekeeper import aws, metrics
-from tablekeeper.commit import commit_items, commit_unchanged
-from tablekeeper.found import Found
-from tablekeeper.item_sets import ItemSet
-from tablekeeper.runtime import execution_of, logger, seconds_left
+from tablekeeper import aws
+from tablekeeper.commit.commit import commit_items, commit_unchanged
+from tablekeeper.commit.transaction import Tables
+from tablekeeper.model.snapshot import Found
+from tablekeeper.runtime import metrics
+from tablekeeper.runtime.context import execution_of, logger, seconds_left
 from tablekeeper.settings import WriteSettings
-from tablekeeper.transactions import Tables
+from tablekeeper.staging.item_set import ItemSet
 
 aws.dynamodb()
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.bucket_runs import Counts, Ended
+    from tablekeeper_cli.executions.bucket_runs import Counts, Ended
 
 SHOWN = 30
 Prefix = Annotated[str | None, typer.Option(metavar="P", help="Only objects whose keys begin so.")]
@@ -82,8 +82,8 @@ def _run(
     report: Path | None,
     wait: bool,
 ) -> None:
-    from tablekeeper_cli import bucket_runs
-    from tablekeeper_cli.problems import DIFFERENT, UsageError
+    from tablekeeper_cli.errors import DIFFERENT, UsageError
+    from tablekeeper_cli.executions import bucket_runs
 
     stack = context.stack
     try:
@@ -116,7 +116,7 @@ def _run(
 
 def _followed(context: Context, execution: str) -> Ended:
     """Follows a run to its end."""
-    from tablekeeper_cli import bucket_runs
+    from tablekeeper_cli.executions import bucket_runs
 
     with context.progress() as progress:
         task = progress.add_task("objects", total=None)
@@ -136,16 +136,16 @@ def _followed(context: Context, execution: str) -> Ended:
 
 
 def _text(text: str) -> RenderableType:
-    from tablekeeper_cli.showing import told
+    from tablekeeper_cli.terminal.showing import told
 
     return told(text)
 
 
 def _shown(ended: Ended, some: list[dict[str, Any]], report: Path | None) -> RenderableType:
     from rich.console import Group
-    from tablekeeper.differences import FINDINGS
+    from tablekeeper.bucket.differences import FINDINGS
 
-    from tablekeeper_cli.showing import fields, outcome, plural, table, told
+    from tablekeeper_cli.terminal.showing import fields, outcome, plural, table, told
 
     summary = ended.summary
     if summary is None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tablekeeper_cli.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, add_command
 
 PORT = 8765
 
@@ -24,8 +24,8 @@ def console(
     look: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
     """Serves read-only pages about the stack on 127.0.0.1, until Ctrl-C."""
-    from tablekeeper_cli.console.app import serve
-    from tablekeeper_cli.problems import CommandError
+    from tablekeeper_cli.errors import CommandError
+    from tablekeeper_cli.web.app import serve
 
     def tell(address: str) -> None:
         context.answer({"address": address}, lambda: f"{address} (Ctrl-C ends it)")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.files import Failure, Problem
+    from tablekeeper_cli.ledger.files import Failure, Problem
 
 SHOWN_VIOLATIONS = 20
 _AGE = re.compile(r"(\d+)(min|m|h|d|w)")
@@ -41,7 +41,7 @@ def moment(text: str | None) -> datetime | None:
     """The time that `--since` names. Raises UsageError."""
     from datetime import UTC, timedelta
 
-    from tablekeeper_cli.problems import UsageError
+    from tablekeeper_cli.errors import UsageError
 
     if text is None:
         return None
@@ -56,7 +56,7 @@ def moment(text: str | None) -> datetime | None:
 
 def checked(status: str | None) -> str | None:
     """The status that `--status` names. Raises UsageError."""
-    from tablekeeper_cli.problems import UsageError
+    from tablekeeper_cli.errors import UsageError
 
     statuses = ("FAILED", "INVALID", "INCOMPLETE")
     if status is not None and status.upper() not in statuses:
@@ -76,8 +76,8 @@ def failures(
     """Every file that has a problem: how many by error, and which. Exit code 1 if there is one."""
     from collections import Counter
 
-    from tablekeeper_cli import files
-    from tablekeeper_cli.problems import DIFFERENT
+    from tablekeeper_cli.errors import DIFFERENT
+    from tablekeeper_cli.ledger import files
 
     capacity = files.Capacity()
     counts: Counter[tuple[str, str, str]] = Counter()
@@ -112,7 +112,7 @@ def failures(
 def _shown_failures(counts: Any, listed: list[Failure], total: int) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.showing import outcome, plural, table, told, when
+    from tablekeeper_cli.terminal.showing import outcome, plural, table, told, when
 
     if not total:
         return told("nothing is wrong", "green")
@@ -134,7 +134,7 @@ def _shown_failures(counts: Any, listed: list[Failure], total: int) -> Renderabl
 
 def failure(context: Context, key: Annotated[str, typer.Argument(help="An object's key.")]) -> None:
     """What is wrong with a file, and what to do."""
-    from tablekeeper_cli import files
+    from tablekeeper_cli.ledger import files
 
     found = files.problem(context.stack, key)
     context.answer(found, lambda: shown_problem(found))
@@ -144,7 +144,7 @@ def shown_problem(problem: Problem) -> RenderableType:
     """A problem, in full."""
     from rich.console import Group
 
-    from tablekeeper_cli.showing import fields, outcome, plural, table, told, when
+    from tablekeeper_cli.terminal.showing import fields, outcome, plural, table, told, when
 
     about = fields(
         [

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.context import Context, add_command
-from tablekeeper_cli.problems import DIFFERENT, CommandError, UnknownError, UsageError
-from tablekeeper_cli.text import LONGEST, printable
+from tablekeeper_cli.errors import DIFFERENT, CommandError, UnknownError, UsageError
+from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.text import LONGEST, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
-    from tablekeeper.datasets import Catalogue
+    from tablekeeper.datasets.catalogue import Catalogue
 
-    from tablekeeper_cli.plan import Plan, PlannedItem, Planner
+    from tablekeeper_cli.plan.planner import Plan, PlannedItem, Planner
 
 SHOWN = 40
 """How many items, violations or objects a person is shown."""
@@ -70,7 +70,7 @@ def plan(
     from tablekeeper import aws
     from tablekeeper.errors import TransientServiceError
 
-    from tablekeeper_cli.plan import Planner
+    from tablekeeper_cli.plan.planner import Planner
 
     planner = Planner.of(context.stack, catalogue)
     where = str(schemas.resolve())
@@ -90,7 +90,7 @@ def plan(
 
 def load_catalogue(folder: Path) -> Catalogue:
     """The datasets of a folder. Raises CommandError and UsageError."""
-    from tablekeeper.datasets import Catalogue
+    from tablekeeper.datasets.catalogue import Catalogue
     from tablekeeper.errors import DatasetDefinitionError
 
     if not folder.is_dir():

@@ -16,15 +16,15 @@ from tablekeeper_cli.commands.failures import (
     checked,
     moment,
 )
-from tablekeeper_cli.context import Context, add_command, group
+from tablekeeper_cli.terminal.context import Context, add_command, group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
 
-    from tablekeeper_cli.files import Problem
-    from tablekeeper_cli.reprocess import Ended, Started, Swap
+    from tablekeeper_cli.executions.reprocess import Ended, Started, Swap
+    from tablekeeper_cli.ledger.files import Problem
 
 Rate = Annotated[float, typer.Option(min=0.01, help="Executions to start a second, at most.")]
 SHOWN = 30
@@ -33,9 +33,9 @@ SHOWN = 30
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
     add_command(app, reprocess)
-    events = group(list_events)
-    add_command(events, redrive)
-    app.add_typer(events, name="events")
+    failed_events = group(list_events)
+    add_command(failed_events, redrive)
+    app.add_typer(failed_events, name="events")
 
 
 def reprocess(
@@ -60,8 +60,8 @@ def reprocess(
     Files that wait for each other's items are a swap: the smaller one lets its items go first.
     Exit code 1 if a file still has a problem.
     """
-    from tablekeeper_cli import files
-    from tablekeeper_cli.problems import DIFFERENT, UsageError
+    from tablekeeper_cli.errors import DIFFERENT, UsageError
+    from tablekeeper_cli.ledger import files
 
     chosen = bool(every or status or error or dataset or since or prefix)
     if bool(keys) == chosen:
@@ -112,7 +112,7 @@ class _Run:
 
     def read_problems(self, keys: Sequence[str]) -> dict[str, Problem]:
         """The problems of these files; a file without one has none."""
-        from tablekeeper_cli import files
+        from tablekeeper_cli.ledger import files
 
         with self.context.progress() as progress:
             return {
@@ -124,7 +124,7 @@ class _Run:
 
     def find_swaps(self, problems: dict[str, Problem]) -> list[Swap]:
         """The swaps that these files are part of."""
-        from tablekeeper_cli.reprocess import find_swap
+        from tablekeeper_cli.executions.reprocess import find_swap
 
         swaps: list[Swap] = []
         for key, problem in problems.items():
@@ -137,7 +137,7 @@ class _Run:
         self, keys: Sequence[str], problems: dict[str, Problem], rate: float, wait: bool
     ) -> list[Ended]:
         """Starts an execution for each file, and waits for the ends."""
-        from tablekeeper_cli import reprocess
+        from tablekeeper_cli.executions import reprocess
 
         ended: list[Ended] = []
         with self.context.progress() as progress:
@@ -160,8 +160,8 @@ class _Run:
 
     def break_swaps(self, swaps: Sequence[Swap]) -> list[Ended]:
         """Ends each swap; the files' last ends."""
-        from tablekeeper_cli.reprocess import break_swap
-        from tablekeeper_cli.showing import clean
+        from tablekeeper_cli.executions.reprocess import break_swap
+        from tablekeeper_cli.terminal.showing import clean
 
         ended: list[Ended] = []
         for swap in swaps:
@@ -184,7 +184,7 @@ def _shown_plan(
 ) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.showing import outcome, plural, table, told
+    from tablekeeper_cli.terminal.showing import outcome, plural, table, told
 
     total = len(alone) + sum(len(swap.keys) for swap in swaps)
     shown = table("status", "error", "file")
@@ -207,7 +207,7 @@ def _shown_ends(
 ) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.showing import outcome, plural, table, told
+    from tablekeeper_cli.terminal.showing import outcome, plural, table, told
 
     if not wait:
         return told(f"{plural(len(started), 'execution')} started")
@@ -231,10 +231,10 @@ def list_events(
     limit: Annotated[int, typer.Option(min=1, help="Show so many.")] = 100,
 ) -> None:
     """What the failed events queue holds. Exit code 1 if it is not empty."""
-    from tablekeeper_cli import events
-    from tablekeeper_cli.problems import DIFFERENT
+    from tablekeeper_cli.errors import DIFFERENT
+    from tablekeeper_cli.executions import failed_events
 
-    found = events.waiting(context.stack, limit)
+    found = failed_events.waiting(context.stack, limit)
     context.answer(
         [{**vars(each), "receipt": None} for each in found],
         lambda: _shown_events(found),
@@ -244,7 +244,7 @@ def list_events(
 
 
 def _shown_events(found: Sequence[Any]) -> RenderableType:
-    from tablekeeper_cli.showing import table, told, when
+    from tablekeeper_cli.terminal.showing import table, told, when
 
     if not found:
         return told("no event waits", "green")
@@ -262,13 +262,13 @@ def redrive(
     """Starts an execution for each event of the failed events queue, and removes only those events
     that started one. Exit code 1 if an event stays.
     """
-    from tablekeeper_cli import events
-    from tablekeeper_cli.problems import DIFFERENT
+    from tablekeeper_cli.errors import DIFFERENT
+    from tablekeeper_cli.executions import failed_events
 
-    done: list[events.Redriven] = []
+    done: list[failed_events.Redriven] = []
     with context.progress() as progress:
         task = progress.add_task("events", total=limit)
-        for each in events.redrive(context.stack, rate, limit):
+        for each in failed_events.redrive(context.stack, rate, limit):
             done.append(each)
             progress.advance(task)
     stay = [each for each in done if each.problem]
@@ -288,7 +288,7 @@ def redrive(
 def _shown_redriven(done: Sequence[Any], stay: Sequence[Any]) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.showing import plural, table, told
+    from tablekeeper_cli.terminal.showing import plural, table, told
 
     summary = told(f"{plural(len(done) - len(stay), 'execution')} started")
     if not stay:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tablekeeper_cli.context import Context, add_command, group
-from tablekeeper_cli.problems import DIFFERENT, UsageError
-from tablekeeper_cli.text import printable
+from tablekeeper_cli.errors import DIFFERENT, UsageError
+from tablekeeper_cli.terminal.context import Context, add_command, group
+from tablekeeper_cli.terminal.text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
     from tablekeeper.settings import TableKey
 
-    from tablekeeper_cli.schema_check import Finding
+    from tablekeeper_cli.schemas.check import Finding
 
 DEFAULT_KEY = "pk:S,sk:S"
 """The items table's key by the template's own parameters."""
@@ -46,7 +46,7 @@ def check(
 
     It needs no stack. Exit code 0: no errors, perhaps warnings. 1: errors.
     """
-    from tablekeeper_cli.schema_check import ERROR, check
+    from tablekeeper_cli.schemas.check import ERROR, check
 
     if not folder.is_dir():
         raise UsageError(f"there is no folder {printable(str(folder))}")
@@ -81,7 +81,7 @@ def _table(context: Context, item_keys: str | None) -> tuple[TableKey, str]:
             ) from None
     if item_keys:
         raise UsageError("say --item-keys or name a stack, which knows its keys")
-    from tablekeeper_cli.plan import table_key
+    from tablekeeper_cli.plan.planner import table_key
 
     parameters = context.stack.parameters
     return table_key(parameters), parameters["TtlAttribute"]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.files import Event, File
+    from tablekeeper_cli.ledger.files import Event, File
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def status(
     ] = None,
 ) -> None:
     """What is in the table: all files by outcome, or one file."""
-    from tablekeeper_cli import files
+    from tablekeeper_cli.ledger import files
 
     if key is None:
         _status_of_all(context)
@@ -37,8 +37,17 @@ def status(
 
 
 def _status_of_all(context: Context) -> None:
-    from tablekeeper_cli import bucket_runs, files
-    from tablekeeper_cli.showing import STYLES, fields, outcome, plural, table, told, when
+    from tablekeeper_cli.executions import bucket_runs
+    from tablekeeper_cli.ledger import files
+    from tablekeeper_cli.terminal.showing import (
+        STYLES,
+        fields,
+        outcome,
+        plural,
+        table,
+        told,
+        when,
+    )
 
     counts = files.counts(context.stack)
     work, run = files.work(context.stack), bucket_runs.last(context.stack)
@@ -91,7 +100,7 @@ def _shown_file(found: File) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.commands.failures import shown_problem
-    from tablekeeper_cli.showing import fields, outcome, size, when
+    from tablekeeper_cli.terminal.showing import fields, outcome, size, when
 
     items = "many" if found.items is None else f"{found.items:,}"
     of_items = found.outcome and found.problem
@@ -121,8 +130,8 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="Show so many, the newest first.")] = 50,
 ) -> None:
     """Every event of a file: when, who, which version, what came of it, and by which execution."""
-    from tablekeeper_cli import files
-    from tablekeeper_cli.problems import UnknownError
+    from tablekeeper_cli.errors import UnknownError
+    from tablekeeper_cli.ledger import files
 
     events = list(files.history(context.stack, key, limit))
     if not events:
@@ -131,7 +140,7 @@ def history(
 
 
 def _shown_history(events: list[Event]) -> RenderableType:
-    from tablekeeper_cli.showing import outcome, table, told
+    from tablekeeper_cli.terminal.showing import outcome, table, told
 
     shown = table("ended", "outcome", "items", "version", "event", "who", "execution")
     for each in events:
@@ -157,7 +166,7 @@ def item(
     ] = None,
 ) -> None:
     """Where an item came from: the file, its version and the execution that wrote it."""
-    from tablekeeper_cli import files
+    from tablekeeper_cli.ledger import files
 
     if sk is None and files.has_sort_key(context.stack):
         keys = files.items_of_partition(context.stack, pk)
@@ -172,7 +181,7 @@ def item(
 def _shown_keys(keys: list[dict[str, str]]) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.showing import table, told
+    from tablekeeper_cli.terminal.showing import table, told
 
     names = list(keys[0])
     shown = table(*names)
@@ -187,7 +196,7 @@ def _shown_item(found: Any) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from tablekeeper_cli.showing import fields, told
+    from tablekeeper_cli.terminal.showing import fields, told
 
     if found.lineage:
         names = ("key", "version_id", "etag", "dataset", "execution", "time")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tablekeeper_cli.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.traces import Trace
+    from tablekeeper_cli.executions.traces import Trace
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,11 +40,11 @@ def trace(
     """The path of an execution through its states: how long each took, what was tried again, what
     failed where.
     """
-    from tablekeeper_cli import traces
+    from tablekeeper_cli.executions import traces
 
     found = traces.read(context.stack, what, data=data)
     if html or look:
-        from tablekeeper_cli.pages import trace_page
+        from tablekeeper_cli.web.pages import trace_page
 
         page = html or _temporary(found.name)
         page.write_text(trace_page(found), encoding="utf-8")
@@ -72,8 +72,8 @@ def _first_line(text: str | None) -> str:
 def _shown(found: Trace) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.showing import fields, outcome, table, told, when
-    from tablekeeper_cli.traces import duration
+    from tablekeeper_cli.executions.traces import duration
+    from tablekeeper_cli.terminal.showing import fields, outcome, table, told, when
 
     about = fields(
         [

@@ -13,15 +13,16 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from tablekeeper_cli.commands.plan import load_catalogue
-from tablekeeper_cli.context import Context, add_command
-from tablekeeper_cli.problems import DIFFERENT, CommandError, UsageError
-from tablekeeper_cli.text import LONGEST, printable
+from tablekeeper_cli.errors import DIFFERENT, CommandError, UsageError
+from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.text import LONGEST, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
-    from tablekeeper.datasets import Catalogue
-    from tablekeeper.findings import Finding
-    from tablekeeper.verify import Summary, Verification, Verifier
+    from tablekeeper.datasets.catalogue import Catalogue
+
+    from tablekeeper_cli.verify.findings import Finding
+    from tablekeeper_cli.verify.verification import Summary, Verification, Verifier
 
 SHOWN = 40
 """How many findings a person is shown."""
@@ -99,9 +100,8 @@ def _writable(path: Path) -> IO[str]:
 def _verifier(
     context: Context, catalogue: Catalogue, prefix: str, settle: float, concurrency: int
 ) -> Verifier:
-    from tablekeeper.verify import Verifier
-
-    from tablekeeper_cli.plan import fetch_settings
+    from tablekeeper_cli.plan.planner import fetch_settings
+    from tablekeeper_cli.verify.verification import Verifier
 
     stack = context.stack
     return Verifier(

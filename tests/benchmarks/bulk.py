@@ -16,12 +16,17 @@ from datetime import date as date_of
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from tablekeeper.commit.transaction import (
+    Tables,
+    audit_action,
+    object_attributes,
+    transact,
+)
 from tablekeeper.errors import ItemKey
-from tablekeeper.found import Execution, Found, now
-from tablekeeper.items import lineage
-from tablekeeper.ledger import update_row
+from tablekeeper.ledger.rows import update_row
+from tablekeeper.model.items import lineage
+from tablekeeper.model.snapshot import Execution, Found, now
 from tablekeeper.settings import TableKey
-from tablekeeper.transactions import Tables, audit_action, object_attributes, transact
 
 from local.stack import Stack
 from tests.benchmarks.results import Section

@@ -10,11 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tablekeeper.datasets import Catalogue
-from tablekeeper.exact_numbers import exact_arithmetic
-from tablekeeper.records import Record
-from tablekeeper.reference import reference
-from tablekeeper.violations import violations
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.records import Record
+from tablekeeper.documents.numbers import exact_arithmetic
+from tablekeeper.validation.full_check import reference
+from tablekeeper.validation.validator import violations
 
 from tests.benchmarks.results import Section
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tablekeeper.found import Execution, iso_milliseconds
+from tablekeeper.model.snapshot import Execution, iso_milliseconds
 
 from local.chaos import STORM
 from local.stack import restart_engine

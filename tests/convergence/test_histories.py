@@ -8,7 +8,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.convergence.world import WEAKNESSES, first_wrong, history, moto, moto_world, universe
+from tests.convergence.world import (
+    WEAKNESSES,
+    first_wrong,
+    history,
+    moto,
+    moto_world,
+    universe,
+)
 
 HINTS = {
     "read-bucket-first": 263,

@@ -39,29 +39,23 @@ from handlers import (
     write_items,
 )
 from moto import mock_aws
-from tablekeeper import (
-    aws,
-    claims,
-    commit,
-    failures,
-    item_sets,
-    items,
-    ledger,
-    partitions,
-    runtime,
-    transactions,
-)
-from tablekeeper import fetch as fetch_module
-from tablekeeper import sweep as sweep_module
-from tablekeeper.datasets import Catalogue
+from tablekeeper import aws
+from tablekeeper.commit import claim, commit, transaction
+from tablekeeper.commit.transaction import Committed, Tables
+from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError, message_of
-from tablekeeper.found import Execution, Found, iso_milliseconds, object_uri
-from tablekeeper.items import owner
-from tablekeeper.ledger import Row, audit_row
-from tablekeeper.safety_net import record_uncaught
+from tablekeeper.ledger import failures, rows
+from tablekeeper.ledger.rows import Row, audit_row
+from tablekeeper.model import items
+from tablekeeper.model.items import owner
+from tablekeeper.model.snapshot import Execution, Found, iso_milliseconds, object_uri
+from tablekeeper.recovery import sweep as sweep_module
+from tablekeeper.recovery.safety_net import record_uncaught
+from tablekeeper.recovery.sweep import sweep
+from tablekeeper.runtime import context
 from tablekeeper.settings import SweepSettings
-from tablekeeper.sweep import sweep
-from tablekeeper.transactions import Committed, Tables
+from tablekeeper.staging import item_set, partitioned_lines
+from tablekeeper.steps import fetch as fetch_module
 
 from tests.support.fakes import FakeDynamoDB, FakeS3
 from tests.support.interpreter import Context, Interpreter, StateError, load_definition
@@ -673,19 +667,19 @@ def weakened(world: World) -> Iterator[None]:
     patches: list[Any] = [
         patch.object(aws, "s3", lambda: world.s3),
         patch.object(aws, "dynamodb", lambda: world.dynamodb),
-        patch.object(transactions, "dynamodb", lambda: world.dynamodb),
+        patch.object(transaction, "dynamodb", lambda: world.dynamodb),
         patch.object(items, "TRANSACTION_ITEMS", world.fits),
-        patch.object(item_sets, "TRANSACTION_ITEMS", world.fits),
+        patch.object(item_set, "TRANSACTION_ITEMS", world.fits),
         patch.object(items, "LANES", 2),
-        patch.object(partitions, "PARTITIONS", 4),
-        patch.object(item_sets, "PARTITIONS", 4),
-        patch.object(claims, "in_parallel", _one_after_another),
-        patch.object(claims, "pause", lambda _: world.pause()),
+        patch.object(partitioned_lines, "PARTITIONS", 4),
+        patch.object(item_set, "PARTITIONS", 4),
+        patch.object(claim, "in_parallel", _one_after_another),
+        patch.object(claim, "pause", lambda _: world.pause()),
     ]
-    read_row, update_row, put_audit_row = ledger.read_row, ledger.update_row, ledger.put_audit_row
+    read_row, update_row, put_audit_row = rows.read_row, rows.update_row, rows.put_audit_row
     fetch = fetch_module.fetch
-    why_cancelled = transactions.why_cancelled
-    lane_action = claims._lane_action
+    why_cancelled = transaction.why_cancelled
+    lane_action = claim._lane_action
 
     def bucket_first(client: Any, table: str, uri: str) -> Row:
         key = uri.removeprefix("s3://source/")
@@ -720,7 +714,7 @@ def weakened(world: World) -> Iterator[None]:
         self._phase("REPLACE", self._replaced)
         run(self)
 
-    writes, run, undo = claims._Write.__init__, claims._Write.run, claims._Write.undo
+    writes, run, undo = claim._Write.__init__, claim._Write.run, claim._Write.undo
 
     def not_undone(self: Any, refusal: Any) -> None:
         with patch.object(self, "_added_before", lambda _: iter(())):
@@ -754,19 +748,19 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(commit, "update_row", no_condition),
             patch.object(commit, "read_row", any_revision),
         ],
-        "no-claim-check": [patch.object(claims, "_lane_action", no_held)],
+        "no-claim-check": [patch.object(claim, "_lane_action", no_held)],
         "no-pending": [
-            patch.object(claims, "key_lists", no_pending),
-            patch.object(claims._Write, "__init__", forgets),
+            patch.object(claim, "key_lists", no_pending),
+            patch.object(claim._Write, "__init__", forgets),
         ],
-        "no-barrier": [patch.object(claims._Write, "run", no_barrier)],
-        "no-rollback": [patch.object(claims._Write, "undo", not_undone)],
+        "no-barrier": [patch.object(claim._Write, "run", no_barrier)],
+        "no-rollback": [patch.object(claim._Write, "undo", not_undone)],
         "event-is-truth": [patch.object(fetch_object, "fetch", believe_event)],
         "silent-unchanged": [patch.object(write_items, "commit_unchanged", say_nothing)],
         "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
-        "strict-deletes": [patch.object(transactions, "why_cancelled", strict)],
+        "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
         "no-sweep": [patch.object(sweep_module, "_restart", lambda *_: False)],
-        "no-audit-condition": [patch.object(transactions, "put_audit_row", unconditional)],
+        "no-audit-condition": [patch.object(transaction, "put_audit_row", unconditional)],
     }
     with ExitStack() as stack:
         for each in [*patches, *(one for name in weak for one in switches.get(name, ()))]:
@@ -809,7 +803,7 @@ def universe() -> Iterator[None]:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         for module in (fetch_object, validate_records, transform_records):
             stack.enter_context(patch.object(module, "catalogue", lambda: catalogue))
-        logging.getLogger(runtime.logger().name).setLevel(logging.CRITICAL)
+        logging.getLogger(context.logger().name).setLevel(logging.CRITICAL)
         stack.callback(aws.client.cache_clear)
         yield
 

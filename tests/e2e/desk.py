@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tablekeeper_cli.files import list_files
+from tablekeeper_cli.ledger.files import list_files
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 from tablekeeper_cli.stack import Stack as Located
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tablekeeper import items
-from tablekeeper.ledger import ADDING, REPLACING, Claim, lane_key
+from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, lane_key
+from tablekeeper.model import items
 
 from tests.e2e.failures import LIVE, SWEEP, UNCAUGHT, WAIT_SCALE, Workshop, until
 

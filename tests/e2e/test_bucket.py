@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from local.stack import Stack
-from tablekeeper_cli.console.app import create_app
+from tablekeeper_cli.web.app import create_app
 from tests.e2e.desk import Desk, Tamperer
 
 pytestmark = pytest.mark.xdist_group("commands")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from tablekeeper_cli.console.app import create_app
+from tablekeeper_cli.web.app import create_app
 from tests.e2e.desk import COMMAND, Desk
 
 pytestmark = pytest.mark.xdist_group("commands")
@@ -108,7 +108,7 @@ def test_a_list_of_files_is_paged(
     keys = [f"notes/paged/{number}.json" for number in range(7)]
     desk.put_all({key: [{"pk": key, "sk": "1"}] for key in keys})
     desk.until(lambda: desk.statuses("notes/paged/") == {"SYNCED": 7})
-    monkeypatch.setattr("tablekeeper_cli.console.app.PAGE", 3)
+    monkeypatch.setattr("tablekeeper_cli.web.app.PAGE", 3)
     found: list[str] = []
     address = "/files?prefix=notes/paged/"
     while address:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tablekeeper.datasets import Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
 
 from local.stack import Stack, running_stack
 from tests.e2e.conftest import SCHEMAS

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
-from tablekeeper.found import Found
-from tablekeeper.ledger import ADDING, Claim
+from tablekeeper.ledger.rows import ADDING, Claim
+from tablekeeper.model.snapshot import Found
 
 from tests.e2e.failures import (
     LIVE,

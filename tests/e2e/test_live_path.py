@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from tablekeeper.datasets import Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
 
 from local.stack import Stack, redeploy, running_stack
 from tests.e2e.cases import BAD_FILES, GOOD_FILES, BadFile

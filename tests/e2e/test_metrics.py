@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tablekeeper.metrics import METRICS, NAMESPACE
+from tablekeeper.runtime.metrics import METRICS, NAMESPACE
 
 from local.stack import Stack
 from tests.e2e.observer import Observer, until

@@ -7,13 +7,20 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tablekeeper.differences import FINDINGS
-from tablekeeper.ledger import INCOMPLETE
-from tablekeeper.metrics import METRICS, NAMESPACE
-from tablekeeper.safety_net import ERRORS, BadEnd
+from tablekeeper.bucket.differences import FINDINGS
+from tablekeeper.ledger.rows import INCOMPLETE
+from tablekeeper.recovery.safety_net import ERRORS, BadEnd
+from tablekeeper.runtime.metrics import METRICS, NAMESPACE
 
 from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, Stack
-from tests.support.project import ROOT, definition, error_classes, lambda_tasks, resources, states
+from tests.support.project import (
+    ROOT,
+    definition,
+    error_classes,
+    lambda_tasks,
+    resources,
+    states,
+)
 
 RUNBOOK = ROOT / "docs" / "runbook.md"
 STACK = "tablekeeper"
@@ -236,8 +243,8 @@ def test_the_dashboard_s_log_query_names_what_is_logged() -> None:
     writers = {
         "SafetyNetLogGroup": "handlers/safety_net.py",
         "SweepLogGroup": "handlers/sweep.py",
-        "SyncObjectsLogGroup": "tablekeeper/bulk.py",
-        "SyncOrphansLogGroup": "tablekeeper/bulk.py",
+        "SyncObjectsLogGroup": "tablekeeper/bucket/batch.py",
+        "SyncOrphansLogGroup": "tablekeeper/bucket/batch.py",
     }
     assert set(re.findall(r"SOURCE '<(\w+)>'", query)) == {*writers}
     for writer in writers.values():

@@ -9,8 +9,8 @@ from typing import Any
 
 import jsonata
 import pytest
-from tablekeeper import fetch
-from tablekeeper.found import Execution, Found
+from tablekeeper.model.snapshot import Execution, Found
+from tablekeeper.steps import fetch
 
 from tests.statemachine.asl import filled, nodes, parts, paths
 from tests.support.project import (

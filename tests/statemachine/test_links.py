@@ -10,7 +10,7 @@ import pytest
 from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
-from tablekeeper.safety_net import FAILURE_TAIL
+from tablekeeper.recovery.safety_net import FAILURE_TAIL
 
 from tests.support.project import (
     SERVICE_TASKS,

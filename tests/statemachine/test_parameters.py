@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from tablekeeper.settings import TableKey
 
-from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, PARTITION_KEY_ONLY, Stack
+from tests.statemachine.resolved import (
+    CREATED,
+    EXISTING,
+    EXPRESS,
+    PARTITION_KEY_ONLY,
+    Stack,
+)
 from tests.support.project import ROOT, lambda_tasks, template
 
 PARAMETERS: Mapping[str, Any] = template()["Parameters"]

@@ -5,10 +5,10 @@ import re
 from typing import Any
 
 import pytest
-from tablekeeper import found
-from tablekeeper.failures import Failure, record_failure, record_invalid, uri_of
-from tablekeeper.found import Execution, Found
-from tablekeeper.ledger import audit_row, shard_of
+from tablekeeper.ledger.failures import Failure, record_failure, record_invalid, uri_of
+from tablekeeper.ledger.rows import audit_row, shard_of
+from tablekeeper.model import snapshot
+from tablekeeper.model.snapshot import Execution, Found
 
 from tests.statemachine.asl import filled
 from tests.support.interpreter import compiled
@@ -150,7 +150,7 @@ def test_invalid_holds_for_the_revision_that_was_read_and_failed_for_no_later_lo
     )
     bound = _evaluate(values[":bound"][2:-2], STARTS[1], {}, 0, problem=problem)
     assert bound == (
-        {"S": found.iso_milliseconds(STARTS[1])}
+        {"S": snapshot.iso_milliseconds(STARTS[1])}
         if problem["status"] == "FAILED"
         else {"N": str(problem["revision"])}
     )

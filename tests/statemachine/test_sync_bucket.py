@@ -11,9 +11,9 @@ import pytest
 from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
-from tablekeeper.bulk import TRACED
-from tablekeeper.ledger import SHARDS
-from tablekeeper.orphans import Looked
+from tablekeeper.bucket.batch import TRACED
+from tablekeeper.bucket.orphans import Looked
+from tablekeeper.ledger.rows import SHARDS
 
 from tests.statemachine.asl import filled, parts
 from tests.support.interpreter import compiled

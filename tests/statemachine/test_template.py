@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tablekeeper import settings
-from tablekeeper.ledger import PROBLEM
+from tablekeeper.ledger.rows import PROBLEM
 
 from tests.support.project import (
     ROOT,

@@ -11,16 +11,16 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from tablekeeper.datasets import Catalogue, is_ignored
-from tablekeeper.documents import text_of
+from tablekeeper.datasets.catalogue import Catalogue, is_ignored
+from tablekeeper.datasets.items_of_records import make_items
+from tablekeeper.datasets.records import read_records
+from tablekeeper.documents.json_stream import text_of
 from tablekeeper.errors import InvalidFileError, ItemKey
-from tablekeeper.found import Found, iso_milliseconds
-from tablekeeper.items import Item, item_key, owner
-from tablekeeper.ledger import CURRENT
-from tablekeeper.making import make_items
-from tablekeeper.records import read_records
+from tablekeeper.ledger.rows import CURRENT
+from tablekeeper.model.items import Item, item_key, owner
+from tablekeeper.model.snapshot import Found, iso_milliseconds
 from tablekeeper.settings import FetchSettings
-from tablekeeper.violations import violations
+from tablekeeper.validation.validator import violations
 
 from local.stack import Stack
 

@@ -22,7 +22,7 @@ from handlers import (
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 from tablekeeper import aws
-from tablekeeper.datasets import Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
 
 ENVIRONMENT = {
     "SOURCE_BUCKET": "source",

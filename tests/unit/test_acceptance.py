@@ -17,14 +17,14 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tablekeeper import acceptance
-from tablekeeper.acceptance import acceptor
-from tablekeeper.datasets import KEYWORD, Catalogue
-from tablekeeper.exact_numbers import EXACT, OutOfRangeError, check_number
-from tablekeeper.formats import FORMATS
-from tablekeeper.records import Record
-from tablekeeper.reference import reference
-from tablekeeper.violations import violations
+from tablekeeper.datasets.catalogue import KEYWORD, Catalogue
+from tablekeeper.datasets.records import Record
+from tablekeeper.documents.numbers import EXACT, OutOfRangeError, check_number
+from tablekeeper.validation import fast_check
+from tablekeeper.validation.fast_check import acceptor
+from tablekeeper.validation.formats import FORMATS
+from tablekeeper.validation.full_check import reference
+from tablekeeper.validation.validator import violations
 
 ROOT = Path(__file__).parents[2]
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
@@ -183,7 +183,7 @@ def test_a_panic_is_no_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_text: str) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(acceptance, "FORMATS", {**FORMATS, "date": fails})
+    monkeypatch.setattr(fast_check, "FORMATS", {**FORMATS, "date": fails})
     accepts = acceptor(catalogue_of({"format": "date"}), "d")
     assert accepts is not None
     assert not accepts("2026-01-31")
@@ -193,7 +193,7 @@ def test_an_interruption_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_arguments: object, **_others: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(acceptance, "Draft202012Validator", interrupted)
+    monkeypatch.setattr(fast_check, "Draft202012Validator", interrupted)
     with pytest.raises(KeyboardInterrupt):
         acceptor(catalogue_of({}), "d")
 
@@ -222,9 +222,9 @@ def test_good_records_are_validated_without_jsonschema() -> None:
         import sys
         from pathlib import Path
         import handlers.validate_records
-        from tablekeeper.datasets import Catalogue
-        from tablekeeper.records import Record
-        from tablekeeper.violations import violations
+        from tablekeeper.datasets.catalogue import Catalogue
+        from tablekeeper.datasets.records import Record
+        from tablekeeper.validation.validator import violations
         catalogue = Catalogue.load(Path("schemas"))
         for dataset in catalogue.datasets.values():
             records = [Record(0, each) for each in dataset.schema["examples"]]

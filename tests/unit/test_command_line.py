@@ -13,11 +13,11 @@ import pytest
 import typer
 
 from tablekeeper_cli.app import app
-from tablekeeper_cli.context import Context
-from tablekeeper_cli.files import hint
-from tablekeeper_cli.problems import CommandError, UsageError
-from tablekeeper_cli.showing import clean
+from tablekeeper_cli.errors import CommandError, UsageError
+from tablekeeper_cli.ledger.files import hint
 from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
+from tablekeeper_cli.terminal.context import Context
+from tablekeeper_cli.terminal.showing import clean
 
 ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
@@ -60,7 +60,9 @@ def test_every_command_takes_the_stack_and_answers_in_json() -> None:
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; import tablekeeper_cli.app; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"boto3", "flask", "jsonschema", "tablekeeper.commit"} & set(ran.stdout.split())
+    assert not {"boto3", "flask", "jsonschema", "tablekeeper.commit.commit"} & set(
+        ran.stdout.split()
+    )
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

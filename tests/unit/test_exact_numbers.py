@@ -5,7 +5,7 @@ from decimal import Decimal, Inexact
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tablekeeper.exact_numbers import (
+from tablekeeper.documents.numbers import (
     Number,
     OutOfRangeError,
     check_number,

@@ -4,9 +4,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tablekeeper.datasets.expressions import Expression
+from tablekeeper.documents.numbers import Number
 from tablekeeper.errors import DatasetDefinitionError, ExpressionError
-from tablekeeper.exact_numbers import Number
-from tablekeeper.expressions import Expression
 
 A, B = Decimal("1.10"), Decimal("2.25")
 SCOPE: dict[str, Any] = {

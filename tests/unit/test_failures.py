@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from tablekeeper.errors import TransientServiceError
-from tablekeeper.failures import Failure, record_failure, uri_of
-from tablekeeper.found import Execution
+from tablekeeper.ledger.failures import Failure, record_failure, uri_of
+from tablekeeper.model.snapshot import Execution
 
 from tests.support.fakes import FakeDynamoDB, client_error
 

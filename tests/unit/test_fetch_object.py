@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from tablekeeper.datasets import Dataset
+from tablekeeper.datasets.catalogue import Dataset
 from tablekeeper.errors import ContentionError, InvalidEventError
-from tablekeeper.ledger import ADDING, Claim
+from tablekeeper.ledger.rows import ADDING, Claim
 
 from tests.unit.conftest import Pipeline
 

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tablekeeper_cli.graph import HEIGHT, WIDTH, Layout, layout, svg
-from tablekeeper_cli.pages import timeline
-from tablekeeper_cli.traces import Attempt, Visit, edges
+from tablekeeper_cli.executions.traces import Attempt, Visit, edges
+from tablekeeper_cli.web.graph import HEIGHT, WIDTH, Layout, layout, svg
+from tablekeeper_cli.web.pages import timeline
 from tests.support.interpreter import DEFINITION
 
 OURS = json.loads(DEFINITION.read_text())

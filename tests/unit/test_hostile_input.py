@@ -23,20 +23,22 @@ import pytest
 from handlers import fetch_object
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tablekeeper import errors, expressions, runtime
-from tablekeeper.datasets import KEYWORD, SCHEMAS, Catalogue, Dataset
-from tablekeeper.documents import PLACE_CHARACTERS, Document, parse, text_of
-from tablekeeper.events import object_of, occurred_at
-from tablekeeper.expressions import Expression
-from tablekeeper.failures import uri_of
-from tablekeeper.found import Found
-from tablekeeper.making import Made, make_items
-from tablekeeper.records import Record, read_records
-from tablekeeper.reference import MAX_VIOLATIONS
+from tablekeeper import errors
+from tablekeeper.datasets import expressions
+from tablekeeper.datasets.catalogue import KEYWORD, SCHEMAS, Catalogue, Dataset
+from tablekeeper.datasets.expressions import Expression
+from tablekeeper.datasets.items_of_records import Made, make_items
+from tablekeeper.datasets.records import Record, read_records
+from tablekeeper.documents.json_stream import PLACE_CHARACTERS, Document, parse, text_of
+from tablekeeper.ledger.failures import uri_of
+from tablekeeper.model.snapshot import Found
+from tablekeeper.runtime import context
 from tablekeeper.settings import TableKey
-from tablekeeper.violations import violations
+from tablekeeper.steps.events import object_of, occurred_at
+from tablekeeper.validation.full_check import MAX_VIOLATIONS
+from tablekeeper.validation.validator import violations
 
-from tablekeeper_cli.schema_check import ERROR, check
+from tablekeeper_cli.schemas.check import ERROR, check
 from tests.unit.conftest import Pipeline
 
 LIMIT = 100_000
@@ -514,7 +516,7 @@ def log(
 ) -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What has been logged so far, each line of which has to be JSON by itself."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "hostile")
-    runtime.logger.cache_clear()
+    context.logger.cache_clear()
     # A logger keeps the standard output that it was made with.
     logging.Logger.manager.loggerDict.pop("hostile", None)
     text = ""
@@ -525,7 +527,7 @@ def log(
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
     yield lines
-    runtime.logger.cache_clear()
+    context.logger.cache_clear()
 
 
 def partitions(pipeline: Pipeline) -> set[str]:

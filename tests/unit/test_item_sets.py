@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from handlers import transform_records
-from tablekeeper import item_sets, partitions, transform
 from tablekeeper.errors import DuplicateItemKeyError, StagedSetMissingError
-from tablekeeper.item_sets import ItemSet, ItemSetWriter
-from tablekeeper.items import item_text
-from tablekeeper.partitions import (
+from tablekeeper.model.items import item_text
+from tablekeeper.settings import TableKey
+from tablekeeper.staging import item_set, partitioned_lines
+from tablekeeper.staging.item_set import ItemSet, ItemSetWriter
+from tablekeeper.staging.partitioned_lines import (
     PARTITIONS,
     Lines,
     LinesWriter,
@@ -21,7 +22,7 @@ from tablekeeper.partitions import (
     copy_set,
     delete_copy,
 )
-from tablekeeper.settings import TableKey
+from tablekeeper.steps import transform
 
 from tests.unit.conftest import Pipeline
 
@@ -41,9 +42,9 @@ def keys(pipeline: Pipeline, prefix: str) -> list[str]:
 def test_a_partition_s_lines_come_back_in_order(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, part_bytes: int
 ) -> None:
-    monkeypatch.setattr(partitions, "PART_BYTES", part_bytes)
-    monkeypatch.setattr(partitions, "_PENDING_CHARACTERS", 50)
-    monkeypatch.setattr(partitions, "WHOLE_PART_BYTES", 1000)
+    monkeypatch.setattr(partitioned_lines, "PART_BYTES", part_bytes)
+    monkeypatch.setattr(partitioned_lines, "_PENDING_CHARACTERS", 50)
+    monkeypatch.setattr(partitioned_lines, "WHOLE_PART_BYTES", 1000)
     rng, expected = random.Random(7), [[] for _ in range(PARTITIONS)]  # type: ignore[var-annotated]
     writer = LinesWriter("staging", "items")
     for number in range(2000):
@@ -62,7 +63,7 @@ def test_a_partition_s_lines_come_back_in_order(
 def test_a_part_holds_no_more_text_than_memory_has_room_for(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitions, "PART_CHARACTERS", 100_000)
+    monkeypatch.setattr(partitioned_lines, "PART_CHARACTERS", 100_000)
     writer = LinesWriter("staging", "items")
     for _ in range(1000):
         writer.add(3, "x" * 1000)
@@ -141,7 +142,7 @@ def test_a_set_that_was_staged_later_is_the_set_that_was_staged_at_once(
         for number in range(50):
             writer.add(item(number), item_text(item(number)))
         inline = writer.close()
-    monkeypatch.setattr(item_sets, "TRANSACTION_ITEMS", 10)
+    monkeypatch.setattr(item_set, "TRANSACTION_ITEMS", 10)
     with ItemSetWriter("staging", KEY) as writer:
         for number in range(50):
             writer.add(item(number), item_text(item(number)))
@@ -153,7 +154,7 @@ def test_a_set_that_was_staged_later_is_the_set_that_was_staged_at_once(
 def test_two_equal_hashes_are_suspected_also_on_disk(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(item_sets, "_HASHES_IN_MEMORY", 2)
+    monkeypatch.setattr(item_set, "_HASHES_IN_MEMORY", 2)
     with ItemSetWriter("staging", KEY) as writer:
         for number in range(1000):
             writer.add(item(number), item_text(item(number)))
@@ -168,7 +169,7 @@ def test_two_equal_hashes_are_suspected_also_on_disk(
 def test_a_collision_of_hashes_is_no_duplicate(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (item_sets, transform):
+    for module in (item_set, transform):
         monkeypatch.setattr(module, "key_hash", lambda _: 1)
     records = [{"pk": "a", "sk": str(number)} for number in range(150)]
     pipeline.put("notes/a.json", records)
@@ -186,7 +187,7 @@ def test_no_set_waits_until_another_was_read(
     slow, fast = (
         Lines("staging", LinesWriter("staging", name).close()) for name in ("slow", "fast")
     )
-    read, begun, go_on = partitions._get, threading.Event(), threading.Event()
+    read, begun, go_on = partitioned_lines._get, threading.Event(), threading.Event()
 
     def get(bucket: str, key: str, **more: Any) -> bytes:
         if key.startswith("slow/"):
@@ -194,7 +195,7 @@ def test_no_set_waits_until_another_was_read(
             go_on.wait(60)
         return read(bucket, key, **more)
 
-    monkeypatch.setattr(partitions, "_get", get)
+    monkeypatch.setattr(partitioned_lines, "_get", get)
     with ThreadPoolExecutor() as pool:
         lengths = [pool.submit(len, slow)]
         begun.wait(60)

@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 import pytest
-from tablekeeper.acceptance import acceptor
-from tablekeeper.datasets import KEYWORD, Catalogue
+from tablekeeper.datasets.catalogue import KEYWORD, Catalogue
+from tablekeeper.datasets.records import Record
+from tablekeeper.documents.numbers import OutOfRangeError, parse_number
 from tablekeeper.errors import DatasetDefinitionError
-from tablekeeper.exact_numbers import OutOfRangeError, parse_number
-from tablekeeper.records import Record
-from tablekeeper.reference import reference
-from tablekeeper.violations import violations
+from tablekeeper.validation.fast_check import acceptor
+from tablekeeper.validation.full_check import reference
+from tablekeeper.validation.validator import violations
 
 DATA = Path(__file__).parents[1] / "data/json-schema-suite"
 DRAFTS = {

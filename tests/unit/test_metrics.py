@@ -9,11 +9,13 @@ from unittest.mock import patch
 
 import pytest
 from handlers import safety_net, sweep
-from tablekeeper import aws, metrics, runtime, transactions
+from tablekeeper import aws
+from tablekeeper.commit import transaction
+from tablekeeper.commit.transaction import Committed
 from tablekeeper.errors import SchemaViolationError
-from tablekeeper.found import Execution, Found, as_of, iso_milliseconds
-from tablekeeper.metrics import METRICS, NAMESPACE, lag
-from tablekeeper.transactions import Committed
+from tablekeeper.model.snapshot import Execution, Found, as_of, iso_milliseconds
+from tablekeeper.runtime import context, metrics
+from tablekeeper.runtime.metrics import METRICS, NAMESPACE, lag
 
 from tests.support.fakes import FakeDynamoDB
 from tests.unit.conftest import CATALOGUE, Pipeline
@@ -29,12 +31,12 @@ def printed(
 ) -> Iterator["Printed"]:
     """What was logged, each line of it JSON."""
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "the-stack")
-    runtime.logger.cache_clear()
+    context.logger.cache_clear()
     # A logger keeps the standard output that it was made with.
     logging.Logger.manager.loggerDict.pop("the-stack", None)
-    with patch.object(runtime, "catalogue", lambda: CATALOGUE):
+    with patch.object(context, "catalogue", lambda: CATALOGUE):
         yield Printed(capsys)
-    runtime.logger.cache_clear()
+    context.logger.cache_clear()
 
 
 class Printed:
@@ -191,7 +193,7 @@ def test_a_file_is_late_once(pipeline: Pipeline, printed: Printed) -> None:
 
 def test_the_look_at_the_bucket_counts_as_what_it_was_and_not_less() -> None:
     """as_of allows for clocks; a file that is reprocessed is still told from a new one."""
-    from tablekeeper.ledger import Row
+    from tablekeeper.ledger.rows import Row
 
     entered = "2026-01-01T00:00:10.000Z"
     assert Row.of({"as_of": {"S": as_of(entered)}}).answered_until == entered
@@ -247,7 +249,7 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
     arn = states.end("1", "ABORTED")
     with (
         patch.object(aws, "states", lambda: states),
-        patch.object(transactions, "dynamodb", lambda: dynamodb),
+        patch.object(transaction, "dynamodb", lambda: dynamodb),
     ):
         sweep.handler({}, None)
         lines = printed.lines()
@@ -268,10 +270,10 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
 def test_datasets_that_cannot_be_read_hide_no_failure(printed: Printed) -> None:
     from tablekeeper.errors import DatasetDefinitionError
 
-    with patch.object(runtime, "catalogue", side_effect=DatasetDefinitionError):
-        assert runtime.dataset_of("notes/a") is None
-    assert runtime.dataset_of("notes/a") == "notes"
-    assert runtime.dataset_of("elsewhere/a") is None
+    with patch.object(context, "catalogue", side_effect=DatasetDefinitionError):
+        assert context.dataset_of("notes/a") is None
+    assert context.dataset_of("notes/a") == "notes"
+    assert context.dataset_of("elsewhere/a") is None
     metrics.count_bad_end(None, "FAILED")
     assert printed.metrics()["Files"][1]["dataset"] == "-"
 

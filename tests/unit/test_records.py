@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tablekeeper import documents, errors
-from tablekeeper.datasets import Dataset
-from tablekeeper.records import read_records
+from tablekeeper import errors
+from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.records import read_records
+from tablekeeper.documents import json_stream
 
 SECRET = "sekrit"
 
@@ -192,7 +193,7 @@ def test_json_lines_without_a_line_are_an_empty_file() -> None:
 def test_a_number_that_is_cut_is_read_to_its_end(number: str) -> None:
     for place in range(len(number)):
         chunks = [number[:place], "", number[place:]]
-        assert documents.Document(chunks).whole() == Decimal(number)
+        assert json_stream.Document(chunks).whole() == Decimal(number)
         assert read(['{"a": ', *chunks, ', "b": {}}'], "b") == [{}]
 
 
@@ -207,7 +208,7 @@ class TestSize:
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A value may have 400 characters."""
-        monkeypatch.setattr(documents, "MAX_VALUE_CHARACTERS", 400)
+        monkeypatch.setattr(json_stream, "MAX_VALUE_CHARACTERS", 400)
 
     @pytest.mark.parametrize(
         ("records", "key", "before", "after", "where"),
@@ -367,7 +368,7 @@ def test_large_values_are_refused_alike_however_they_are_cut(
     text: str, records: str | None, places: list[int], limit: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(documents, "MAX_VALUE_CHARACTERS", limit)
+        patch.setattr(json_stream, "MAX_VALUE_CHARACTERS", limit)
         whole = outcome([text], records)
         assert outcome(cut(text, places), records) == whole
         assert outcome(list(text), records) == whole

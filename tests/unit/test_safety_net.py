@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 from handlers import safety_net
 from tablekeeper import aws
-from tablekeeper.safety_net import BadEnd, record_uncaught
+from tablekeeper.recovery.safety_net import BadEnd, record_uncaught
 
 from tests.support.fakes import FakeDynamoDB
 from tests.unit.step_functions import FakeStepFunctions

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tablekeeper.datasets import KEYWORD, Catalogue
-from tablekeeper.documents import pointer
-from tablekeeper.expressions import Expression
+from tablekeeper.datasets.catalogue import KEYWORD, Catalogue
+from tablekeeper.datasets.expressions import Expression
+from tablekeeper.documents.json_stream import pointer
 from tablekeeper.settings import TableKey
 
-from tablekeeper_cli.backtracking import backtracks_exponentially
-from tablekeeper_cli.expression_types import ANY, ExpressionTypes
-from tablekeeper_cli.schema_check import ERROR, WARNING, Finding, check
+from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
+from tablekeeper_cli.schemas.check import ERROR, WARNING, Finding, check
+from tablekeeper_cli.schemas.expression_types import ANY, ExpressionTypes
 
 ROOT = Path(__file__).parents[2]
 STRINGS = TableKey.parse("pk:S,sk:S")

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from tablekeeper import errors
-from tablekeeper.datasets import FIELDS, KEYWORD, SUFFIX, Catalogue
-from tablekeeper.documents import text_of, walk
-from tablekeeper.found import Found
-from tablekeeper.items import Item, item_key
-from tablekeeper.making import make_items
-from tablekeeper.records import Record, read_records
-from tablekeeper.reference import check_references
+from tablekeeper.datasets.catalogue import FIELDS, KEYWORD, SUFFIX, Catalogue
+from tablekeeper.datasets.items_of_records import make_items
+from tablekeeper.datasets.records import Record, read_records
+from tablekeeper.documents.json_stream import text_of, walk
+from tablekeeper.model.items import Item, item_key
+from tablekeeper.model.snapshot import Found
 from tablekeeper.settings import TableKey
-from tablekeeper.violations import violations
+from tablekeeper.validation.full_check import check_references
+from tablekeeper.validation.validator import violations
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "schemas"

@@ -18,18 +18,10 @@ from handlers import (
     validate_records,
     write_items,
 )
-from tablekeeper.found import Found, iso_milliseconds
-from tablekeeper.ledger import ADDING, Claim
+from tablekeeper.ledger.rows import ADDING, Claim
+from tablekeeper.model.snapshot import Found, iso_milliseconds
 
-from tests.e2e.matrix import (
-    CASES,
-    DELETE,
-    RECORD_LATE,
-    SAFETY_NET,
-    WRITE,
-    Case,
-    Strike,
-)
+from tests.e2e.matrix import CASES, DELETE, RECORD_LATE, SAFETY_NET, WRITE, Case, Strike
 from tests.support.interpreter import StateError, load_definition
 from tests.support.moto_states import Ended, MotoStates, moto_reads_jsonata
 from tests.unit.conftest import Pipeline

@@ -9,7 +9,15 @@ from handlers import settle_claim
 from tablekeeper.errors import StaleRevisionError
 
 from tests.unit.conftest import Pipeline
-from tests.unit.test_claims import KEY, CutOffError, cut_off_at, happens, held, records, small
+from tests.unit.test_claims import (
+    KEY,
+    CutOffError,
+    cut_off_at,
+    happens,
+    held,
+    records,
+    small,
+)
 
 __all__ = ["small"]
 

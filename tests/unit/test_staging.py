@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 from handlers import fetch_object, validate_records
-from tablekeeper import aws, reports, staging
+from tablekeeper import aws
 from tablekeeper.errors import (
     ArchivedObjectError,
     DocumentTooLargeError,
@@ -19,6 +19,8 @@ from tablekeeper.errors import (
     TablekeeperError,
     TransientServiceError,
 )
+from tablekeeper.staging import violation_report
+from tablekeeper.steps import content
 
 from tests.support.fakes import client_error
 from tests.unit.conftest import Pipeline
@@ -122,16 +124,16 @@ def test_what_s3_does_not_give_out_has_an_error_of_its_own_name(
 
 
 def test_what_travels_inline_leaves_room_for_what_goes_with_it() -> None:
-    assert staging.inline_document(b'"' + b"a" * 199_000 + b'"')
-    assert staging.inline_document(b'"' + b"\\" * 150_000 + b'"') is None
-    assert staging.inline_document(gzip.compress(b"[]")) is None
+    assert content.inline_document(b'"' + b"a" * 199_000 + b'"')
+    assert content.inline_document(b'"' + b"\\" * 150_000 + b'"') is None
+    assert content.inline_document(gzip.compress(b"[]")) is None
 
 
 def test_more_violations_than_a_report_lists_are_in_a_file_beside_it(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "LISTED", 3)
-    report = reports.Report("staging", "e1")
+    monkeypatch.setattr(violation_report, "LISTED", 3)
+    report = violation_report.Report("staging", "e1")
     for number in range(10):
         report.add({"record": number})
     assert report.close({"object": "s3://b/k"}) == "s3://staging/reports/e1.json"
@@ -155,11 +157,11 @@ def test_more_violations_than_a_report_lists_are_in_a_file_beside_it(
 def test_a_report_stays_bounded_and_says_what_it_left_out(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reports, "MAX_COMPRESSED_BYTES", 0)
-    report = reports.Report("staging", "e2")
-    for number in range(reports.LISTED + 5):
+    monkeypatch.setattr(violation_report, "MAX_COMPRESSED_BYTES", 0)
+    report = violation_report.Report("staging", "e2")
+    for number in range(violation_report.LISTED + 5):
         report.add({"record": number})
     report.close({})
     body = pipeline.s3.get_object(Bucket="staging", Key="reports/e2.json")["Body"].read()
     told = json.loads(body)
-    assert (told["violations"], told["in_all"]) == (reports.LISTED + 5, 0)
+    assert (told["violations"], told["in_all"]) == (violation_report.LISTED + 5, 0)

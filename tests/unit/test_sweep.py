@@ -7,11 +7,12 @@ from unittest.mock import patch
 
 import pytest
 from handlers import sweep as handler_module
-from tablekeeper import aws, transactions
+from tablekeeper import aws
+from tablekeeper.commit import transaction
+from tablekeeper.commit.transaction import Tables
 from tablekeeper.errors import ItemKey, KeyOwnershipError
+from tablekeeper.recovery.sweep import Swept, sweep
 from tablekeeper.settings import TableKey
-from tablekeeper.sweep import Swept, sweep
-from tablekeeper.transactions import Tables
 
 from tests.support.fakes import FakeDynamoDB
 from tests.unit.step_functions import EVENT, FakeStepFunctions
@@ -162,7 +163,7 @@ def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.Monk
     states.end("1", "ABORTED")
     with (
         patch.object(aws, "states", lambda: states),
-        patch.object(transactions, "dynamodb", lambda: dynamodb),
+        patch.object(transaction, "dynamodb", lambda: dynamodb),
     ):
         assert handler_module.handler({}, None) == {
             "recorded": 1,

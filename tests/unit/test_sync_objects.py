@@ -4,9 +4,12 @@ import json
 from typing import Any
 from unittest.mock import patch
 
-from tablekeeper import aws, bulk, commit, fetch, transform
+from tablekeeper import aws
+from tablekeeper.bucket import batch
+from tablekeeper.commit import commit
 from tablekeeper.errors import TransientServiceError
-from tablekeeper.ledger import ADDING, Claim
+from tablekeeper.ledger.rows import ADDING, Claim
+from tablekeeper.steps import fetch, transform
 
 from tests.unit.conftest import Pipeline
 
@@ -119,7 +122,7 @@ def test_a_system_s_failure_is_the_file_s_alone(pipeline: Pipeline) -> None:
         return stock(found, *more)
 
     stock = transform.transform_document
-    with patch.object(bulk, "transform_document", transformed):
+    with patch.object(batch, "transform_document", transformed):
         ended = pipeline.sync_batch()
     assert {key: outcome for key, (_, outcome) in ended.items()} == {
         "notes/a.json": "FAILED",
@@ -141,8 +144,8 @@ def test_a_service_s_bad_moment_is_waited_for(pipeline: Pipeline) -> None:
         return stock(*args)
 
     with (
-        patch.object(bulk, "commit_items", committed),
-        patch.object(bulk, "_pause", lambda _: None),
+        patch.object(batch, "commit_items", committed),
+        patch.object(batch, "_pause", lambda _: None),
     ):
         assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "SYNCED")}
 
@@ -161,7 +164,7 @@ def test_a_change_while_the_batch_is_under_way_wins(pipeline: Pipeline) -> None:
         looks.append(args)
         return seen
 
-    with patch.object(bulk, "look", look), patch.object(bulk, "_pause", lambda _: None):
+    with patch.object(batch, "look", look), patch.object(batch, "_pause", lambda _: None):
         assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "UNCHANGED")}
     assert len(looks) == 2
     assert [item["sk"]["S"] for item in pipeline.items()] == ["2"]
@@ -172,7 +175,7 @@ def test_a_record_that_moves_between_two_files_of_a_batch_arrives(pipeline: Pipe
     pipeline.sync("notes/b.json")
     pipeline.put("notes/a.json", GOOD)
     pipeline.put("notes/b.json", [])
-    with patch.object(bulk, "FILES_AT_ONCE", 1):
+    with patch.object(batch, "FILES_AT_ONCE", 1):
         ended = pipeline.sync_batch()
     assert {outcome for _, outcome in ended.values()} == {"SYNCED"}
     assert pipeline.row("notes/a.json")["item_keys"]
@@ -244,7 +247,7 @@ def test_a_row_that_never_stands_still_is_a_failure(pipeline: Pipeline) -> None:
             _change(pipeline, "notes/a.json", revision={"N": str(1000 + len(looks))})
         return seen
 
-    with patch.object(bulk, "look", look), patch.object(bulk, "_pause", lambda _: None):
+    with patch.object(batch, "look", look), patch.object(batch, "_pause", lambda _: None):
         assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "FAILED")}
     assert pipeline.row("notes/a.json")["problem_error"]["S"] == "ContentionError"
 

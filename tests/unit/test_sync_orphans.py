@@ -7,8 +7,9 @@ from unittest.mock import patch
 
 import pytest
 from handlers import sync_orphans
-from tablekeeper import aws, orphans
-from tablekeeper.ledger import SHARDS
+from tablekeeper import aws
+from tablekeeper.bucket import orphans
+from tablekeeper.ledger.rows import SHARDS
 
 from tests.unit.conftest import Pipeline
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_removed_in_time_gets_an_execution_once(pipeline: Pipelin
     event = {"shard": shard, "prefix": "", "how": "bulk", "place": "sync/run/", "before": {}}
     with (
         patch.object(aws.states(), "start_execution", lambda **request: started.append(request)),
-        patch("tablekeeper.bulk.LAST_SECONDS", 1e9),
+        patch("tablekeeper.bucket.batch.LAST_SECONDS", 1e9),
         patch("handlers.sync_orphans.seconds_left", lambda _: lambda: 1000.0),
     ):
         for _ in range(2):

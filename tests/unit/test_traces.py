@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from tablekeeper_cli.traces import Visit, duration, edges, visits
+from tablekeeper_cli.executions.traces import Visit, duration, edges, visits
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 Event = tuple[float, str, dict[str, Any]]

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from handlers import transform_records
 from tablekeeper import errors
-from tablekeeper.datasets import Dataset
-from tablekeeper.found import Found
-from tablekeeper.items import Item, attribute_size
-from tablekeeper.making import make_items
-from tablekeeper.records import Record
+from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.items_of_records import make_items
+from tablekeeper.datasets.records import Record
+from tablekeeper.model.items import Item, attribute_size
+from tablekeeper.model.snapshot import Found
 from tablekeeper.settings import TableKey
 
 from tests.unit.conftest import Pipeline

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from handlers import validate_records
-from tablekeeper.datasets import Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.records import Record
 from tablekeeper.errors import (
     DatasetDefinitionError,
     InvalidFileError,
     NoDatasetError,
     SchemaViolationError,
 )
-from tablekeeper.records import Record
-from tablekeeper.violations import violations
+from tablekeeper.validation.validator import violations
 
 from tests.unit.conftest import Pipeline
 

@@ -11,13 +11,15 @@ from typing import Any
 
 import boto3
 import pytest
-from tablekeeper import aws, claims, verify
-from tablekeeper.datasets import Catalogue
+from tablekeeper import aws
+from tablekeeper.commit import claim
+from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import TransientServiceError, UnfinishedWriteError
-from tablekeeper.findings import Finding
 from tablekeeper.settings import FetchSettings
-from tablekeeper.verify import Summary, Verifier
 
+from tablekeeper_cli.verify import verification
+from tablekeeper_cli.verify.findings import Finding
+from tablekeeper_cli.verify.verification import Summary, Verifier
 from tests.unit.conftest import CATALOGUE, Pipeline
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:sync"
@@ -43,7 +45,7 @@ class Executions:
 @pytest.fixture(autouse=True)
 def one_transaction_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Moto's transactions are not safe for threads."""
-    monkeypatch.setattr(claims, "in_parallel", lambda calls: [call() for call in calls])
+    monkeypatch.setattr(claim, "in_parallel", lambda calls: [call() for call in calls])
 
 
 @pytest.fixture
@@ -382,8 +384,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], Non
             now[0] += seconds
             happen()
 
-        monkeypatch.setattr(verify, "pause", wait)
-        monkeypatch.setattr(verify, "clock", lambda: now[0])
+        monkeypatch.setattr(verification, "pause", wait)
+        monkeypatch.setattr(verification, "clock", lambda: now[0])
 
     return let
 
@@ -419,7 +421,7 @@ def test_what_moves_between_the_looks_is_no_difference(
         notes.put("notes/a.json", [note("a1", count=next(change)), note(f"a{next(change)}x")])
         notes.sync("notes/a.json")
 
-    see_table, find = verify.Verification._see_table, verify._Look._find
+    see_table, find = verification.Verification._see_table, verification._Look._find
 
     def between(self: Any, pool: Any) -> None:
         change_file()
@@ -430,8 +432,8 @@ def test_what_moves_between_the_looks_is_no_difference(
             change_file()
         find(self, *arguments)
 
-    monkeypatch.setattr(verify.Verification, "_see_table", between)
-    monkeypatch.setattr(verify._Look, "_find", within)
+    monkeypatch.setattr(verification.Verification, "_see_table", between)
+    monkeypatch.setattr(verification._Look, "_find", within)
     assert found(verifier) == []
     assert next(change) > 3
 
@@ -443,8 +445,8 @@ def test_a_service_that_keeps_failing_ends_it(
         raise TransientServiceError("BatchGetItem: throttled")
 
     change_item(notes, "a1", count={"N": "9"})
-    monkeypatch.setattr(verify._Look, "_held", fail)
-    monkeypatch.setattr(verify, "pause", lambda _: None)
+    monkeypatch.setattr(verification._Look, "_held", fail)
+    monkeypatch.setattr(verification, "pause", lambda _: None)
     with pytest.raises(TransientServiceError):
         verifier.verify()
 

@@ -1,0 +1,1 @@
+"""The whole bucket: batches, differences, orphans and the report of a run."""

@@ -1,0 +1,118 @@
+"""Differences between the bucket and the ledger, told from a listing, without reading an object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from tablekeeper import aws
+from tablekeeper.datasets.catalogue import Catalogue, is_ignored
+from tablekeeper.ledger.rows import Row
+from tablekeeper.model.snapshot import iso_milliseconds, now
+from tablekeeper.settings import FetchSettings
+from tablekeeper.steps.fetch import before_the_object, is_unchanged
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+MISSING, STALE, OUTDATED = "MISSING", "STALE", "OUTDATED"
+PROBLEM, CLAIM, ORPHAN = "PROBLEM", "CLAIM", "ORPHAN"
+FINDINGS: Mapping[str, str] = {
+    MISSING: "the ledger does not know the object, or knows it as gone",
+    STALE: "the object is another than the one that was written",
+    OUTDATED: "it was written by other settings, or by an earlier version of its dataset",
+    PROBLEM: "it is INVALID or FAILED",
+    CLAIM: "a large write was cut off",
+    ORPHAN: "the object is gone, and its items or its problem are not",
+}
+"""What can be different, and what it means."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An object as ListObjectsV2 tells of it; size in bytes."""
+
+    key: str
+    etag: str
+    size: int
+    last_modified: str
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> Self:
+        """From an item of a Distributed Map over a listing, whose time is in epoch seconds.
+        https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html
+        """
+        modified = datetime.fromtimestamp(float(item["LastModified"]), UTC)
+        return cls(
+            key=item["Key"],
+            etag=item["Etag"].strip('"'),
+            size=int(item["Size"]),
+            last_modified=iso_milliseconds(modified),
+        )
+
+
+def difference(
+    listed: Listed, row: Row, settings: FetchSettings, catalogue: Catalogue
+) -> str | None:
+    """What is different between an object and the ledger's row of it; None when nothing is.
+
+    Raises TransientServiceError.
+    """
+    if row.claim:
+        return CLAIM
+    if row.problem:
+        return PROBLEM
+    if row.status is None or row.status == "DELETED":
+        return MISSING
+    if is_ignored(listed.key, settings.ignore_patterns):
+        return None if row.status == "IGNORED" else OUTDATED
+    if row.status != "SYNCED":
+        return OUTDATED
+    if (row.etag, row.size) != (listed.etag, listed.size):
+        return STALE
+    dataset = catalogue.find(listed.key)
+    seen = before_the_object(listed.key, row, now(), settings, catalogue)
+    seen = {
+        "digest": None,
+        **seen,
+        "etag": listed.etag,
+        "version_id": row.version_id,
+        "last_modified": listed.last_modified,
+    }
+    if dataset and dataset.object_fields & {"version_id", "*"}:
+        seen["version_id"] = _version_id(settings.source_bucket, listed.key)
+    if row.digest != seen["digest"]:
+        return OUTDATED
+    return None if is_unchanged(row, seen, dataset) else STALE
+
+
+def is_under_way(states: SFNClient, row: Row) -> bool:
+    """Whether the execution that made the row's claim still runs, so that the large write was not
+    cut off. Raises TransientServiceError.
+    """
+    from botocore.exceptions import ClientError
+
+    if row.claim is None:
+        return False
+    try:
+        with aws.transient_errors():
+            described = states.describe_execution(executionArn=row.claim.execution)
+    except ClientError:
+        # An Express workflow cannot be described, and an old execution is forgotten.
+        return False
+    return described["status"] == "RUNNING"
+
+
+def _version_id(bucket: str, key: str) -> str | None:
+    """Which no listing of current versions tells; None when the object is gone."""
+    from botocore.exceptions import ClientError
+
+    try:
+        with aws.transient_errors():
+            return aws.s3().head_object(Bucket=bucket, Key=key).get("VersionId")
+    except ClientError as error:
+        if error.response["Error"].get("Code") in ("404", "NoSuchKey"):
+            return None
+        raise

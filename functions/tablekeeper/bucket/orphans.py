@@ -1,0 +1,146 @@
+"""Orphans: files that the ledger knows, and whose objects are gone.
+
+No listing of the bucket names them, so they are looked for from the other side: by the ledger's
+index `files`, a shard of it at a time, with a HeadObject for each file that it holds something of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+from tablekeeper import aws
+from tablekeeper.bucket.batch import TRACED, Bulk, End
+from tablekeeper.bucket.differences import ORPHAN, is_under_way
+from tablekeeper.ledger.rows import read_row
+from tablekeeper.model.snapshot import key_of, object_uri
+
+HEADS_AT_ONCE = 16
+LAST_SECONDS = 180
+"""A function begins no page of the index with less than this left."""
+MAX_ORPHANS = 5000
+"""Found by one invocation, before it begins another page; the next one goes on from there."""
+ORPHANS = "orphans"
+"""The folder of a run's results, in the staging bucket, that names them."""
+
+
+class Looked(NamedTuple):
+    """What the invocations for a shard did so far: how many, how many files they looked at, and how
+    many of them are orphans, by outcome; and the ledger's key after which the next one goes on,
+    None at the end.
+    """
+
+    part: int = 0
+    files: int = 0
+    outcomes: Mapping[str, int] = {}
+    after: str | None = None
+
+
+def sync_orphans(
+    shard: str, prefix: str, how: str, place: str, before: Looked, bulk: Bulk
+) -> Looked:
+    """Removes the items of files whose objects are gone, of one shard, under a prefix of keys.
+
+    Writes a line for each to the staging bucket, under the prefix `place`. A file whose items are
+    too many to be removed here gets an execution of its own. To `look` removes nothing.
+
+    Raises:
+        TransientServiceError: a retry helps, and does nothing twice.
+    """
+    files, outcomes, ends = before.files, Counter(before.outcomes), list[End]()
+    after: str | None = None
+    with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
+        for rows, last in _pages(bulk, shard, prefix, before.after):
+            after = last
+            files += len(rows)
+            are_gone = pool.map(partial(_is_orphan, bulk), rows)
+            gone = [row.key for row, is_gone in zip(rows, are_gone, strict=True) if is_gone]
+            found = _removed(bulk, gone, how)
+            ends += found
+            outcomes.update(end.outcome or how for end in found)
+            if bulk.remaining() < LAST_SECONDS or len(ends) >= MAX_ORPHANS:
+                break
+    if ends:
+        body = "".join(json.dumps(end.payload(), ensure_ascii=False) + "\n" for end in ends)
+        key = f"{place}{ORPHANS}/{shard}-{before.part}.jsonl"
+        with aws.transient_errors():
+            aws.s3().put_object(Bucket=bulk.settings.staging_bucket, Key=key, Body=body.encode())
+    return Looked(before.part + 1, files, dict(outcomes), after)
+
+
+def _removed(bulk: Bulk, gone: list[str], how: str) -> list[End]:
+    if how == "look":
+        return [End(key, ORPHAN) for key in gone]
+    ends = list(bulk.sync_all([(key, ORPHAN, None) for key in gone]))
+    bulk.start_traced([end.key for end in ends if end.outcome == TRACED])
+    return ends
+
+
+class _Row(NamedTuple):
+    """A row of the index."""
+
+    key: str
+    is_claimed: bool
+
+
+def _pages(
+    bulk: Bulk, shard: str, prefix: str, after: str | None
+) -> Iterator[tuple[list[_Row], str | None]]:
+    """Those of a shard's files that have items, a problem or a claim, a page at a time, with the
+    ledger's key that the page ends with; None for the last.
+    """
+    uri = object_uri(bulk.settings.source_bucket, prefix)
+    while True:
+        query: dict[str, Any] = {
+            "TableName": bulk.tables.ledger,
+            "IndexName": "files",
+            "KeyConditionExpression": "file_shard = :shard AND begins_with(pk, :uri)",
+            "FilterExpression": "#status = :synced OR attribute_exists(problem_status) OR "
+            "attribute_exists(claim_state) OR attribute_exists(incomplete_since)",
+            "ProjectionExpression": "pk, claim_state",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {
+                ":shard": {"S": shard},
+                ":uri": {"S": uri},
+                ":synced": {"S": "SYNCED"},
+            },
+        }
+        if after:
+            query["ExclusiveStartKey"] = {
+                "file_shard": {"S": shard},
+                "pk": {"S": after},
+                "sk": {"S": "CURRENT"},
+            }
+        with aws.transient_errors():
+            page: Mapping[str, Any] = bulk.tables.client.query(**query)
+        last = page.get("LastEvaluatedKey")
+        after = last["pk"]["S"] if last else None
+        yield [_Row(key_of(row["pk"]["S"]), "claim_state" in row) for row in page["Items"]], after
+        if after is None:
+            return
+
+
+def _is_orphan(bulk: Bulk, row: _Row) -> bool:
+    from botocore.exceptions import ClientError
+
+    bucket = bulk.settings.source_bucket
+    try:
+        with aws.transient_errors():
+            aws.s3().head_object(Bucket=bucket, Key=row.key)
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        if code in ("404", "NoSuchKey"):
+            return not (row.is_claimed and _is_being_written(bulk, row.key))
+        # An object that cannot be read, such as one encrypted with SSE-C, is there.
+        if code not in ("400", "403"):
+            raise
+    return False
+
+
+def _is_being_written(bulk: Bulk, key: str) -> bool:
+    uri = object_uri(bulk.settings.source_bucket, key)
+    return is_under_way(bulk.states, read_row(bulk.tables.client, bulk.tables.ledger, uri))

@@ -1,0 +1,139 @@
+"""What a run over the whole bucket found and did: added up from its results in the staging bucket,
+however many they are, and kept in the ledger.
+
+A Distributed Map's ResultWriter puts a manifest.json and files of results there:
+https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper import aws
+from tablekeeper.bucket.differences import FINDINGS, ORPHAN
+from tablekeeper.bucket.orphans import ORPHANS
+from tablekeeper.errors import error_status
+from tablekeeper.ledger.rows import CURRENT, attribute
+from tablekeeper.model.snapshot import now
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LAST_RUN = {"pk": {"S": "BUCKET"}, "sk": {"S": CURRENT}}
+"""The key of the ledger's row of the last run."""
+BAD = ("INVALID", "FAILED")
+
+
+def report_differences(
+    run: Mapping[str, Any], shards: Iterable[Mapping[str, Any]], bucket: str, ledger: str
+) -> dict[str, Any]:
+    """The summary of a run, which it also writes to the ledger.
+
+    `run` is what the state machine knows of itself: execution, started, prefix, how and place, its
+    prefix in the staging bucket, and error where it was cut short. `shards` are what was found of
+    orphans. In the summary, `differences` is how many files differ from the table after the run.
+
+    Raises:
+        TransientServiceError: a retry helps.
+    """
+    findings, outcomes = Counter[str](), Counter[str]()
+    files = failed_batches = 0
+    for result in results(aws.s3(), bucket, run["place"]):
+        if result is None:
+            failed_batches += 1
+            continue
+        files += result["files"]
+        for end in result["ends"]:
+            findings[end["finding"]] += 1
+            outcomes[outcome_of(end) or run["how"]] += 1
+    for shard in shards:
+        findings[ORPHAN] += sum(shard["outcomes"].values())
+        outcomes.update(shard["outcomes"])
+    look = run["how"] == "look"
+    differences = findings.total() if look else sum(outcomes[bad] for bad in BAD)
+    summary = {
+        **run,
+        "ended": now(),
+        "results": f"s3://{bucket}/{run['place']}",
+        "files": files,
+        "findings": {name: findings[name] for name in FINDINGS},
+        "outcomes": {} if look else dict(+outcomes),
+        "failed_batches": failed_batches,
+        "differences": differences,
+    }
+    _keep(ledger, summary)
+    return summary
+
+
+def outcome_of(end: Mapping[str, str]) -> str:
+    """The outcome of a file; "" when nothing was done. One that had an execution of its own may be
+    known by its error alone.
+    """
+    if end.get("outcome") == "FAILED":
+        return error_status(end.get("error", ""))
+    return end.get("outcome", "")
+
+
+def results(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any] | None]:
+    """The results of a run's batches, `{files, ends}`, None for one that failed. Raises
+    TransientServiceError.
+    """
+    for name in _names(client, bucket, place):
+        if not name.startswith(f"{place}{ORPHANS}/") and not name.endswith("/manifest.json"):
+            failed = name.rpartition("/")[2].startswith("FAILED")
+            for line in _lines(client, bucket, name):
+                yield None if failed else line
+
+
+def ends(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any]]:
+    """Every file that a run found different, `{key, finding, outcome, error}`, orphans last.
+    Raises TransientServiceError.
+    """
+    for result in results(client, bucket, place):
+        for end in result["ends"] if result else ():
+            yield {**end, "outcome": outcome_of(end)} if "outcome" in end else end
+    for name in _names(client, bucket, f"{place}{ORPHANS}/"):
+        yield from _lines(client, bucket, name)
+
+
+def _names(client: S3Client, bucket: str, prefix: str) -> list[str]:
+    with aws.transient_errors():
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+
+def _lines(client: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]:
+    """The lines of an object of JSON Lines, in flat memory."""
+    with aws.transient_errors():
+        body = client.get_object(Bucket=bucket, Key=key)["Body"]
+        with body:
+            for line in body.iter_lines():
+                if line.strip():
+                    yield json.loads(line)
+
+
+def _keep(ledger: str, summary: Mapping[str, Any]) -> None:
+    """Of two runs the one that started later stays."""
+    from botocore.exceptions import ClientError
+
+    row = {
+        **LAST_RUN,
+        "execution": attribute(summary["execution"]),
+        "started": attribute(summary["started"]),
+        "differences": attribute(summary["differences"]),
+        "summary": attribute(json.dumps(summary, ensure_ascii=False)),
+    }
+    try:
+        with aws.transient_errors():
+            aws.dynamodb().put_item(
+                TableName=ledger,
+                Item=row,
+                ConditionExpression="attribute_not_exists(pk) OR started <= :started",
+                ExpressionAttributeValues={":started": row["started"]},
+            )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise

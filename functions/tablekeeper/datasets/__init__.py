@@ -1,0 +1,1 @@
+"""What schemas/ says, and what it makes of a record."""

@@ -1,0 +1,262 @@
+"""Datasets: the files in schemas/, and which of them an object's key belongs to."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from tablekeeper.datasets.expressions import Expression, compact_json
+from tablekeeper.documents.json_stream import pointer, shown, walk
+from tablekeeper.documents.numbers import OutOfRangeError, parse_number
+from tablekeeper.errors import DatasetDefinitionError, NoDatasetError
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+SUFFIX = ".schema.json"
+KEYWORD = "x-tablekeeper"
+TRANSFORM_VERSION = 1
+"""Part of every digest. Raise it when the same record would become another item than before."""
+
+MAX_DEPTH = 100
+"""How deep a schema file may be nested: it is read by recursion, here and in jsonschema."""
+
+_TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
+_URIS = ("$id", "id", "$ref", "$dynamicRef", "$schema")
+
+FIELDS: Mapping[str, type] = {
+    "prefix": str,
+    "suffixes": list,
+    "format": str,
+    "records": str,
+    "key": dict,
+    "attributes": dict,
+    "ttl": str,
+}
+"""What the keyword may hold; x-tablekeeper.meta.json says it in full."""
+
+JSON_LINES = (".jsonl", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One schema file with the keyword `x-tablekeeper`."""
+
+    name: str
+    schema: Mapping[str, Any] = field(repr=False)
+    prefix: str
+    suffixes: tuple[str, ...] = ()
+    format: str | None = None
+    records: Expression | None = None
+    key: Mapping[str, Expression] = field(default_factory=dict)
+    attributes: Mapping[str, Expression] | None = None
+    ttl: Expression | None = None
+
+    @classmethod
+    def read(cls, name: str, schema: Mapping[str, Any]) -> Dataset:
+        """Raises DatasetDefinitionError when the keyword cannot be used at all; `check_schemas`
+        says more.
+        """
+        keyword = schema[KEYWORD]
+        if not isinstance(keyword, dict) or not isinstance(keyword.get("prefix"), str):
+            raise DatasetDefinitionError(f'{name}{SUFFIX}: {KEYWORD} needs a "prefix", a string')
+        for field_name, value in keyword.items():
+            if not isinstance(value, FIELDS.get(field_name, ())):
+                raise DatasetDefinitionError(
+                    f'{name}{SUFFIX}: {KEYWORD} cannot have this "{field_name}"; '
+                    "x-tablekeeper.meta.json says what it takes"
+                )
+            if isinstance(value, dict | list) and not all(
+                isinstance(each, str)
+                for each in (value.values() if isinstance(value, dict) else value)
+            ):
+                raise DatasetDefinitionError(
+                    f'{name}{SUFFIX}: {KEYWORD} takes only strings in "{field_name}"'
+                )
+        try:
+            return cls(
+                name=name,
+                schema=schema,
+                prefix=keyword["prefix"],
+                suffixes=tuple(keyword.get("suffixes", ())),
+                format=keyword.get("format"),
+                records=Expression(keyword["records"]) if "records" in keyword else None,
+                key={
+                    attribute: Expression(text)
+                    for attribute, text in keyword.get("key", {}).items()
+                },
+                attributes={a: Expression(text) for a, text in keyword["attributes"].items()}
+                if "attributes" in keyword
+                else None,
+                ttl=Expression(keyword["ttl"]) if "ttl" in keyword else None,
+            )
+        except DatasetDefinitionError as error:
+            raise DatasetDefinitionError(f"{name}{SUFFIX}: {error}") from None
+
+    def matches(self, key: str) -> bool:
+        """Whether an object's key belongs here, other datasets left aside; `.gz` may stand behind a
+        suffix.
+        """
+        name = key.removesuffix(".gz")
+        ends = key.endswith(self.suffixes) or name.endswith(self.suffixes)
+        return key.startswith(self.prefix) and (not self.suffixes or ends)
+
+    def is_json_lines(self, key: str) -> bool:
+        """Whether an object of this dataset holds one record a line."""
+        if self.format:
+            return self.format == "jsonl"
+        return key.lower().removesuffix(".gz").endswith(JSON_LINES)
+
+    @cached_property
+    def object_fields(self) -> frozenset[str]:
+        """The fields of `_object` that the dataset's expressions use ("*": all)."""
+        expressions = [
+            *self.key.values(),
+            *(self.attributes or {}).values(),
+            self.records,
+            self.ttl,
+        ]
+        return frozenset().union(*(e.object_fields() for e in expressions if e))
+
+
+class Catalogue:
+    """The datasets of a folder, and the plain schemas beside them that they may refer to."""
+
+    def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+        """Takes file names without `.schema.json`, and their content.
+
+        Raises DatasetDefinitionError.
+        """
+        self.schemas = dict(schemas)
+        self._digests: dict[tuple[str, str, str], str] = {}
+        self.datasets = {
+            name: Dataset.read(name, schema)
+            for name, schema in self.schemas.items()
+            if KEYWORD in schema
+        }
+
+    @classmethod
+    def load(cls, folder: Path = SCHEMAS) -> Catalogue:
+        """Raises DatasetDefinitionError for a file that is not a JSON object."""
+        paths = sorted(folder.glob(f"*{SUFFIX}"))
+        return cls({path.name.removesuffix(SUFFIX): read_schema(path) for path in paths})
+
+    def find(self, key: str) -> Dataset | None:
+        """The dataset with the longest prefix that an object's key matches."""
+        matching = [dataset for dataset in self.datasets.values() if dataset.matches(key)]
+        return max(matching, key=lambda dataset: len(dataset.prefix), default=None)
+
+    def get(self, key: str) -> Dataset:
+        """Like `find`, but raises NoDatasetError where there is none."""
+        dataset = self.find(key)
+        if dataset is None:
+            prefixes = ", ".join(sorted(dataset.prefix for dataset in self.datasets.values()))
+            raise NoDatasetError(f'no dataset matches the key "{key}"; the prefixes are {prefixes}')
+        return dataset
+
+    def resolve(self, uri: str) -> str | None:
+        """The name of the schema that a URI without fragment means: by `$id`, else by its last path
+        segment.
+        """
+        for name, schema in self.schemas.items():
+            if schema.get("$id") == uri:
+                return name
+        name = uri.rpartition("/")[2].removesuffix(SUFFIX)
+        return name if name in self.schemas and uri.endswith(SUFFIX) else None
+
+    def digest(self, dataset: Dataset, item_keys: str, ttl_attribute: str) -> str:
+        """What an item depends on besides its object: schemas, table keys, code. SHA-256 in 32
+        hexadecimal digits.
+        """
+        made_of = (dataset.name, item_keys, ttl_attribute)
+        if made_of not in self._digests:
+            self._digests[made_of] = self._digest(*made_of)
+        return self._digests[made_of]
+
+    def _digest(self, name: str, item_keys: str, ttl_attribute: str) -> str:
+        names = self.references(name)
+        parts = [str(TRANSFORM_VERSION), item_keys, ttl_attribute, name]
+        parts += [f"{each} {compact_json(self.schemas[each])}" for each in sorted(names)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+    def references(self, name: str) -> set[str]:
+        """The schema and every one it refers to, directly or through another."""
+        found, new = {name}, [name]
+        while new:
+            schema = self.schemas[new.pop()]
+            for reference in _reference_values(schema):
+                uri = urldefrag(urljoin(str(schema.get("$id", "")), reference)).url
+                target = self.resolve(uri) if uri else None
+                if target and target not in found:
+                    found.add(target)
+                    new.append(target)
+        return found
+
+
+def read_schema(path: Path) -> dict[str, Any]:
+    """A file's JSON object with exact numbers. Raises DatasetDefinitionError when it holds none, or
+    one that nothing could be done with.
+    """
+    try:
+        schema = json.loads(
+            path.read_text("utf-8-sig"),
+            parse_float=parse_number,
+            parse_int=parse_number,
+            parse_constant=_no_number,
+        )
+        json.dumps(schema, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise DatasetDefinitionError(f"{path.name} holds half of a surrogate pair") from None
+    except (ValueError, OutOfRangeError) as error:
+        raise DatasetDefinitionError(f"{path.name} is not JSON: {error}") from None
+    except RecursionError:
+        raise DatasetDefinitionError(f"{path.name} {_TOO_DEEP}") from None
+    if not isinstance(schema, dict):
+        raise DatasetDefinitionError(f"{path.name} holds no JSON object")
+    for keyword in ("$schema", "$id"):
+        if not isinstance(schema.get(keyword, ""), str):
+            raise DatasetDefinitionError(f'{path.name}: "/{keyword}" is no string')
+    for where, value in walk(schema):
+        if len(where) > MAX_DEPTH:
+            raise DatasetDefinitionError(f"{path.name} {_TOO_DEEP}")
+        if isinstance(value, str) and where[-1] in _URIS:
+            try:
+                urlsplit(value)
+            except ValueError as error:
+                raise DatasetDefinitionError(
+                    f'{path.name}: "{shown(pointer(where))}" is no URI: {error}'
+                ) from None
+    return schema
+
+
+def _no_number(literal: str) -> Any:
+    raise ValueError(f"{literal} is no JSON number")
+
+
+def _reference_values(schema: Any) -> Iterable[str]:
+    if isinstance(schema, dict):
+        for keyword, value in schema.items():
+            if keyword in ("$ref", "$dynamicRef") and isinstance(value, str):
+                yield value
+            else:
+                yield from _reference_values(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _reference_values(value)
+
+
+def is_ignored(key: str, patterns: str) -> bool:
+    """Whether a key is a folder marker (it ends in `/`), or its last segment matches one of the
+    globs.
+    """
+    name = key.rpartition("/")[2]
+    return not name or any(
+        fnmatch.fnmatchcase(name, pattern.strip())
+        for pattern in patterns.split(",")
+        if pattern.strip()
+    )

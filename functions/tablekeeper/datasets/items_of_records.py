@@ -1,0 +1,248 @@
+"""Items are made of records: each is checked against DynamoDB's limits before anything is written.
+
+Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.records import RESERVED, Record
+from tablekeeper.documents.json_stream import pointer, shown, walk
+from tablekeeper.documents.numbers import OutOfRangeError, check_number, format_number
+from tablekeeper.errors import (
+    ExpressionError,
+    InvalidFileError,
+    ItemTooLargeError,
+    KeyLengthError,
+    KeyMissingError,
+    KeyTypeError,
+    NestingError,
+    NumberRangeError,
+    ReservedAttributeError,
+    TtlError,
+)
+from tablekeeper.model.items import (
+    AttributeValue,
+    Item,
+    item_size,
+    item_text,
+    size_bound,
+)
+from tablekeeper.model.snapshot import Found
+from tablekeeper.settings import TableKey
+
+MAX_ITEM_BYTES = 400 * 1024
+MAX_DEPTH = 32
+MAX_KEY_BYTES = (2048, 1024)
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+class Made(NamedTuple):
+    """An item and the place of the record that it was made of; text is the item as JSON."""
+
+    place: int
+    item: Item
+    text: str
+
+
+def make_items(
+    records: Iterable[Record],
+    found: Found,
+    dataset: Dataset,
+    table_key: TableKey,
+    ttl_attribute: str,
+) -> Iterator[Made]:
+    """The item of each record, without lineage.
+
+    Raises:
+        InvalidFileError: a record makes no item that the table can hold.
+    """
+    source = found.object_scope()
+    for record in records:
+        item = _item(record, source, dataset, table_key, ttl_attribute)
+        text = item_text(item)
+        if size_bound(text) > MAX_ITEM_BYTES:
+            _check_size(item, record.place)
+        yield Made(record.place, item, text)
+
+
+def _item(
+    record: Record,
+    source: Mapping[str, Any],
+    dataset: Dataset,
+    table_key: TableKey,
+    ttl_attribute: str,
+) -> Item:
+    scope = {**record.value, "_object": source, "_index": record.place}
+    where = f"record {record.place}"
+    if dataset.attributes is None:
+        values = record.value
+    else:
+        given = {name: expression(scope) for name, expression in dataset.attributes.items()}
+        values = {name: value for name, value in given.items() if value is not None}
+    item = {name: _located(value, name, where) for name, value in values.items()}
+    for name in RESERVED:
+        if name in item:
+            raise ReservedAttributeError(
+                f'{where} makes an attribute "{name}", which Tablekeeper itself sets'
+            )
+    for (name, kind), limit in zip(table_key.attributes, MAX_KEY_BYTES, strict=False):
+        if name in dataset.key:
+            _set(item, name, dataset.key[name](scope), where, "key")
+        if name not in item:
+            why = _why_no_key(name, dataset)
+            raise KeyMissingError(f'{where} gives no value for the key attribute "{name}": {why}')
+        _check_key(item[name], name, kind, limit, where)
+    if dataset.ttl:
+        _set(item, ttl_attribute, _epoch_seconds(dataset.ttl(scope), where), where, "ttl")
+    return item
+
+
+def _why_no_key(name: str, dataset: Dataset) -> str:
+    for member, expressions in (("key", dataset.key), ("attributes", dataset.attributes or {})):
+        if name in expressions:
+            return f"its expression in `{member}` finds none: {expressions[name].text[:200]}"
+    if dataset.attributes is None:
+        return "the record has no such field, and `key` no expression for it"
+    return "neither `key` nor `attributes` has an expression for it"
+
+
+def _set(item: Item, name: str, value: Any, where: str, what: str) -> None:
+    """Sets what an expression gives; a field of the record with that name and another value is
+    never dropped.
+    """
+    if value is None:
+        return
+    computed = _located(value, name, where)
+    if item.get(name, computed) != computed:
+        raise ReservedAttributeError(
+            f'{where} has a field "{name}" of its own, '
+            f"which the `{what}` of its dataset would overwrite"
+        )
+    item[name] = computed
+
+
+class _UnfitError(Exception):
+    """A value that no attribute can hold."""
+
+    def __init__(self, error: type[InvalidFileError], why: str) -> None:
+        super().__init__(error, why)
+        self.error, self.why = error, why
+
+
+def _located(value: Any, name: str, where: str) -> AttributeValue:
+    """An attribute; what is wrong with it is said with its JSON Pointer, which is looked for only
+    then.
+    """
+    if isinstance(value, dict | list):
+        _check_count(value, where)
+    try:
+        return _attribute(value)
+    except _UnfitError as unfit:
+        error = unfit
+    for path, each in walk(value, (name,)):
+        if len(path) > MAX_DEPTH + 1:
+            raise error.error(f'{where}, "{shown(pointer(path[:4]))}…": {error.why}')
+        if not isinstance(each, dict | list):
+            try:
+                _attribute(each)
+            except _UnfitError as unfit:
+                raise unfit.error(f'{where}, "{shown(pointer(path))}": {unfit.why}') from None
+    raise error.error(f'{where}, "{pointer((name,))}": {error.why}')
+
+
+def _check_count(value: dict[str, Any] | list[Any], where: str) -> None:
+    """Raises ItemTooLargeError when a value has more members than an item has bytes.
+
+    Each takes a byte at least, and hundreds as DynamoDB JSON in memory. What an expression gives
+    may hold one value at many places, and those count, each time.
+    """
+    count, pending = 0, [value]
+    while pending:
+        each = pending.pop()
+        count += len(each)
+        if count > MAX_ITEM_BYTES:
+            raise ItemTooLargeError(
+                f"{where} makes an item of more than {MAX_ITEM_BYTES:,} bytes, which is what "
+                "DynamoDB holds"
+            )
+        members = each.values() if isinstance(each, dict) else each
+        pending += [member for member in members if isinstance(member, dict | list)]
+
+
+def _attribute(value: Any, depth: int = 0) -> AttributeValue:
+    if isinstance(value, str):
+        return {"S": value}
+    if value is None:
+        return {"NULL": True}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int | Decimal):
+        try:
+            check_number(value)
+        except OutOfRangeError as error:
+            why = f"DynamoDB cannot hold the number: {error}"
+            raise _UnfitError(NumberRangeError, why) from None
+        return {"N": format_number(value)}
+    if depth == MAX_DEPTH:
+        raise _UnfitError(NestingError, f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, list):
+        return {"L": [_attribute(each, depth + 1) for each in value]}
+    if isinstance(value, dict):
+        return {"M": {name: _attribute(each, depth + 1) for name, each in value.items()}}
+    raise _UnfitError(ExpressionError, "an expression gave no JSON value")
+
+
+def _check_key(value: AttributeValue, name: str, kind: str, limit: int, where: str) -> None:
+    ((actual, content),) = value.items()
+    if actual != kind:
+        types = {
+            "S": "a string",
+            "N": "a number",
+            "BOOL": "a boolean",
+            "NULL": "null",
+            "L": "an array",
+            "M": "an object",
+        }
+        raise KeyTypeError(
+            f'{where}: the key attribute "{name}" is {types[actual]}; the table wants {types[kind]}'
+        )
+    length = len(content.encode())
+    if kind == "S" and not length:
+        raise KeyLengthError(f'{where}: the key attribute "{name}" is empty')
+    if kind == "S" and length > limit:
+        raise KeyLengthError(
+            f'{where}: the key attribute "{name}" has {length:,} bytes, more than {limit:,}'
+        )
+
+
+def _epoch_seconds(value: Any, where: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _ISO_TIME.fullmatch(value):
+        try:
+            return int(datetime.fromisoformat(value).timestamp())
+        except ValueError:
+            pass
+    raise TtlError(
+        f"{where}: `ttl` gives neither whole epoch seconds nor an ISO 8601 time with an offset"
+    )
+
+
+def _check_size(item: Item, index: int) -> None:
+    size = item_size(item)
+    if size > MAX_ITEM_BYTES:
+        raise ItemTooLargeError(
+            f"record {index} makes an item of {size:,} bytes, lineage included; "
+            f"DynamoDB holds {MAX_ITEM_BYTES:,}"
+        )

@@ -1,0 +1,1 @@
+"""The ledger: its rows, reads, writes and failures."""

@@ -1,0 +1,178 @@
+"""Failures, recorded by a function: for ends that no Catch of the definition sees, and for files
+that are synced in batches.
+
+It writes what the state Record Failure writes, under the same key and the same conditions, so that
+it does not matter who comes first, or how often.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.errors import StaleRevisionError, TransientServiceError
+from tablekeeper.ledger.rows import CURRENT, audit_row, put_audit_row, shard_of
+from tablekeeper.model.snapshot import (
+    Execution,
+    Found,
+    iso_milliseconds,
+    now,
+    object_uri,
+)
+from tablekeeper.steps.events import MAX_URI_BYTES
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How an execution failed: the state it was in, and the error and cause it ended with."""
+
+    state: str
+    error: str
+    cause: str
+
+
+def record_failure(
+    client: DynamoDBClient, ledger: str, execution: Execution, failure: Failure, retention: int
+) -> bool:
+    """Records FAILED unless this execution has an outcome; whether it was missing.
+
+    The file gets the problem too, unless a later look at the bucket has been committed since the
+    execution started: then the failure is the execution's and no longer the file's. Retention in
+    seconds.
+
+    Raises:
+        TransientServiceError: a retry helps.
+    """
+    uri = uri_of(execution.event)
+    audit = _audit(ledger, uri, execution, "FAILED", failure, retention)
+    problem = _problem(
+        ledger,
+        uri,
+        _changes(execution, "FAILED", failure),
+        "attribute_not_exists(as_of) OR as_of < :bound",
+        {"S": iso_milliseconds(execution.start)},
+    )
+    codes = _write(client, [audit, problem])
+    if codes == ["None", "ConditionalCheckFailed"]:
+        codes = _write(client, [audit])
+    if codes and codes[0] != "ConditionalCheckFailed":
+        raise TransientServiceError(f"TransactWriteItems: {', '.join(codes)}")
+    return not codes
+
+
+def record_invalid(
+    client: DynamoDBClient,
+    ledger: str,
+    found: Found,
+    execution: Execution,
+    failure: Failure,
+    retention: int,
+) -> None:
+    """Records INVALID for the revision that was read, like any commit. Retention in seconds.
+
+    Raises:
+        StaleRevisionError: the row moved, or a large write stands in the way; read again.
+        TransientServiceError: a retry helps.
+    """
+    condition = "revision = :bound"
+    if found.revision == 0:
+        condition = f"(attribute_not_exists(revision) OR {condition})"
+    changes = _changes(execution, "INVALID", failure, found.dataset or "-")
+    problem = _problem(
+        ledger,
+        found.uri,
+        {**changes, "as_of": {"S": found.as_of}},
+        f"{condition} AND attribute_not_exists(claim_state)",
+        {"N": str(found.revision)},
+    )
+    audit = _audit(ledger, found.uri, execution, "INVALID", failure, retention)
+    codes = _write(client, [audit, problem])
+    if codes and codes[0] != "ConditionalCheckFailed":
+        if "ConditionalCheckFailed" in codes:
+            raise StaleRevisionError(f"{found.uri} is no longer at revision {found.revision}")
+        raise TransientServiceError(f"TransactWriteItems: {', '.join(codes)}")
+
+
+def uri_of(event: str) -> str:
+    """The ledger's partition key for an execution's input, whatever the input is; the definition
+    makes the same.
+    """
+    try:
+        detail = json.loads(event)["detail"]
+        uri = object_uri(detail["bucket"]["name"], detail["object"]["key"])
+        length = len(uri.encode())
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return object_uri("", "")
+    return uri if length <= MAX_URI_BYTES else object_uri("", "")
+
+
+def _write(client: DynamoDBClient, actions: list[Any]) -> list[str]:
+    """The codes of why the transaction was cancelled; none when it was not."""
+    from botocore.exceptions import ClientError
+
+    try:
+        with transient_errors():
+            client.transact_write_items(TransactItems=actions)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "TransactionCanceledException":
+            raise
+        response: Mapping[str, Any] = error.response
+        return [str(reason.get("Code", "None")) for reason in response["CancellationReasons"]]
+    return []
+
+
+def _audit(
+    ledger: str, uri: str, execution: Execution, outcome: str, failure: Failure, retention: int
+) -> dict[str, Any]:
+    details = {"state": failure.state, "error": failure.error, "cause": failure.cause}
+    return put_audit_row(ledger, audit_row(uri, execution, outcome, retention, **details))
+
+
+def _changes(
+    execution: Execution, status: str, failure: Failure, dataset: str = "-"
+) -> dict[str, Any]:
+    at = now()
+    problem = {
+        "status": status,
+        "state": failure.state,
+        "error": failure.error,
+        "cause": failure.cause,
+        "execution": execution.id,
+        "started": iso_milliseconds(execution.start),
+        "input": execution.event,
+        "at": at,
+    }
+    return {
+        "problem": {"M": {name: {"S": value} for name, value in problem.items()}},
+        "problem_status": {"S": status},
+        "problem_at": {"S": at},
+        "problem_error": {"S": failure.error},
+        "problem_dataset": {"S": dataset},
+    }
+
+
+def _problem(
+    ledger: str, uri: str, changes: Mapping[str, Any], condition: str, bound: Mapping[str, str]
+) -> dict[str, Any]:
+    changes = {**changes, "file_shard": {"S": shard_of(uri)}}
+    sets = ", ".join(f"{name} = :{name}" for name in changes)
+    return {
+        "Update": {
+            "TableName": ledger,
+            "Key": {"pk": {"S": uri}, "sk": {"S": CURRENT}},
+            "UpdateExpression": f"SET revision = if_not_exists(revision, :zero) + :one, {sets}",
+            "ConditionExpression": condition,
+            "ExpressionAttributeValues": {
+                ":zero": {"N": "0"},
+                ":one": {"N": "1"},
+                ":bound": bound,
+                **{f":{name}": value for name, value in changes.items()},
+            },
+        }
+    }

@@ -1,0 +1,1 @@
+"""Nouns without I/O: what the rest of the package speaks of."""

@@ -1,0 +1,1 @@
+"""What no Catch sees is recorded, and what waits is tried again."""

@@ -1,0 +1,1 @@
+"""What waits in the staging bucket: item sets, lists of keys, reports."""

@@ -1,0 +1,167 @@
+"""The items of a file on their way from Transform Records to Write Items: few travel inline, many
+wait in the staging bucket.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping
+from contextlib import ExitStack
+from itertools import pairwise
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from tablekeeper.model.items import TRANSACTION_ITEMS, Item, item_key, item_text
+from tablekeeper.model.snapshot import INLINE_BYTES
+from tablekeeper.settings import TableKey
+from tablekeeper.staging.partitioned_lines import (
+    PARTITIONS,
+    Lines,
+    LinesWriter,
+    key_hash,
+)
+
+STAGED = "items"
+"""The prefix of staged sets; a lifecycle rule removes them."""
+MAX_SUSPECTS = 1000
+_HASHES_IN_MEMORY = 4096
+
+
+class ItemSetWriter:
+    """Takes items one by one, in flat memory; use it as a context.
+
+    Two items with the same key are suspected by a 64-bit hash; `suspects` names the hashes, and
+    whoever has the records tells which of them are really two with one key.
+    """
+
+    def __init__(self, bucket: str, table_key: TableKey) -> None:
+        self.bucket, self.table_key = bucket, table_key
+        self.count = 0
+        self.inline: list[tuple[int, str, str]] | None = []
+        self.inline_characters = 0
+        self.hashes = _Hashes()
+
+    def __enter__(self) -> ItemSetWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hashes.close()
+
+    def add(self, item: Item, line: str) -> None:
+        """Adds an item, and its text. Raises TransientServiceError."""
+        key = item_key(item, self.table_key).text
+        hashed = key_hash(key)
+        self.count += 1
+        self.hashes.add(hashed)
+        if self.inline is None:
+            self._stage(hashed, key, line)
+            return
+        self.inline.append((hashed, key, line))
+        self.inline_characters += len(json.dumps(line))  # as Step Functions counts them: escaped
+        if self.count > TRANSACTION_ITEMS or self.inline_characters > INLINE_BYTES:
+            self._begin_staging()
+
+    def suspects(self) -> set[int]:
+        """Hashes that two keys share, a thousand at most."""
+        return self.hashes.repeated()
+
+    def close(self) -> dict[str, Any]:
+        """How the set travels: `{"items": [...]}` or `{"staged": {...}}`. Raises
+        TransientServiceError.
+        """
+        if self.inline is not None:
+            return {"items": [json.loads(line) for _, _, line in self.inline]}
+        return {
+            "staged": {
+                "count": self.count,
+                "items": self.items.close(),
+                "keys": self.keys.close(),
+            }
+        }
+
+    def _begin_staging(self) -> None:
+        self.items = LinesWriter(self.bucket, STAGED)
+        self.keys = LinesWriter(self.bucket, STAGED)
+        collected, self.inline = self.inline or [], None
+        for each in collected:
+            self._stage(*each)
+
+    def _stage(self, hashed: int, key: str, line: str) -> None:
+        self.items.add(hashed % PARTITIONS, line)
+        self.keys.add(hashed % PARTITIONS, key)
+
+
+class ItemSet:
+    """The items of a file, by what travels between the states; reading raises as `Lines` does.
+
+    Raises KeyError for anything else: a set that is not understood must not pass for an empty one.
+    """
+
+    def __init__(self, bucket: str, payload: Mapping[str, Any], table_key: TableKey) -> None:
+        self.bucket, self.table_key = bucket, table_key
+        self.staged: Mapping[str, Any] | None = payload.get("staged")
+        self.inline: list[Item] = [] if self.staged else payload["items"]
+
+    def __len__(self) -> int:
+        return len(self.inline) if self.staged is None else int(self.staged["count"])
+
+    def all(self) -> list[Item]:
+        """Every item at once: for few."""
+        if self.staged is None:
+            return self.inline
+        lines = Lines(self.bucket, self.staged["items"])
+        return [json.loads(line) for part in range(PARTITIONS) for line in lines.partition(part)]
+
+    def stage(self) -> dict[str, Any]:
+        """Where the set is staged, which it is after this. Raises TransientServiceError."""
+        if self.staged is None:
+            items = LinesWriter(self.bucket, STAGED)
+            keys = LinesWriter(self.bucket, STAGED)
+            for item in self.inline:
+                key = item_key(item, self.table_key).text
+                items.add(key_hash(key) % PARTITIONS, item_text(item))
+                keys.add(key_hash(key) % PARTITIONS, key)
+            count = len(self)
+            self.staged = {"count": count, "items": items.close(), "keys": keys.close()}
+        return dict(self.staged)
+
+
+class _Hashes:
+    """64-bit numbers, many of them: beyond a few thousand a partition they are kept on disk."""
+
+    def __init__(self) -> None:
+        self.files = ExitStack()
+        self.spilled: dict[int, IO[bytes]] = {}
+        self.held = [array("Q") for _ in range(PARTITIONS)]
+
+    def add(self, number: int) -> None:
+        partition = number % PARTITIONS
+        held = self.held[partition]
+        held.append(number)
+        if len(held) == _HASHES_IN_MEMORY:
+            if partition not in self.spilled:
+                self.spilled[partition] = self.files.enter_context(
+                    TemporaryFile()  # noqa: SIM115 - the stack closes it
+                )
+            held.tofile(self.spilled[partition])
+            self.held[partition] = array("Q")
+
+    def repeated(self) -> set[int]:
+        found: set[int] = set()
+        for partition, held in enumerate(self.held):
+            numbers = array("Q")
+            if partition in self.spilled:
+                file = self.spilled[partition]
+                file.flush()
+                count = file.tell() // numbers.itemsize
+                file.seek(0)
+                numbers.fromfile(file, count)
+            numbers.extend(held)
+            found.update(a for a, b in pairwise(sorted(numbers)) if a == b)
+            if len(found) >= MAX_SUSPECTS:
+                break
+        return found
+
+    def close(self) -> None:
+        self.files.close()

@@ -1,0 +1,1 @@
+"""One module for each state that reads: fetch, validate, transform."""

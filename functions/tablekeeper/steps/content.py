@@ -1,0 +1,74 @@
+"""Documents on their way between the states.
+
+Payloads are limited to 262,144 bytes:
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html A small document travels as
+its text. A large one is not copied: S3 keeps it, and each state reads just the version that Fetch
+Object found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from tablekeeper import aws
+from tablekeeper.documents.json_stream import GZIP_MAGIC, text_of
+from tablekeeper.errors import InvalidFileError, ObjectChangedError, TablekeeperError
+from tablekeeper.model.snapshot import INLINE_BYTES, Found
+
+CHUNK_BYTES = 1_000_000
+
+
+def inline_document(body: bytes) -> dict[str, Any] | None:
+    """A file's content as the text that travels; None when it is too much, or no text."""
+    if len(body) > INLINE_BYTES or body.startswith(GZIP_MAGIC):
+        return None
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return {"text": text} if len(json.dumps(text)) <= INLINE_BYTES else None
+
+
+def refused_document(error: type[InvalidFileError], message: str) -> dict[str, Any]:
+    """In place of content that could not be read: what Validate Records is to raise."""
+    return {"refused": {"error": error.__name__, "message": message}}
+
+
+def read_document(payload: dict[str, Any], found: Found, limit: int) -> Iterator[str]:
+    """The text of a document of at most `limit` bytes, piece by piece.
+
+    Raises:
+        InvalidFileError: it was refused, is too large or is no text.
+        ObjectChangedError: the object is no longer the one that was found.
+        TransientServiceError: a retry helps.
+    """
+    if "refused" in payload:
+        refused = payload["refused"]
+        raise _invalid_errors()[refused["error"]](refused["message"])
+    if "text" in payload:
+        return text_of([payload["text"].encode()], limit)
+    return text_of(_read_object(found), limit)
+
+
+def _read_object(found: Found) -> Iterator[bytes]:
+    from botocore.exceptions import ClientError
+
+    versioned = found.version_id not in (None, "null")
+    which = {"VersionId": found.version_id} if versioned else {"IfMatch": f'"{found.etag}"'}
+    try:
+        with aws.transient_errors():
+            answer = aws.s3().get_object(Bucket=found.bucket, Key=found.key, **which)
+            with closing(answer["Body"]) as body:
+                yield from body.iter_chunks(CHUNK_BYTES)
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        if code in ("NoSuchKey", "NoSuchVersion", "PreconditionFailed", "404", "412"):
+            raise ObjectChangedError(f"{found.uri} is no longer what was found") from None
+        raise
+
+
+def _invalid_errors() -> dict[str, type[TablekeeperError]]:
+    return {each.__name__: each for each in InvalidFileError.__subclasses__()}

@@ -1,0 +1,175 @@
+"""Fetch Object: the ledger's revision first, the object's current state second. The order is what
+convergence rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tablekeeper import aws
+from tablekeeper.datasets.catalogue import Catalogue, Dataset, is_ignored
+from tablekeeper.errors import (
+    ArchivedObjectError,
+    ContentionError,
+    DocumentTooLargeError,
+    EncryptedObjectError,
+    InvalidEventError,
+    KeyOwnershipError,
+)
+from tablekeeper.ledger.rows import Row, read_row
+from tablekeeper.model.snapshot import (
+    INLINE_BYTES,
+    Found,
+    as_of,
+    iso_milliseconds,
+    object_uri,
+)
+from tablekeeper.settings import FetchSettings
+from tablekeeper.steps.content import inline_document, refused_document
+from tablekeeper.steps.events import MAX_URI_BYTES, object_of
+
+MAX_ROUNDS = 12
+
+
+def fetch(
+    payload: Mapping[str, Any], settings: FetchSettings, catalogue: Catalogue
+) -> dict[str, Any]:
+    """What ledger and bucket hold now: `{"found": ..., "document": ...}`; document may be null.
+
+    Raises:
+        ContentionError: other executions committed this key in each of twelve rounds.
+        InvalidEventError: the input names no object of the source bucket.
+        TransientServiceError: a retry helps.
+    """
+    event = payload["event"]
+    key = object_of(event, settings.source_bucket)
+    if payload["round"] > MAX_ROUNDS:
+        raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
+    row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
+    found, document = look(key, row, payload["entered"], settings, catalogue, event)
+    return {"found": found.payload(), "document": document}
+
+
+def look(
+    key: str,
+    row: Row,
+    entered: str,
+    settings: FetchSettings,
+    catalogue: Catalogue,
+    flags: Mapping[str, Any],
+) -> tuple[Found, dict[str, Any] | None]:
+    """What the bucket holds now, the row having been read; and the object's content, where it is
+    there and is to be read. `flags` may hold `force` and `release`.
+
+    Raises:
+        InvalidEventError: the ledger cannot hold the key.
+        TransientServiceError: a retry helps.
+    """
+    length = len(object_uri(settings.source_bucket, key).encode())
+    if length > MAX_URI_BYTES:
+        raise InvalidEventError(
+            f"bucket and key have {length:,} bytes as s3://bucket/key; "
+            f"the ledger holds {MAX_URI_BYTES:,}"
+        )
+    seen = before_the_object(key, row, entered, settings, catalogue)
+    if is_ignored(key, settings.ignore_patterns):
+        return Found(action="ignore", **seen), None
+    if flags.get("release") is True and row.problem_error == KeyOwnershipError.__name__:
+        return Found(action="release", **seen), None
+    dataset = catalogue.find(key)
+    with aws.transient_errors():
+        return _read_object(seen, row, dataset, settings, force=flags.get("force") is True)
+
+
+def before_the_object(
+    key: str, row: Row, entered: str, settings: FetchSettings, catalogue: Catalogue
+) -> dict[str, Any]:
+    """The fields of `Found` that are known before the object is looked at, `action` left aside."""
+    seen: dict[str, Any] = {
+        "bucket": settings.source_bucket,
+        "key": key,
+        "revision": row.revision,
+        "claim": row.claim.state if row.claim else None,
+        "as_of": as_of(entered),
+        "answered_until": row.answered_until,
+    }
+    dataset = None if is_ignored(key, settings.ignore_patterns) else catalogue.find(key)
+    if dataset:
+        seen |= {
+            "dataset": dataset.name,
+            "digest": catalogue.digest(dataset, str(settings.item_keys), settings.ttl_attribute),
+        }
+    return seen
+
+
+def judge(
+    seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
+) -> tuple[Found, dict[str, Any] | None]:
+    """What is to be done with an object that is there, by all that `seen` says of it; and in place
+    of its content, that it is refused for its size.
+    """
+    if not force and is_unchanged(row, seen, dataset):
+        return Found(action="unchanged", **seen), None
+    refused = None
+    if seen["size"] > settings.max_document_bytes:
+        message = (
+            f"the object has {seen['size']:,} bytes, more than {settings.max_document_bytes:,}"
+        )
+        refused = refused_document(DocumentTooLargeError, message)
+    return Found(action="validate", **seen), refused
+
+
+def _read_object(
+    seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
+) -> tuple[Found, dict[str, Any] | None]:
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = aws.s3().get_object(Bucket=settings.source_bucket, Key=seen["key"])
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "")
+        message = error.response["Error"].get("Message", "")
+        if code in ("NoSuchKey", "404"):
+            unchanged = is_tombstone(row) and not force
+            return Found(action="unchanged" if unchanged else "delete", **seen), None
+        if code == "InvalidObjectState":
+            why = "the object is in an archive storage class"
+            return Found(action="validate", **seen), refused_document(ArchivedObjectError, why)
+        if code == "InvalidRequest" and "encrypt" in message.lower():
+            why = "the object is encrypted with SSE-C"
+            return Found(action="validate", **seen), refused_document(EncryptedObjectError, why)
+        raise
+    seen |= {
+        "etag": answer["ETag"].strip('"'),
+        "version_id": answer.get("VersionId"),
+        "size": answer["ContentLength"],
+        "last_modified": iso_milliseconds(answer["LastModified"]),
+    }
+    with answer["Body"] as body:
+        found, refused = judge(seen, row, dataset, settings, force=force)
+        if refused or found.action == "unchanged":
+            return found, refused
+        small = seen["size"] <= INLINE_BYTES
+        inline = inline_document(body.read()) if small else None
+        return found, inline or {"object": found.uri}
+
+
+def is_tombstone(row: Row) -> bool:
+    """Whether the object was gone already when it was last looked at."""
+    return row.status == "DELETED" and not row.claim
+
+
+def is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) -> bool:
+    """Whether the table holds just what this object, with this dataset, makes.
+
+    Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left
+    counts only when an expression uses it.
+    """
+    if dataset is None or row.status != "SYNCED" or row.claim:
+        return False
+    names = {"version_id", "last_modified"}
+    used = names if "*" in dataset.object_fields else names & dataset.object_fields
+    return (row.etag, row.digest) == (seen["etag"], seen["digest"]) and all(
+        getattr(row, name) == seen[name] for name in used
+    )

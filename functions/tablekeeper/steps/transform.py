@@ -1,0 +1,57 @@
+"""Transform Records: a valid document becomes items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.items_of_records import Made, make_items
+from tablekeeper.datasets.records import read_records
+from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
+from tablekeeper.model.items import item_key
+from tablekeeper.model.snapshot import Found
+from tablekeeper.settings import TransformSettings
+from tablekeeper.staging.item_set import ItemSetWriter
+from tablekeeper.staging.partitioned_lines import key_hash
+from tablekeeper.steps.content import read_document
+
+
+def transform_document(
+    found: Found, document: dict[str, Any], settings: TransformSettings, catalogue: Catalogue
+) -> dict[str, Any]:
+    """The items of a document, inline or staged.
+
+    Raises:
+        InvalidFileError: a record makes no item that the table can hold, or two make the same.
+        ObjectChangedError: the object is no longer the one that was found.
+        TransientServiceError: a retry helps.
+    """
+
+    def items() -> Iterator[Made]:
+        dataset = catalogue.get(found.key)
+        text = read_document(document, found, settings.max_document_bytes)
+        records = read_records(text, found.key, dataset)
+        return make_items(records, found, dataset, settings.item_keys, settings.ttl_attribute)
+
+    try:
+        with ItemSetWriter(settings.staging_bucket, settings.item_keys) as writer:
+            for made in items():
+                writer.add(made.item, made.text)
+            suspects = writer.suspects()
+            if suspects:
+                _check_keys(items(), suspects, settings)
+            return writer.close()
+    except InvalidFileError as error:
+        raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
+
+
+def _check_keys(items: Iterator[Made], suspects: set[int], settings: TransformSettings) -> None:
+    """Raises DuplicateItemKeyError when two items have the same key, and not just the same hash."""
+    seen: dict[str, int] = {}
+    for place, item, _ in items:
+        key = item_key(item, settings.item_keys)
+        if key_hash(key.text) in suspects and seen.setdefault(key.text, place) != place:
+            raise DuplicateItemKeyError(
+                f"records {seen[key.text]} and {place} both have the key {key.text}"
+            )

@@ -1,0 +1,79 @@
+"""Validate Records: everything that is wrong with a file, said at once and to the point."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.records import Record, read_records
+from tablekeeper.errors import InvalidFileError, SchemaViolationError
+from tablekeeper.model.snapshot import Execution, Found
+from tablekeeper.settings import ValidateSettings
+from tablekeeper.staging.violation_report import Report
+from tablekeeper.steps.content import read_document
+from tablekeeper.validation.validator import Violation, violations
+
+MESSAGE_VIOLATIONS = 10
+
+
+def validate(
+    found: Found,
+    document: dict[str, object],
+    execution: Execution,
+    settings: ValidateSettings,
+    catalogue: Catalogue,
+) -> int:
+    """The number of records of a valid file.
+
+    Raises:
+        InvalidFileError: the file is bad. Of schema violations the message holds the first ten and
+            their number, and a report in the staging bucket all.
+        DatasetDefinitionError: the dataset's schema cannot be used.
+        ObjectChangedError: the object is no longer the one that was found.
+        TransientServiceError: a retry helps.
+    """
+    count = 0
+
+    def counted(records: Iterable[Record]) -> Iterator[Record]:
+        nonlocal count
+        for record in records:
+            count += 1
+            yield record
+
+    report: Report | None = None
+    first: list[Violation] = []
+    try:
+        dataset = catalogue.get(found.key)
+        text = read_document(document, found, settings.max_document_bytes)
+        records = counted(read_records(text, found.key, dataset))
+        for violation in violations(records, dataset, catalogue):
+            report = report or Report(settings.staging_bucket, execution.name)
+            report.add(violation._asdict())
+            if len(first) < MESSAGE_VIOLATIONS:
+                first.append(violation)
+    except InvalidFileError as error:
+        raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
+    if report:
+        where = report.close(
+            {
+                "object": found.uri,
+                "version_id": found.version_id,
+                "etag": found.etag,
+                "dataset": found.dataset,
+                "execution": execution.id,
+                "records": count,
+            }
+        )
+        raise SchemaViolationError(_summary(found, first, report.count, count, where))
+    return count
+
+
+def _summary(found: Found, first: list[Violation], count: int, records: int, where: str) -> str:
+    shown = "".join(f"\n{violation}" for violation in first)
+    plural = "violation" if count == 1 else "violations"
+    the_first = f", the first {len(first)}" if count > len(first) else ""
+    return (
+        f"{found.uri}: {count:,} {plural} of {found.dataset}.schema.json "
+        f"in {records:,} records{the_first}:{shown}\n"
+        f"Report: {where}. {SchemaViolationError.advice}"
+    )

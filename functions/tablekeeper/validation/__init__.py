@@ -1,0 +1,1 @@
+"""Whether a record is good, and why not."""

@@ -1,0 +1,255 @@
+"""The reference: what jsonschema says of a record counts, and it writes the reports.
+
+Loaded only when it is asked, because it takes longer to import than the rest of Validate Records.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import cache, lru_cache
+from itertools import islice
+from typing import Any
+from urllib.parse import urldefrag
+
+from jsonschema import FormatChecker
+from jsonschema.exceptions import SchemaError, UnknownType, best_match
+from jsonschema.validators import Draft202012Validator, extend, validator_for
+from jsonschema_specifications import REGISTRY
+from referencing import Registry, Resource, Specification
+from referencing.exceptions import NoSuchResource, Unresolvable
+from referencing.jsonschema import (
+    DRAFT3,
+    DRAFT4,
+    DRAFT6,
+    DRAFT7,
+    DRAFT202012,
+    specification_with,
+)
+
+from tablekeeper.datasets.catalogue import SUFFIX, Catalogue
+from tablekeeper.datasets.records import Record
+from tablekeeper.documents.json_stream import pointer, shown
+from tablekeeper.documents.numbers import exact_arithmetic
+from tablekeeper.errors import DatasetDefinitionError, NestingError
+from tablekeeper.validation.formats import FORMATS
+from tablekeeper.validation.validator import Violation
+
+MAX_VIOLATIONS = 10_000
+"""How many violations are told of one record: each takes kilobytes, until all are sorted."""
+
+_EXPECTED_LENGTH = 200
+_DEFINITIONS = ("$defs", "definitions")
+_REF_STANDS_ALONE = (DRAFT3, DRAFT4, DRAFT6, DRAFT7)
+"""The drafts in which what stands beside a `$ref` means nothing."""
+
+
+class Reference:
+    """One schema as jsonschema reads it: with exact numbers, asserted formats, and no network."""
+
+    def __init__(self, catalogue: Catalogue, name: str) -> None:
+        """Raises DatasetDefinitionError when the schema, or one that it needs, refers to one that
+        is not in schemas/.
+        """
+        self._catalogue, self._name = catalogue, name
+        with _schema_errors(catalogue, name):
+            for reference in unresolvable(catalogue, name, definitions=False):
+                raise DatasetDefinitionError(_leads_nowhere(name, reference))
+            schema = catalogue.schemas[name]
+            self._validator = _exact(validator_for(schema, default=Draft202012Validator))(
+                schema,
+                registry=_registry(catalogue, _specification(schema)),
+                format_checker=_format_checker(),
+            )
+
+    def violations(self, record: Record) -> list[Violation]:
+        """The violations in a record, the first MAX_VIOLATIONS that are found.
+
+        Raises:
+            DatasetDefinitionError: the schema cannot be applied.
+            NestingError: a recursive schema met a record nested too deep for it.
+        """
+        try:
+            with exact_arithmetic(), _schema_errors(self._catalogue, self._name):
+                errors = sorted(
+                    islice(self._validator.iter_errors(record.value), MAX_VIOLATIONS),
+                    key=lambda each: list(map(str, each.absolute_path)),
+                )
+        except Unresolvable as error:
+            raise DatasetDefinitionError(_leads_nowhere(self._name, error.ref)) from None
+        except re.error as error:
+            raise DatasetDefinitionError(
+                f'{self._name}{SUFFIX}: "{error.pattern!s}" is no pattern: {error.msg}'
+            ) from None
+        except UnknownType as error:
+            raise DatasetDefinitionError(
+                f'{self._name}{SUFFIX}: there is no type "{error.type}"'
+            ) from None
+        except RecursionError:
+            raise NestingError(f"record {record.place} is nested too deep for its schema") from None
+        return [_violation(record, best_match([error]) or error) for error in errors]
+
+
+@contextmanager
+def _schema_errors(catalogue: Catalogue, name: str) -> Iterator[None]:
+    """Raises DatasetDefinitionError for the errors that jsonschema ends with where a schema, or one
+    that it refers to, is none.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError, LookupError, ArithmeticError):
+        for each in sorted(catalogue.references(name)):
+            schema = json.loads(json.dumps(catalogue.schemas[each], default=float))
+            try:
+                validator_for(schema, default=Draft202012Validator).check_schema(schema)
+            except SchemaError as error:
+                raise DatasetDefinitionError(
+                    f'{each}{SUFFIX} is no JSON Schema at "{shown(pointer(error.absolute_path))}"; '
+                    "`tablekeeper schemas check` says more"
+                ) from None
+        raise
+
+
+@lru_cache(maxsize=256)
+def reference(catalogue: Catalogue, name: str) -> Reference:
+    """The reference for one schema of a catalogue; raises what `Reference` does."""
+    return Reference(catalogue, name)
+
+
+def check_references(catalogue: Catalogue) -> list[str]:
+    """What is wrong with any `$ref` of any schema, definitions that nothing uses included."""
+    return [
+        _leads_nowhere(name, reference)
+        for name in catalogue.schemas
+        for reference in unresolvable(catalogue, name, definitions=True)
+    ]
+
+
+def _violation(record: Record, error: Any) -> Violation:
+    return Violation(
+        record.place,
+        pointer(tuple(error.absolute_path)),
+        str(error.validator),
+        _expected(error),
+    )
+
+
+def _expected(error: Any) -> str:
+    """What the schema wanted, in words that hold nothing of the record."""
+    value = error.validator_value
+    if error.validator == "required":
+        missing = re.match(r"'(.*)' is a required property", error.message)
+        return f'a field "{missing.group(1)}"' if missing else "its required fields"
+    if error.validator == "additionalProperties":
+        return "no fields but those that the schema names"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _EXPECTED_LENGTH else text[:_EXPECTED_LENGTH] + "…"
+
+
+def _is_integer(_checker: Any, value: Any) -> bool:
+    if isinstance(value, Decimal):
+        return value == value.to_integral_value()
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@cache
+def _exact(draft: Any) -> Any:
+    """A draft that knows which Decimals are integers.
+
+    A schema with a `$schema` of its own makes jsonschema change over to the plain class of its
+    draft, which does not know; so `evolve` changes back.
+    """
+    exact: Any = extend(  # type: ignore[no-untyped-call]
+        draft, type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer)
+    )
+    plain_evolve = exact.evolve
+
+    def evolve(self: Any, **changes: Any) -> Any:
+        evolved = plain_evolve(self, **changes)
+        if hasattr(type(evolved), "is_exact"):
+            return evolved
+        plain: Any = type(evolved)
+        return _exact(plain)(
+            evolved.schema,
+            registry=evolved._registry,
+            _resolver=evolved._resolver,
+            format_checker=evolved.format_checker,
+        )
+
+    exact.evolve = evolve
+    exact.is_exact = True
+    return exact
+
+
+@cache
+def _format_checker() -> FormatChecker:
+    checker = FormatChecker(())
+    for name, check in FORMATS.items():
+        checker.checks(name)(_of_strings(check))
+    return checker
+
+
+def _of_strings(check: Callable[[str], bool]) -> Callable[[object], bool]:
+    return lambda value: not isinstance(value, str) or check(value)
+
+
+def _specification(schema: Mapping[str, Any]) -> Specification[Any]:
+    return specification_with(str(schema.get("$schema", "")), default=DRAFT202012)
+
+
+def _registry(catalogue: Catalogue, specification: Specification[Any]) -> Registry[Any]:
+    """Finds schemas in the catalogue and nowhere else; one that names no draft has the draft of the
+    schema that refers to it.
+    """
+
+    def resource(uri: str) -> Resource[Any]:
+        target = catalogue.resolve(urldefrag(uri).url)
+        if target is None:
+            raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
+        return Resource.from_contents(
+            catalogue.schemas[target], default_specification=specification
+        )
+
+    return Registry(retrieve=resource)  # type: ignore[call-arg]
+
+
+def _leads_nowhere(name: str, ref: str) -> str:
+    return f'{name}{SUFFIX}: "{ref}" leads to no schema in schemas/'
+
+
+def unresolvable(catalogue: Catalogue, name: str, *, definitions: bool) -> Iterator[str]:
+    """Each `$ref` of a schema, or of one that it refers to, that leads to no schema in schemas/;
+    `definitions`: also where nothing uses it.
+    """
+    schema = catalogue.schemas[name]
+    specification = _specification(schema)
+    registry = REGISTRY.combine(_registry(catalogue, specification))
+    resolver = registry.resolver_with_root(specification.create_resource(schema))
+    seen: set[int] = set()
+    pending: list[tuple[Any, Any]] = [(schema, resolver)]
+    while pending:
+        schema, resolver = pending.pop()
+        if not isinstance(schema, dict) or id(schema) in seen:
+            continue
+        seen.add(id(schema))
+        for keyword in ("$ref", "$dynamicRef"):
+            if isinstance(schema.get(keyword), str):
+                try:
+                    resolved = resolver.lookup(schema[keyword])
+                except (Unresolvable, ValueError):
+                    yield schema[keyword]
+                else:
+                    pending.append((resolved.contents, resolved.resolver))
+        alone = "$ref" in schema and specification in _REF_STANDS_ALONE
+        walked = {
+            keyword: value
+            for keyword, value in schema.items()
+            if (definitions if keyword in _DEFINITIONS else not alone)
+        }
+        pending += [
+            (each.contents, resolver.in_subresource(each))
+            for each in specification.create_resource(walked).subresources()
+        ]

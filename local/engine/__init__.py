@@ -1,0 +1,1 @@
+"""The local engine: ministack with what it lacks of AWS's behaviour."""

@@ -1,0 +1,1 @@
+"""Items, compared as DynamoDB holds them."""

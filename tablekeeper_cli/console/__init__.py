@@ -1,1 +1,0 @@
-"""The console: read-only pages about a stack, served on 127.0.0.1."""

@@ -1,0 +1,1 @@
+"""Executions of the state machines: traces, what runs now, starting again."""

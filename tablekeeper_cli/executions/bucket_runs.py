@@ -1,0 +1,129 @@
+"""Runs over the whole bucket: executions of the state machine for it, and what came of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tablekeeper.bucket.run_report import LAST_RUN, ends
+
+from tablekeeper_cli.errors import CommandError, UsageError
+from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.terminal.showing import plural, when
+
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.3, 5.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a run is: objects listed, looked at, and in batches that failed."""
+
+    total: int
+    done: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended: the status of its execution, the error of a bad end, and the summary that
+    Report Differences made, None when it could not.
+    """
+
+    execution: str
+    status: str
+    error: str | None
+    summary: dict[str, Any] | None
+
+    @property
+    def is_different(self) -> bool:
+        """Whether files still differ, or were not looked at."""
+        summary = self.summary or {"differences": 1}
+        return (
+            self.status != "SUCCEEDED"
+            or bool(summary["differences"])
+            or bool(summary["failed_batches"])
+        )
+
+
+def start(stack: Stack, how: str, *, orphans: bool, prefix: str | None, concurrency: int) -> str:
+    """Starts a run, whose ARN this is.
+
+    Raises UsageError when the stack does not keep objects under this prefix.
+    """
+    kept = stack.parameters.get("KeyPrefix", "")
+    prefix = kept if prefix is None else prefix
+    if not prefix.startswith(kept):
+        raise UsageError(f'the stack keeps objects under "{kept}", and none under "{prefix}"')
+    given = {"how": how, "orphans": orphans, "prefix": prefix, "concurrency": concurrency}
+    answer = stack.client("stepfunctions").start_execution(
+        stateMachineArn=stack.bucket_machine, input=json.dumps(given)
+    )
+    arn: str = answer["executionArn"]
+    return arn
+
+
+def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> Ended:
+    """Waits for the end of a run, and tells how far it is."""
+    states, pause = stack.client("stepfunctions"), POLL_SECONDS
+    while True:
+        said = states.describe_execution(executionArn=execution)
+        counts = _counts(states, execution)
+        if counts:
+            tell(counts)
+        if said["status"] != "RUNNING":
+            break
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+    summary = json.loads(said["output"]) if said["status"] == "SUCCEEDED" else None
+    found = summary or last(stack)
+    if not found or found["execution"] != execution:
+        found = None
+    return Ended(execution, said["status"], said.get("error"), found)
+
+
+def last(stack: Stack) -> dict[str, Any] | None:
+    """The summary of the last run that the ledger knows of."""
+    row = stack.client("dynamodb").get_item(
+        TableName=stack.ledger, Key=LAST_RUN, ConsistentRead=True
+    )
+    summary: dict[str, Any] | None = (
+        json.loads(row["Item"]["summary"]["S"]) if "Item" in row else None
+    )
+    return summary
+
+
+def sentence(summary: dict[str, Any]) -> str:
+    """What the last run was and what came of it."""
+    what = "reconcile" if summary["orphans"] else "backfill"
+    dry = " --dry-run" if summary["how"] == "look" else ""
+    found = plural(sum(summary["findings"].values()), "difference")
+    left = f", {summary['differences']:,} left" if summary["differences"] else ""
+    error = f", {summary['error']}" if summary["error"] else ""
+    return f"{what}{dry} ended {when(summary['ended'])}: {found} found{left}{error}"
+
+
+def is_bad(summary: dict[str, Any]) -> bool:
+    """Whether a run left differences, or did not look at all."""
+    return bool(summary["differences"] or summary["error"] or summary["failed_batches"])
+
+
+def files(stack: Stack, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every file that a run found different. Raises CommandError."""
+    from tablekeeper.errors import TransientServiceError
+
+    try:
+        yield from ends(stack.client("s3"), stack.staging, summary["place"])
+    except TransientServiceError as error:
+        raise CommandError(f"{error}; try again") from None
+
+
+def _counts(states: Any, execution: str) -> Counts | None:
+    runs = states.list_map_runs(executionArn=execution)["mapRuns"]
+    if not runs:
+        return None
+    counts = states.describe_map_run(mapRunArn=runs[0]["mapRunArn"])["itemCounts"]
+    failed = counts["failed"] + counts["timedOut"] + counts["aborted"]
+    return Counts(counts["total"], counts["succeeded"] + failed, failed)

@@ -1,0 +1,199 @@
+"""Reprocessing: new executions, from the inputs that the ledger keeps, started within a rate and
+followed to their ends.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from tablekeeper.errors import message_of
+from tablekeeper.model.snapshot import Execution, iso_milliseconds
+
+from tablekeeper_cli.errors import UnknownError
+from tablekeeper_cli.ledger.files import Problem, file
+from tablekeeper_cli.stack import Stack
+
+BATCH = 100
+"""Keys of one BatchGetItem.
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
+"""
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.3, 5.0
+DESCRIBE_AFTER_SECONDS = 30.0
+"""An execution without an outcome for this long is asked itself: one that is aborted gets its row a
+while later, from the safety net.
+"""
+Thing = TypeVar("Thing")
+BAD = ("FAILED", "INVALID", "TIMED_OUT", "ABORTED")
+
+
+@dataclass(frozen=True)
+class Started:
+    """An execution that was started for a file."""
+
+    key: str
+    execution: str
+    audit_key: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an execution ended; error and message are of a bad end."""
+
+    key: str
+    execution: str
+    outcome: str
+    error: str | None = None
+    message: str | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the file still has a problem."""
+        return self.outcome in BAD
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Files that wait for each other's items, each for those of the next, the last for the first's.
+
+    The first is the one with the fewest items: it lets them go, and is written last.
+    """
+
+    keys: tuple[str, ...]
+
+
+def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> str:
+    """The input to start with: that of the execution that failed, else one that names the object;
+    flags stand beside `detail`.
+    """
+    event: Any = None
+    if kept:
+        try:
+            event = json.loads(kept)
+        except ValueError:
+            event = None
+    if not isinstance(event, dict):
+        event = {"detail": {"bucket": {"name": stack.bucket}, "object": {"key": key}}}
+    event = {name: value for name, value in event.items() if name not in ("force", "release")}
+    return json.dumps({**event, **{name: True for name, on in flags.items() if on}})
+
+
+def start(stack: Stack, key: str, text: str) -> Started:
+    """Starts one execution, under a name that tells where it came from."""
+    moment = datetime.now(UTC)
+    name = f"reprocess-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
+    answer = stack.client("stepfunctions").start_execution(
+        stateMachineArn=stack.state_machine, name=name, input=text
+    )
+    arn = answer["executionArn"]
+    begun = iso_milliseconds(answer["startDate"].astimezone(UTC))
+    return Started(key, arn, Execution(arn, name, begun).audit_key, time.monotonic())
+
+
+def within_rate(things: Iterable[Thing], rate: float) -> Iterator[Thing]:
+    """The things, at most `rate` a second."""
+    begun = time.monotonic()
+    for number, thing in enumerate(things):
+        pause = begun + number / rate - time.monotonic()
+        if pause > 0:
+            time.sleep(pause)
+        yield thing
+
+
+def follow(
+    stack: Stack, started: Sequence[Started], told: Callable[[Ended], None] = lambda _: None
+) -> list[Ended]:
+    """Waits until each has ended; tells of every end as it is seen.
+
+    Outcomes are read from the ledger, a hundred at a time: DescribeExecution allows fifteen a
+    second.
+    """
+    open_ones, ended, pause = list(started), [], POLL_SECONDS
+    while open_ones:
+        found = _outcomes(stack, open_ones)
+        for each in found:
+            told(each)
+        ended += found
+        names = {each.execution for each in found}
+        open_ones = [each for each in open_ones if each.execution not in names]
+        if open_ones:
+            pause = POLL_SECONDS if found else min(pause * 1.5, LONGEST_POLL_SECONDS)
+            time.sleep(pause)
+    return ended
+
+
+def _outcomes(stack: Stack, started: Sequence[Started]) -> list[Ended]:
+    found: list[Ended] = []
+    for place in range(0, len(started), BATCH):
+        found += _batch(stack, started[place : place + BATCH])
+    return found
+
+
+def _batch(stack: Stack, started: Sequence[Started]) -> list[Ended]:
+    keys = {(stack.uri(each.key), each.audit_key): each for each in started}
+    asked = {stack.ledger: {"Keys": [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]}}
+    rows = stack.client("dynamodb").batch_get_item(RequestItems=asked)["Responses"][stack.ledger]
+    found = []
+    for row in rows:
+        each = keys.pop((row["pk"]["S"], row["sk"]["S"]))
+        text = {name: value["S"] for name, value in row.items() if "S" in value}
+        message = message_of(text["cause"]) if "cause" in text else None
+        found.append(Ended(each.key, each.execution, text["outcome"], text.get("error"), message))
+    overdue = time.monotonic() - DESCRIBE_AFTER_SECONDS
+    found += [
+        end for each in keys.values() if each.at < overdue and (end := _described(stack, each))
+    ]
+    return found
+
+
+def _described(stack: Stack, each: Started) -> Ended | None:
+    said = stack.client("stepfunctions").describe_execution(executionArn=each.execution)
+    if said["status"] == "RUNNING":
+        return None
+    if said["status"] == "SUCCEEDED":
+        outcome = json.loads(said.get("output") or "{}").get("outcome", "SUCCEEDED")
+        return Ended(each.key, each.execution, str(outcome))
+    message = message_of(said.get("cause") or "")
+    return Ended(each.key, each.execution, said["status"], said.get("error"), message)
+
+
+def find_swap(stack: Stack, problem: Problem) -> Swap | None:
+    """The files that wait for each other, if this one is among them."""
+    chain: list[str] = [problem.key]
+    sizes: dict[str, int | None] = {}
+    while problem.owner:
+        owner = stack.key(problem.owner)
+        try:
+            next_one = file(stack, owner)
+        except UnknownError:
+            return None
+        sizes[owner] = next_one.items
+        if owner == chain[0]:
+            # A file whose items are too many for its row is not the smallest.
+            first = chain.index(min(chain, key=lambda key: sizes[key] or float("inf")))
+            return Swap((*chain[first:], *chain[:first]))
+        if owner in chain or not next_one.problem:
+            return None
+        chain.append(owner)
+        problem = next_one.problem
+    return None
+
+
+def break_swap(stack: Stack, swap: Swap, told: Callable[[Started], None]) -> list[Ended]:
+    """The first file lets its items go; then each takes what it waited for, the first one last.
+
+    Tells of each start; returns how the files ended at last.
+    """
+    first, *others = swap.keys
+    ended: list[Ended] = []
+    for key, release in ((first, True), *((key, False) for key in (*reversed(others), first))):
+        begun = start(stack, key, input_of(stack, key, release=release))
+        told(begun)
+        ended += follow(stack, [begun])
+    return ended[1:]

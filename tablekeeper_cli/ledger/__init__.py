@@ -1,0 +1,1 @@
+"""The ledger, read for people."""

@@ -1,0 +1,1 @@
+"""What the table would become, without writing."""

@@ -1,0 +1,1 @@
+"""Checks of schemas/ that need no AWS."""

@@ -1,0 +1,217 @@
+"""Which types of JSON values a dataset's expression can give, as far as its schema tells.
+
+Where nothing is known every type is possible, so "cannot give a string" is certain and "can" is
+not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urldefrag, urljoin
+
+from tablekeeper.datasets.catalogue import Catalogue
+
+STRING, NUMBER, BOOLEAN, NULL, ARRAY, OBJECT = (
+    "string",
+    "number",
+    "boolean",
+    "null",
+    "array",
+    "object",
+)
+Types = frozenset[str]
+ANY: Types = frozenset((STRING, NUMBER, BOOLEAN, NULL, ARRAY, OBJECT))
+"""Null stands for what is missing, too, as in JMESPath."""
+
+_OBJECT_FIELDS: Mapping[str, Types] = {
+    "bucket": frozenset((STRING,)),
+    "key": frozenset((STRING,)),
+    "parts": frozenset((ARRAY,)),
+    "name": frozenset((STRING,)),
+    "stem": frozenset((STRING,)),
+    "etag": frozenset((STRING,)),
+    "version_id": frozenset((STRING, NULL)),
+    "size": frozenset((NUMBER,)),
+    "last_modified": frozenset((STRING,)),
+}
+_RESULTS: Mapping[str, Types] = {
+    **dict.fromkeys(("abs", "ceil", "floor", "length", "sum"), frozenset((NUMBER,))),
+    **dict.fromkeys(("avg", "to_number"), frozenset((NUMBER, NULL))),
+    **dict.fromkeys(("contains", "ends_with", "starts_with"), frozenset((BOOLEAN,))),
+    **dict.fromkeys(("join", "to_string", "type"), frozenset((STRING,))),
+    **dict.fromkeys(("keys", "map", "sort", "sort_by", "to_array", "values"), frozenset((ARRAY,))),
+    **dict.fromkeys(("max", "min"), frozenset((NUMBER, STRING, NULL))),
+    "merge": frozenset((OBJECT,)),
+    "reverse": frozenset((ARRAY, STRING)),
+}
+_DEEPEST = 30
+_SUBEXPRESSIONS = ("subexpression", "index_expression")
+
+Steps = tuple[str | int, ...]
+
+
+class _Part(NamedTuple):
+    """A part of a schema, and the base of the references in it; `file` is the schema's name."""
+
+    schema: Mapping[str, Any]
+    file: str
+
+
+class ExpressionTypes:
+    """The types that expressions on the records of one schema give."""
+
+    def __init__(self, catalogue: Catalogue, name: str) -> None:
+        self._catalogue = catalogue
+        self._record = self._parts(catalogue.schemas[name], name)
+
+    def of(self, node: Mapping[str, Any]) -> Types:
+        """What the node of a syntax tree can give."""
+        kind, children = node["type"], node["children"]
+        steps = _steps(node)
+        if steps is not None:
+            return self._at(steps)
+        if kind == "literal":
+            return frozenset((_type(node["value"]),))
+        if kind == "function_expression":
+            if node["value"] == "not_null":
+                return frozenset().union(*map(self.of, children))
+            return _RESULTS.get(node["value"], ANY)
+        if kind == "or_expression":
+            first, second = map(self.of, children)
+            return (first - {NULL}) | second
+        if kind == "and_expression":
+            return frozenset().union(*map(self.of, children))
+        if kind in ("comparator", "not_expression"):
+            return frozenset((BOOLEAN, NULL)) if kind == "comparator" else frozenset((BOOLEAN,))
+        if kind == "multi_select_list":
+            return frozenset((ARRAY,))
+        if kind == "multi_select_dict":
+            return frozenset((OBJECT,))
+        return ANY
+
+    def _at(self, steps: Steps) -> Types:
+        if steps[0] == "_index":
+            return frozenset((NUMBER,)) if len(steps) == 1 else frozenset((NULL,))
+        if steps[0] == "_object":
+            return _of_object(steps[1:])
+        parts, missing = self._record, False
+        for step in steps:
+            types = self._types(parts)
+            if not types & {OBJECT if isinstance(step, str) else ARRAY}:
+                return frozenset((NULL,))
+            given, always = self._step(parts, step)
+            if given is None:
+                return frozenset((NULL,))
+            is_record = parts is self._record
+            missing |= not always or not (is_record or len(types) == 1)
+            parts = given
+        return self._types(parts) | ({NULL} if missing else set())
+
+    def _step(self, parts: list[_Part], step: str | int) -> tuple[list[_Part] | None, bool]:
+        """The schema of a member or an element, None if there can be none; whether it is always
+        there.
+        """
+        if isinstance(step, int):
+            return self._element(parts, step)
+        found: list[_Part] = []
+        for schema, file in parts:
+            members = schema.get("properties", {})
+            if step in members:
+                found += self._parts(members[step], file)
+            elif schema.get("additionalProperties") is False and "patternProperties" not in schema:
+                return None, False
+        return found, any(step in schema.get("required", ()) for schema, _ in parts)
+
+    def _element(self, parts: list[_Part], place: int) -> tuple[list[_Part] | None, bool]:
+        found: list[_Part] = []
+        for schema, file in parts:
+            first = schema.get("prefixItems", ())
+            rest = schema.get("items", True)
+            if isinstance(rest, list):
+                first, rest = rest, schema.get("additionalItems", True)
+            if 0 <= place < len(first):
+                found += self._parts(first[place], file)
+            elif place >= 0 or not first:
+                found += self._parts(rest, file)
+        least = max((schema.get("minItems", 0) for schema, _ in parts), default=0)
+        return found, 0 <= place < least
+
+    def _types(self, parts: list[_Part], depth: int = 0) -> Types:
+        types = ANY
+        for schema, file in parts:
+            if "type" in schema:
+                named = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+                types &= {NUMBER if each == "integer" else each for each in named}
+            if "const" in schema:
+                types &= {_type(schema["const"])}
+            if isinstance(schema.get("enum"), list):
+                types &= set(map(_type, schema["enum"]))
+            for keyword in ("anyOf", "oneOf"):
+                branches = schema.get(keyword)
+                if branches and depth < _DEEPEST:
+                    types &= frozenset().union(
+                        *(self._types(self._parts(each, file), depth + 1) for each in branches)
+                    )
+        return types
+
+    def _parts(self, schema: Any, file: str, depth: int = 0) -> list[_Part]:
+        """A schema and all that it asks for beside: what it refers to, and `allOf`."""
+        if not isinstance(schema, dict) or depth > _DEEPEST:
+            return []
+        parts = [_Part(schema, file)]
+        if isinstance(schema.get("$ref"), str):
+            parts += self._referred(schema["$ref"], file, depth)
+        for each in schema.get("allOf", ()):
+            parts += self._parts(each, file, depth + 1)
+        return parts
+
+    def _referred(self, reference: str, file: str, depth: int) -> list[_Part]:
+        base = str(self._catalogue.schemas[file].get("$id", ""))
+        uri, fragment = urldefrag(urljoin(base, reference))
+        target = file if reference.startswith("#") else self._catalogue.resolve(uri)
+        if target is None:
+            return []
+        schema: Any = self._catalogue.schemas[target]
+        for step in unquote(fragment).split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            schema = schema.get(name) if isinstance(schema, dict) else None
+        return self._parts(schema, target, depth + 1)
+
+
+def _steps(node: Mapping[str, Any]) -> Steps | None:
+    """The fields and places on the way of a plain path such as `a.b[0]`."""
+    if node["type"] == "field":
+        return (node["value"],)
+    if node["type"] == "index":
+        return (node["value"],)
+    if node["type"] not in _SUBEXPRESSIONS:
+        return None
+    steps: Steps = ()
+    for child in node["children"]:
+        more = _steps(child)
+        if more is None:
+            return None
+        steps += more
+    return steps
+
+
+def _of_object(steps: Steps) -> Types:
+    if not steps:
+        return frozenset((OBJECT,))
+    first, *rest = steps
+    types = _OBJECT_FIELDS.get(str(first), frozenset((NULL,)))
+    if not rest:
+        return types
+    is_part = first == "parts" and len(rest) == 1 and isinstance(rest[0], int)
+    return frozenset((STRING, NULL) if is_part else (NULL,))
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, bool):
+        return BOOLEAN
+    if isinstance(value, int | float | Decimal):
+        return NUMBER
+    names: Iterable[tuple[type, str]] = ((str, STRING), (list, ARRAY), (dict, OBJECT))
+    return next((name for kind, name in names if isinstance(value, kind)), NULL)

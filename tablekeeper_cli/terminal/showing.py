@@ -1,0 +1,100 @@
+"""How answers look: tables, fields, times, and text that came from somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from tablekeeper_cli.terminal.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+STYLES = {
+    "SYNCED": "green",
+    "UNCHANGED": "green",
+    "SUCCEEDED": "green",
+    "DELETED": "dim",
+    "IGNORED": "dim",
+    "SUPERSEDED": "dim",
+    "RELEASED": "yellow",
+    "WRITING": "yellow",
+    "RUNNING": "yellow",
+    "CAUGHT": "yellow",
+    "INVALID": "red",
+    "INCOMPLETE": "red",
+    "FAILED": "bold red",
+    "TIMED_OUT": "bold red",
+    "ABORTED": "bold red",
+}
+
+
+def clean(text: str) -> str:
+    """Text from elsewhere, fit for a terminal: what does not print is escaped, line breaks stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def told(text: object, style: str = "") -> Text:
+    """Text that is not markup, cleaned; a dash for None."""
+    return Text("-" if text is None else clean(str(text)), style=style, overflow="fold")
+
+
+def outcome(name: str) -> Text:
+    """An outcome in its colour."""
+    return told(name, STYLES.get(name, ""))
+
+
+def fields(pairs: Iterable[tuple[str, RenderableType | None]]) -> Table:
+    """Names and values, one a line; those without a value are left out."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        if value is not None:
+            grid.add_row(name, told(value) if isinstance(value, str) else value)
+    return grid
+
+
+def table(*columns: str, numbers: Iterable[str] = ()) -> Table:
+    """An empty table; the columns in `numbers` are aligned to the right, the last one wraps."""
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    for column in columns:
+        right = column in set(numbers)
+        shown.add_column(
+            column,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=column != columns[-1],
+        )
+    return shown
+
+
+def when(time: str | None) -> str:
+    """A time of the ledger, to the second, and how long ago it was."""
+    if not time:
+        return "-"
+    moment = datetime.fromisoformat(time)
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z, {ago(moment)}"
+
+
+def ago(moment: datetime) -> str:
+    """How long ago a moment was, in its largest unit."""
+    seconds = max(0, round((datetime.now(UTC) - moment).total_seconds()))
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def size(count: int | None) -> str | None:
+    """A number of bytes."""
+    return None if count is None else f"{count:,} bytes"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Whether the table equals the bucket, read from both."""

@@ -1,0 +1,96 @@
+"""What the items of a file stand for, by its row in the ledger and by what is in the bucket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tablekeeper.errors import InvalidFileError
+from tablekeeper.ledger.rows import INCOMPLETE, Row
+from tablekeeper.model.snapshot import CLOCK_SKEW
+
+from tablekeeper_cli.verify.findings import CLAIM, STALE, UNKNOWN, UNVERIFIABLE
+
+CURRENT, COMMITTED, NOTHING, UNTOLD = "current", "committed", "nothing", "untold"
+"""The items are those of the object as it is now; of the version that the row names; there are
+none; nobody can tell.
+"""
+
+
+@dataclass(frozen=True)
+class Present:
+    """An object in the bucket. last_modified is as in `Found`; unreadable says why its content
+    cannot be read, if so.
+    """
+
+    etag: str | None
+    version_id: str | None
+    size: int
+    last_modified: str
+    unreadable: InvalidFileError | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the items stand for: one of the four above.
+
+    kind and detail say what is wrong with the row, if anything; when the file is `behind`, that
+    may pass by itself: an execution may be on its way.
+    """
+
+    items: str
+    kind: str | None = None
+    detail: str = ""
+    behind: bool = False
+
+
+def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
+    """What the items of a file stand for; present is None when the object is gone.
+
+    A file with a problem stands for what was committed last: the ledger tells why the newest
+    content is not in the table.
+    """
+    if row.claim:
+        if row.claim.state == INCOMPLETE:
+            return Standing(UNTOLD, CLAIM, "INCOMPLETE: nobody can finish the write")
+        return Standing(UNTOLD, CLAIM, f"{row.claim.state}: begun, not ended", behind=True)
+    if row.problem:
+        committed = COMMITTED if row.status == "SYNCED" else NOTHING
+        if present and _unanswered(row, present):
+            return Standing(committed, STALE, "changed after its problem was recorded", behind=True)
+        return Standing(committed)
+    if ignored or present is None:
+        why = "matches IgnorePatterns" if ignored else "is gone"
+        if row.status == "SYNCED":
+            return Standing(NOTHING, STALE, f"SYNCED, but the object {why}", behind=True)
+        return Standing(NOTHING)
+    if present.unreadable and (row.status, row.etag) == ("SYNCED", present.etag):
+        return Standing(UNTOLD, UNVERIFIABLE, str(present.unreadable))
+    if row.revision == 0:
+        return Standing(CURRENT, UNKNOWN, "the ledger does not know the object", behind=True)
+    if row.status != "SYNCED":
+        return Standing(CURRENT, STALE, f"{row.status}, but the object is there", behind=True)
+    if row.etag != present.etag:
+        detail = f"SYNCED with etag {row.etag}, but the object's is {present.etag}"
+        return Standing(CURRENT, STALE, detail, behind=True)
+    if not _same_version(row, present):
+        detail = f"SYNCED with version {row.version_id}, but the object's is {present.version_id}"
+        return Standing(CURRENT, STALE, detail, behind=True)
+    return Standing(CURRENT)
+
+
+def version_of(version_id: str | None) -> str | None:
+    """A version id that can be asked for; an object without one has "null", once its bucket has
+    versions.
+    """
+    return None if version_id == "null" else version_id
+
+
+def _same_version(row: Row, present: Present) -> bool:
+    return version_of(row.version_id) == version_of(present.version_id)
+
+
+def _unanswered(row: Row, present: Present) -> bool:
+    until = row.answered_until
+    changed = datetime.fromisoformat(present.last_modified)
+    return until is not None and changed > datetime.fromisoformat(until) + CLOCK_SKEW

@@ -1,0 +1,264 @@
+"""What `verify` can find, and a place on the local disk for what it saw: more than memory holds."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from tablekeeper_cli.compare.items import Change
+
+MISSING = "missing"
+"""The file makes the item, and none of the file is in the table."""
+DIFFERENT = "different"
+"""The file makes another item with this key."""
+EXTRA = "extra"
+"""The item says that it is the file's, and the file does not make it."""
+FOREIGN = "foreign"
+"""No file in the bucket is named by the item's lineage, if it has any."""
+LISTED = "listed"
+"""The ledger's row lists an item that the file does not make."""
+UNLISTED = "unlisted"
+"""The ledger's row does not list an item that the file makes."""
+UNKNOWN = "unknown"
+"""The object is in the bucket, and the ledger has no row for it."""
+STALE = "stale"
+"""The ledger's row speaks of something else than what is in the bucket, and of no problem."""
+UNRECORDED = "unrecorded"
+"""The file is bad, and no problem is recorded."""
+OUTDATED = "outdated"
+"""The file was written under other schemas, and would make other items now."""
+CLAIM = "claim"
+"""A large write was begun and not ended, so that the table may hold a mix of two versions."""
+UNVERIFIABLE = "unverifiable"
+"""The content that the file's items were made of cannot be read any more."""
+IN_FLIGHT = "in flight"
+"""The file is on its way into the table: it cannot be said yet what should be there."""
+
+KINDS = (
+    MISSING,
+    DIFFERENT,
+    EXTRA,
+    FOREIGN,
+    LISTED,
+    UNLISTED,
+    UNKNOWN,
+    STALE,
+    UNRECORDED,
+    OUTDATED,
+    CLAIM,
+    UNVERIFIABLE,
+    IN_FLIGHT,
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be, or, when it is no difference, cannot be told.
+
+    file is an object's key; None for an item that no file stands for. item is an item's key, and
+    the values in changes are, in DynamoDB JSON: before what the table holds, after what the file
+    makes.
+    """
+
+    kind: str
+    file: str | None
+    item: Mapping[str, Any] | None = None
+    detail: str = ""
+    changes: tuple[Change, ...] = ()
+    is_difference: bool = True
+
+
+DERIVED, HELD, LISTED_KEY = range(3)
+"""Who says that there is an item with a key: a file, the table, a row of the ledger."""
+NOBODY = ""
+"""In place of a file, for an item that no file stands for."""
+
+
+class Sighting(NamedTuple):
+    """An item as one of the three sides knows it. file is None for an item in the table whose file
+    is not asked about; expires is the time at which it may vanish, in epoch seconds.
+    """
+
+    key: str
+    side: int
+    file: str | None
+    fingerprint: bytes | None = None
+    expires: float | None = None
+
+
+class Notebook:
+    """A temporary database; safe for threads. Close it when it is no longer needed.
+
+    What is written once for every item is written without an index and sorted once, on the disk,
+    so that memory stays flat.
+    """
+
+    def __init__(self) -> None:
+        # A database without a name is held in memory and, as far as it is large, in a file that
+        # goes with the connection: https://sqlite.org/inmemorydb.html#temp_db
+        self.database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self.lock = threading.Lock()
+        self.database.executescript(
+            """
+            PRAGMA journal_mode = OFF;
+            CREATE TABLE sighting (key TEXT, side INTEGER, file TEXT, print BLOB, expires REAL);
+            CREATE TABLE object (file TEXT PRIMARY KEY) WITHOUT ROWID;
+            CREATE TABLE suspect (file TEXT, key TEXT, derived INTEGER DEFAULT 0,
+                listed INTEGER DEFAULT 0, PRIMARY KEY (file, key)) WITHOUT ROWID;
+            CREATE TABLE moving (file TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID;
+            CREATE TABLE finding (file TEXT, kind INTEGER, item TEXT, detail TEXT, changes TEXT,
+                difference INTEGER);
+            CREATE INDEX finding_file ON finding (file);
+            BEGIN;
+            """
+        )
+
+    def close(self) -> None:
+        """Frees the memory and the disk."""
+        self.database.close()
+
+    # ---- the first look ----
+
+    def saw(self, sightings: Iterable[Sighting]) -> None:
+        """Notes items."""
+        self._many("INSERT INTO sighting VALUES (?, ?, ?, ?, ?)", sightings)
+
+    def saw_objects(self, files: Iterable[str]) -> None:
+        """Notes objects that are in the bucket."""
+        self._many("INSERT OR IGNORE INTO object VALUES (?)", ((each,) for each in files))
+
+    def has_object(self, file: str) -> bool:
+        """Whether the object is in the bucket."""
+        return bool(self._rows("SELECT 1 FROM object WHERE file = ?", file))
+
+    def by_key(self) -> Iterator[list[Sighting]]:
+        """All sightings of each key, in no order of keys that means anything."""
+        # Nothing is written to this table meanwhile, and one thread alone reads it.
+        rows = self.database.execute("SELECT * FROM sighting ORDER BY key, side")
+        for _, each in groupby(map(Sighting._make, rows), key=lambda sighting: sighting.key):
+            yield list(each)
+
+    # ---- what is looked at again ----
+
+    def suspect(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Notes files with the keys of items to be looked at again; the key "" is for the file."""
+        self._many("INSERT OR IGNORE INTO suspect (file, key) VALUES (?, ?)", pairs)
+
+    def suspected_files(self) -> Iterator[str]:
+        """Each file that has suspects."""
+        return self._paged("SELECT DISTINCT file FROM suspect WHERE file > ? ORDER BY file")
+
+    def suspected_keys(self, file: str) -> Iterator[tuple[str, bool, bool]]:
+        """The suspects of a file: key, and whether the file makes it and the ledger lists it."""
+        sql = (
+            "SELECT key, derived, listed FROM suspect WHERE file = ? AND key > ? "
+            "ORDER BY key LIMIT 500"
+        )
+        rows = self._rows(sql, file, "")
+        while rows:
+            for key, derived, listed in rows:
+                yield key, bool(derived), bool(listed)
+            rows = self._rows(sql, file, rows[-1][0])
+
+    def look_again(self, file: str) -> None:
+        """Forgets what was found of a file."""
+        self._run("UPDATE suspect SET derived = 0, listed = 0 WHERE file = ?", file)
+        self._run("DELETE FROM finding WHERE file = ?", file)
+
+    def is_suspect(self, file: str, key: str) -> bool:
+        """Whether the key is to be looked at."""
+        found = self._rows("SELECT 1 FROM suspect WHERE file = ? AND key = ?", file, key)
+        return bool(found)
+
+    def derived(self, file: str, key: str) -> bool:
+        """Notes that a file makes this suspect; False when it was noted before."""
+        sql = "UPDATE suspect SET derived = 1 WHERE file = ? AND key = ? AND derived = 0"
+        return self._run(sql, file, key) == 1
+
+    def listed(self, file: str, keys: Iterable[str]) -> None:
+        """Notes which suspects the ledger lists for a file."""
+        sql = "UPDATE suspect SET listed = 1 WHERE file = ? AND key = ?"
+        self._many(sql, ((file, key) for key in keys))
+
+    # ---- what came of it ----
+
+    def moving(self, file: str, state: str) -> None:
+        """Notes a file that may be on its way, with the state in which it was seen first."""
+        self._run("INSERT OR IGNORE INTO moving VALUES (?, ?)", file, state)
+
+    def arrived(self, file: str) -> None:
+        """Notes that a file is not on its way."""
+        self._run("DELETE FROM moving WHERE file = ?", file)
+
+    def moving_files(self) -> Iterator[str]:
+        """Each file that may be on its way."""
+        return self._paged("SELECT file FROM moving WHERE file > ? ORDER BY file")
+
+    def first_state(self, file: str) -> str:
+        """The state in which such a file was seen first."""
+        ((state,),) = self._rows("SELECT state FROM moving WHERE file = ?", file)
+        return str(state)
+
+    def found(self, finding: Finding) -> None:
+        """Adds a finding."""
+        self._run(
+            "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?)",
+            finding.file or NOBODY,
+            KINDS.index(finding.kind),
+            json.dumps(finding.item, ensure_ascii=False) if finding.item else None,
+            finding.detail,
+            json.dumps([vars(each) for each in finding.changes], default=repr),
+            finding.is_difference,
+        )
+
+    def findings(self) -> Iterator[Finding]:
+        """Every finding, file by file."""
+        rows = self.database.execute("SELECT * FROM finding ORDER BY file, item IS NOT NULL, item")
+        for file, kind, item, detail, changes, difference in rows:
+            yield Finding(
+                KINDS[kind],
+                file or None,
+                json.loads(item) if item else None,
+                detail,
+                tuple(Change(**each) for each in json.loads(changes)),
+                bool(difference),
+            )
+
+    def counts(self) -> dict[str, int]:
+        """The number of findings by kind."""
+        counted = dict(self._rows("SELECT kind, count(*) FROM finding GROUP BY kind"))
+        return {name: counted[kind] for kind, name in enumerate(KINDS) if kind in counted}
+
+    def count(self, sql: str) -> int:
+        """The number that a query gives."""
+        ((number,),) = self._rows(sql)
+        return int(number)
+
+    def differences(self) -> int:
+        """The number of findings that are differences."""
+        return self.count("SELECT count(*) FROM finding WHERE difference")
+
+    def _many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        with self.lock:
+            self.database.executemany(sql, rows)
+
+    def _run(self, sql: str, *values: Any) -> int:
+        with self.lock:
+            return self.database.execute(sql, values).rowcount
+
+    def _rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self.lock:
+            return self.database.execute(sql, values).fetchall()
+
+    def _paged(self, sql: str) -> Iterator[str]:
+        """The names that a query gives, which may change meanwhile; the first one may be ""."""
+        rows = self._rows(sql.replace(">", ">=") + " LIMIT 1000", "")
+        while rows:
+            for (name,) in rows:
+                yield name
+            rows = self._rows(sql + " LIMIT 1000", rows[-1][0])

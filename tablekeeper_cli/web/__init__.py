@@ -1,0 +1,1 @@
+"""Pages: the console, and traces as files."""
