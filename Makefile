@@ -42,11 +42,11 @@ demo: setup ## Show it at work on a local engine: files in the bucket, items in 
 
 .PHONY: up
 up: setup ## Start a local engine with the project deployed to it; described in .local/stack.json
-	@$(RUN) -m local.stack up
+	@$(RUN) -m local up
 
 .PHONY: down
 down: setup ## End the local engine
-	@$(RUN) -m local.stack down
+	@$(RUN) -m local down
 
 .PHONY: test
 test: setup ## Run every test
@@ -87,7 +87,7 @@ cost: setup ## Measure again what a million files cost: the tables of docs/cost.
 
 .PHONY: build
 build: setup ## Build the functions for a deployment to the local engine
-	@$(RUN) -m local.stack build
+	@$(RUN) -m local build
 
 .PHONY: deploy
 deploy: setup ## Build and deploy to AWS, as samconfig.toml says
@@ -103,5 +103,5 @@ pins: $(VENVS)/dev/.ready ## Pin the newest versions that requirements/*.in allo
 
 .PHONY: clean
 clean: ## End the local engine and remove everything that was set up or built
-	@if [ -e .local/engine.json ] && [ -x $(DEV)/python ]; then $(RUN) -m local.stack down; fi
+	@if [ -e .local/engine.json ] && [ -x $(DEV)/python ]; then $(RUN) -m local down; fi
 	@rm -rf .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -21,7 +21,9 @@ from rich.text import Text
 from tablekeeper.errors import message_of
 
 from local.environment import LOCAL, ROOT
-from local.stack import LocalStackError, Stack, stack_up_or_own
+from local.errors import LocalStackError
+from local.running import stack_up_or_own
+from local.stack import Stack
 from tablekeeper_cli.errors import OK
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 

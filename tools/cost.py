@@ -22,9 +22,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from tablekeeper.model.items import attribute_size
+from tablekeeper.model.sizes import attribute_size
 
-from local.stack import Stack, running_stack
+from local.running import running_stack
+from local.stack import Stack
 
 FIRST_DAY = date(1990, 1, 1)
 PAGE = Path(__file__).parents[1] / "docs" / "cost.md"

@@ -4,7 +4,7 @@ from typing import Any
 
 from tablekeeper import aws
 from tablekeeper.runtime import metrics
-from tablekeeper.runtime.context import catalogue
+from tablekeeper.runtime.deployed_datasets import catalogue
 from tablekeeper.settings import FetchSettings
 from tablekeeper.steps.fetch import fetch
 

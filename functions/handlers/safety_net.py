@@ -5,7 +5,8 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.recovery.safety_net import record_uncaught
 from tablekeeper.runtime import metrics
-from tablekeeper.runtime.context import dataset_of, logger
+from tablekeeper.runtime.context import logger
+from tablekeeper.runtime.deployed_datasets import dataset_of
 from tablekeeper.settings import SafetyNetSettings
 
 

@@ -5,8 +5,9 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.commit.claim import settle
 from tablekeeper.commit.transaction import Tables
-from tablekeeper.model.snapshot import Found
-from tablekeeper.runtime.context import execution_of, logger, seconds_left
+from tablekeeper.model.execution import execution_of
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.runtime.context import logger, seconds_left
 from tablekeeper.settings import SettleSettings
 
 aws.dynamodb()
@@ -14,7 +15,7 @@ aws.dynamodb()
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Takes `{found, execution}`, returns `{settled}`: UNDONE, FINISHED or INCOMPLETE."""
-    found, execution = Found.read(event["found"]), execution_of(event)
+    found, execution = Snapshot.read(event["found"]), execution_of(event)
     tables = Tables.of(SettleSettings.from_environment())
     settled = settle(tables, found, execution, seconds_left(context))
     logger().info(

@@ -6,7 +6,8 @@ from tablekeeper import aws
 from tablekeeper.commit.transaction import Tables
 from tablekeeper.recovery.sweep import sweep
 from tablekeeper.runtime import metrics
-from tablekeeper.runtime.context import dataset_of, logger
+from tablekeeper.runtime.context import logger
+from tablekeeper.runtime.deployed_datasets import dataset_of
 from tablekeeper.settings import SweepSettings
 
 

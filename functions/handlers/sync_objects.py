@@ -5,7 +5,9 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.bucket.batch import Bulk, sync_batch
 from tablekeeper.bucket.differences import Listed
-from tablekeeper.runtime.context import catalogue, execution_of, seconds_left
+from tablekeeper.model.execution import execution_of
+from tablekeeper.runtime.context import seconds_left
+from tablekeeper.runtime.deployed_datasets import catalogue
 from tablekeeper.settings import SyncObjectsSettings
 
 aws.dynamodb()

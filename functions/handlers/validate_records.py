@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from tablekeeper.model.snapshot import Found
-from tablekeeper.runtime.context import catalogue, execution_of
+from tablekeeper.model.execution import execution_of
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.runtime.deployed_datasets import catalogue
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.steps.validate import validate
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
     """Takes `{found, document, execution}`, returns `{records}`: their number."""
-    found = Found.read(event["found"])
+    found = Snapshot.read(event["found"])
     settings = ValidateSettings.from_environment()
     records = validate(found, event["document"], execution_of(event), settings, catalogue())
     return {"records": records}

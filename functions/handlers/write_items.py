@@ -5,9 +5,10 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.commit.commit import commit_items, commit_unchanged
 from tablekeeper.commit.transaction import Tables
-from tablekeeper.model.snapshot import Found
+from tablekeeper.model.execution import execution_of
+from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.runtime import metrics
-from tablekeeper.runtime.context import execution_of, logger, seconds_left
+from tablekeeper.runtime.context import logger, seconds_left
 from tablekeeper.settings import WriteSettings
 from tablekeeper.staging.item_set import ItemSet
 
@@ -16,7 +17,7 @@ aws.dynamodb()
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Takes `{found, items, execution}`, returns `{outcome, items_put, items_removed}`."""
-    found, execution = Found.read(event["found"]), execution_of(event)
+    found, execution = Snapshot.read(event["found"]), execution_of(event)
     tables = Tables.of(WriteSettings.from_environment())
     if found.action == "unchanged":
         committed = commit_unchanged(tables, found, execution)

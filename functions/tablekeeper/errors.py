@@ -12,7 +12,9 @@ bucket again).
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
+
+from tablekeeper.model.keys import ItemKey
 
 VALIDATE, TRANSFORM, WRITE, DELETE, SETTLE = (
     "Validate Records",
@@ -223,25 +225,6 @@ class ItemRejectedError(InvalidFileError):
 
     states = (WRITE,)
     advice = "Mend what DynamoDB names; please report it, our own check should have said so."
-
-
-class ItemKey(NamedTuple):
-    """An item's primary key in DynamoDB JSON, as sorted JSON text: equal keys have equal text."""
-
-    text: str
-
-    @classmethod
-    def of(cls, attributes: dict[str, Any]) -> ItemKey:
-        """The key of these attributes, such as `{"pk": {"S": "a"}}`."""
-        return cls(
-            json.dumps(attributes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        )
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The key attributes in DynamoDB JSON."""
-        attributes: dict[str, Any] = json.loads(self.text)
-        return attributes
 
 
 class KeyOwnershipError(InvalidFileError):

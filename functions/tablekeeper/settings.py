@@ -8,41 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Self
 
 from tablekeeper.errors import ConfigurationError
-
-
-@dataclass(frozen=True)
-class TableKey:
-    """The primary key of the items table: names and types (S or N) of its one or two attributes,
-    partition first.
-    """
-
-    attributes: tuple[tuple[str, str], ...]
-
-    @classmethod
-    def parse(cls, text: str) -> TableKey:
-        """Reads `pk:S,sk:S`.
-
-        Raises:
-            ConfigurationError: anything but one or two attributes of type S or N.
-        """
-        attributes = tuple(
-            (name, kind) for name, _, kind in (part.rpartition(":") for part in text.split(","))
-        )
-        if not 1 <= len(attributes) <= 2 or any(
-            not name or kind not in ("S", "N") for name, kind in attributes
-        ):
-            raise ConfigurationError(
-                f'ITEM_KEYS is "{text}"; expected one or two of name:type, type S or N'
-            )
-        return cls(attributes)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The attributes' names, partition key first."""
-        return tuple(name for name, _ in self.attributes)
-
-    def __str__(self) -> str:
-        return ",".join(f"{name}:{kind}" for name, kind in self.attributes)
+from tablekeeper.model.keys import TableKey
 
 
 @dataclass(frozen=True)
@@ -68,9 +34,7 @@ class Settings:
                     else text
                 )
             except ValueError as error:
-                raise ConfigurationError(
-                    f'environment variable {name} is "{text}", not a number'
-                ) from error
+                raise ConfigurationError(f'{name} is "{text}": {error}') from error
         return cls(**values)
 
 

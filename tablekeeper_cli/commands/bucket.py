@@ -143,7 +143,7 @@ def _text(text: str) -> RenderableType:
 
 def _shown(ended: Ended, some: list[dict[str, Any]], report: Path | None) -> RenderableType:
     from rich.console import Group
-    from tablekeeper.bucket.differences import FINDINGS
+    from tablekeeper.bucket.ends import FINDINGS
 
     from tablekeeper_cli.terminal.showing import fields, outcome, plural, table, told
 

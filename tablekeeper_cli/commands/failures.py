@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.ledger import problems, queries
 from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.ledger.files import Failure, Problem
+    from tablekeeper_cli.ledger.problems import Failure, Problem
 
 SHOWN_VIOLATIONS = 20
 _AGE = re.compile(r"(\d+)(min|m|h|d|w)")
@@ -77,12 +78,11 @@ def failures(
     from collections import Counter
 
     from tablekeeper_cli.errors import DIFFERENT
-    from tablekeeper_cli.ledger import files
 
-    capacity = files.Capacity()
+    capacity = queries.Capacity()
     counts: Counter[tuple[str, str, str]] = Counter()
     listed: list[Failure] = []
-    for each in files.failures(
+    for each in problems.failures(
         context.stack,
         status=checked(status),
         error=error,

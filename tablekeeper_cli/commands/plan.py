@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from rich.text import Text
     from tablekeeper.datasets.catalogue import Catalogue
 
-    from tablekeeper_cli.plan.planner import Plan, PlannedItem, Planner
+    from tablekeeper_cli.plan.plan import Plan
+    from tablekeeper_cli.plan.planned_item import PlannedItem
+    from tablekeeper_cli.plan.planner import Planner
 
 SHOWN = 40
 """How many items, violations or objects a person is shown."""

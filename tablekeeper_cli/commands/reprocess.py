@@ -16,6 +16,7 @@ from tablekeeper_cli.commands.failures import (
     checked,
     moment,
 )
+from tablekeeper_cli.ledger import problems as ledger_problems
 from tablekeeper_cli.terminal.context import Context, add_command, group
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from tablekeeper_cli.executions.reprocess import Ended, Started, Swap
-    from tablekeeper_cli.ledger.files import Problem
+    from tablekeeper_cli.executions.reprocess import Ended, Started
+    from tablekeeper_cli.executions.swaps import Swap
+    from tablekeeper_cli.ledger.problems import Problem
 
 Rate = Annotated[float, typer.Option(min=0.01, help="Executions to start a second, at most.")]
 SHOWN = 30
@@ -61,7 +63,6 @@ def reprocess(
     Exit code 1 if a file still has a problem.
     """
     from tablekeeper_cli.errors import DIFFERENT, UsageError
-    from tablekeeper_cli.ledger import files
 
     chosen = bool(every or status or error or dataset or since or prefix)
     if bool(keys) == chosen:
@@ -73,7 +74,7 @@ def reprocess(
     if keys:
         named = [stack.key(stack.uri(each)) for each in dict.fromkeys(keys)]
     else:
-        found = files.failures(
+        found = ledger_problems.failures(
             stack,
             status=checked(status),
             error=error,
@@ -112,19 +113,18 @@ class _Run:
 
     def read_problems(self, keys: Sequence[str]) -> dict[str, Problem]:
         """The problems of these files; a file without one has none."""
-        from tablekeeper_cli.ledger import files
 
         with self.context.progress() as progress:
             return {
                 each.key: each
-                for each in files.problems(
+                for each in ledger_problems.problems(
                     self.stack, progress.track(keys, description="reading the ledger")
                 )
             }
 
     def find_swaps(self, problems: dict[str, Problem]) -> list[Swap]:
         """The swaps that these files are part of."""
-        from tablekeeper_cli.executions.reprocess import find_swap
+        from tablekeeper_cli.executions.swaps import find_swap
 
         swaps: list[Swap] = []
         for key, problem in problems.items():
@@ -160,7 +160,7 @@ class _Run:
 
     def break_swaps(self, swaps: Sequence[Swap]) -> list[Ended]:
         """Ends each swap; the files' last ends."""
-        from tablekeeper_cli.executions.reprocess import break_swap
+        from tablekeeper_cli.executions.swaps import break_swap
         from tablekeeper_cli.terminal.showing import clean
 
         ended: list[Ended] = []

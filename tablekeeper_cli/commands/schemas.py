@@ -14,7 +14,7 @@ from tablekeeper_cli.terminal.text import printable
 
 if TYPE_CHECKING:
     from rich.text import Text
-    from tablekeeper.settings import TableKey
+    from tablekeeper.model.keys import TableKey
 
     from tablekeeper_cli.schemas.check import Finding
 
@@ -69,19 +69,18 @@ def check(
 
 def _table(context: Context, item_keys: str | None) -> tuple[TableKey, str]:
     """The key of the items table, and the name of its TTL attribute."""
-    from tablekeeper.errors import ConfigurationError
-    from tablekeeper.settings import TableKey
+    from tablekeeper.model.keys import TableKey
 
     if not (context.stack_name or context.local):
         try:
             return TableKey.parse(item_keys or DEFAULT_KEY), "expires_at"
-        except ConfigurationError:
+        except ValueError:
             raise UsageError(
                 f"--item-keys takes one or two of name:type, type S or N, as {DEFAULT_KEY}"
             ) from None
     if item_keys:
         raise UsageError("say --item-keys or name a stack, which knows its keys")
-    from tablekeeper_cli.plan.planner import table_key
+    from tablekeeper_cli.compare.target import table_key
 
     parameters = context.stack.parameters
     return table_key(parameters), parameters["TtlAttribute"]

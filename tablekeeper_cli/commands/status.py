@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.executions import running
+from tablekeeper_cli.ledger import history as ledger_history
+from tablekeeper_cli.ledger import items
 from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.ledger.files import Event, File
+    from tablekeeper_cli.ledger.files import File
+    from tablekeeper_cli.ledger.history import Event
 
 
 def add_to(app: typer.Typer) -> None:
@@ -50,7 +54,7 @@ def _status_of_all(context: Context) -> None:
     )
 
     counts = files.counts(context.stack)
-    work, run = files.work(context.stack), bucket_runs.last(context.stack)
+    work, run = running.work(context.stack), bucket_runs.last(context.stack)
     statuses = sorted({each for each, _ in counts}, key=list(STYLES).index)
     datasets = sorted({dataset for _, dataset in counts})
     data = {
@@ -131,9 +135,8 @@ def history(
 ) -> None:
     """Every event of a file: when, who, which version, what came of it, and by which execution."""
     from tablekeeper_cli.errors import UnknownError
-    from tablekeeper_cli.ledger import files
 
-    events = list(files.history(context.stack, key, limit))
+    events = list(ledger_history.history(context.stack, key, limit))
     if not events:
         raise UnknownError(f"no execution of {key} has ended, or its audit rows have expired")
     context.answer(events, lambda: _shown_history(events))
@@ -166,15 +169,14 @@ def item(
     ] = None,
 ) -> None:
     """Where an item came from: the file, its version and the execution that wrote it."""
-    from tablekeeper_cli.ledger import files
 
-    if sk is None and files.has_sort_key(context.stack):
-        keys = files.items_of_partition(context.stack, pk)
+    if sk is None and items.has_sort_key(context.stack):
+        keys = items.items_of_partition(context.stack, pk)
         if len(keys) > 1:
             context.answer(keys, lambda: _shown_keys(keys))
             return
         sk = list(keys[0].values())[1]
-    found = files.item(context.stack, pk, sk)
+    found = items.item(context.stack, pk, sk)
     context.answer(found, lambda: _shown_item(found))
 
 

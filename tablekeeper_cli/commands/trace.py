@@ -72,8 +72,7 @@ def _first_line(text: str | None) -> str:
 def _shown(found: Trace) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.executions.traces import duration
-    from tablekeeper_cli.terminal.showing import fields, outcome, table, told, when
+    from tablekeeper_cli.terminal.showing import duration, fields, outcome, table, told, when
 
     about = fields(
         [

@@ -100,7 +100,7 @@ def _writable(path: Path) -> IO[str]:
 def _verifier(
     context: Context, catalogue: Catalogue, prefix: str, settle: float, concurrency: int
 ) -> Verifier:
-    from tablekeeper_cli.plan.planner import fetch_settings
+    from tablekeeper_cli.compare.target import fetch_settings
     from tablekeeper_cli.verify.verification import Verifier
 
     stack = context.stack

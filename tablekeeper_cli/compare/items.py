@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
 from tablekeeper.documents.numbers import format_number
-from tablekeeper.errors import ItemKey, TransientServiceError
+from tablekeeper.errors import TransientServiceError
 from tablekeeper.model.items import Item
-from tablekeeper.settings import TableKey
+from tablekeeper.model.keys import ItemKey, TableKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

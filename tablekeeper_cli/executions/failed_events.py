@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from tablekeeper.model.snapshot import iso_milliseconds
+from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions.reprocess import within_rate
-from tablekeeper_cli.ledger.files import hint
+from tablekeeper_cli.ledger.history import hint
 from tablekeeper_cli.stack import Stack
 
 HOLD_SECONDS = 120

@@ -15,29 +15,24 @@ from typing import Any
 import tablekeeper
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
-from tablekeeper.datasets.catalogue import (
-    KEYWORD,
-    SCHEMAS,
-    SUFFIX,
-    Catalogue,
-    Dataset,
-    is_ignored,
-    read_schema,
-)
+from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue, is_ignored, read_schema
+from tablekeeper.datasets.dataset import KEYWORD, SUFFIX, Dataset
 from tablekeeper.datasets.expressions import Expression
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import RESERVED, Record
-from tablekeeper.documents.json_stream import parse, pointer
+from tablekeeper.documents.json_stream import parse
+from tablekeeper.documents.pointers import pointer
 from tablekeeper.errors import (
     DatasetDefinitionError,
     DuplicateJsonKeyError,
     InvalidFileError,
     TablekeeperError,
 )
-from tablekeeper.model.snapshot import Found, now
-from tablekeeper.settings import TableKey
+from tablekeeper.model.keys import TableKey
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import now
 from tablekeeper.validation.formats import FORMATS
-from tablekeeper.validation.full_check import unresolvable
+from tablekeeper.validation.ref_targets import unresolvable
 from tablekeeper.validation.validator import violations
 
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
@@ -48,34 +43,12 @@ from tablekeeper_cli.schemas.expression_types import (
     STRING,
     ExpressionTypes,
 )
+from tablekeeper_cli.schemas.subschemas import Path_, _subschemas
 
 ERROR, WARNING = "error", "warning"
 META = "x-tablekeeper.meta.json"
 KEY_TYPES = {"S": STRING, "N": NUMBER}
 
-_ONE = (
-    "additionalItems",
-    "additionalProperties",
-    "contains",
-    "contentSchema",
-    "else",
-    "if",
-    "items",
-    "not",
-    "propertyNames",
-    "then",
-    "unevaluatedItems",
-    "unevaluatedProperties",
-)
-_LISTS = ("allOf", "anyOf", "items", "oneOf", "prefixItems")
-_MAPS = (
-    "$defs",
-    "definitions",
-    "dependencies",
-    "dependentSchemas",
-    "patternProperties",
-    "properties",
-)
 _ENDLESS = (
     "the pattern can match one text in many ways: for some texts that it does not match, each "
     "character doubles the time, until the function times out"
@@ -86,8 +59,6 @@ _ONE_WAY = (
     "`maxLength` does not help: every keyword is asked."
 )
 _DRAFTS = "https://json-schema.org/draft/2020-12/schema, or that of an earlier draft"
-
-Path_ = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, order=True)
@@ -391,7 +362,7 @@ class _Check:
 
     def _transform(self, record: Record, dataset: Dataset, catalogue: Catalogue) -> None:
         key = _example_key(dataset)
-        found = Found(
+        found = Snapshot(
             action="validate",
             bucket="example-bucket",
             key=key,
@@ -430,23 +401,6 @@ def _expressions(keyword: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
             for name, text in keyword[member].items():
                 if isinstance(text, str):
                     yield (member, name), text
-
-
-def _subschemas(schema: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Mapping[str, Any]]]:
-    """A schema and all in it, with their paths; values such as `const` and `examples` are none."""
-    if not isinstance(schema, dict):
-        return
-    yield path, schema
-    for word in _ONE:
-        yield from _subschemas(schema.get(word), (*path, word))
-    for word in _LISTS:
-        if isinstance(schema.get(word), list):
-            for place, each in enumerate(schema[word]):
-                yield from _subschemas(each, (*path, word, place))
-    for word in _MAPS:
-        if isinstance(schema.get(word), dict):
-            for name, each in schema[word].items():
-                yield from _subschemas(each, (*path, word, name))
 
 
 def _share_suffixes(one: Dataset, other: Dataset) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from tablekeeper.errors import InvalidFileError
 from tablekeeper.ledger.rows import INCOMPLETE, Row
-from tablekeeper.model.snapshot import CLOCK_SKEW
+from tablekeeper.model.times import CLOCK_SKEW
 
 from tablekeeper_cli.verify.findings import CLAIM, STALE, UNKNOWN, UNVERIFIABLE
 
@@ -19,7 +19,7 @@ none; nobody can tell.
 
 @dataclass(frozen=True)
 class Present:
-    """An object in the bucket. last_modified is as in `Found`; unreadable says why its content
+    """An object in the bucket. last_modified is as in `Snapshot`; unreadable says why its content
     cannot be read, if so.
     """
 

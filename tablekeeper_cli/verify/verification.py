@@ -25,23 +25,24 @@ from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.datasets.items_of_records import Made, make_items
 from tablekeeper.datasets.records import Record, read_records
-from tablekeeper.documents.json_stream import text_of
+from tablekeeper.documents.text import text_of
 from tablekeeper.errors import (
     ArchivedObjectError,
-    DuplicateItemKeyError,
     EncryptedObjectError,
     InvalidEventError,
     InvalidFileError,
-    ItemKey,
     ObjectChangedError,
     SchemaViolationError,
     StagedSetMissingError,
     TransientServiceError,
 )
 from tablekeeper.ledger.rows import CURRENT as CURRENT_ROW
-from tablekeeper.ledger.rows import SHARDS, Row, read_row
+from tablekeeper.ledger.rows import SHARDS, Row
 from tablekeeper.model.items import Item, item_key, owner
-from tablekeeper.model.snapshot import Found, iso_milliseconds, key_of, object_uri
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.objects import key_of, object_uri
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.settings import FetchSettings
 from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
 from tablekeeper.steps.content import CHUNK_BYTES
@@ -50,12 +51,12 @@ from tablekeeper.validation.validator import violations
 
 from tablekeeper_cli.compare.items import (
     BATCH_KEYS,
-    changes,
     fingerprint,
     read_items,
     stored_key,
 )
 from tablekeeper_cli.compare.side_by_side import side_by_side
+from tablekeeper_cli.verify import second_look
 from tablekeeper_cli.verify.expectation import (
     COMMITTED,
     CURRENT,
@@ -66,27 +67,26 @@ from tablekeeper_cli.verify.expectation import (
     version_of,
 )
 from tablekeeper_cli.verify.findings import (
-    DERIVED,
-    DIFFERENT,
-    EXTRA,
     FOREIGN,
-    HELD,
     IN_FLIGHT,
-    LISTED,
-    LISTED_KEY,
-    MISSING,
-    NOBODY,
-    OUTDATED,
-    UNLISTED,
-    UNRECORDED,
-    UNVERIFIABLE,
     Finding,
+)
+from tablekeeper_cli.verify.notebook import (
+    DERIVED,
+    HELD,
+    LISTED_KEY,
+    NOBODY,
     Notebook,
     Sighting,
 )
+from tablekeeper_cli.verify.second_look import (
+    ROUNDS,
+    GoneError,
+    MovedError,
+    SecondLook,
+    whose,
+)
 
-ROUNDS = 5
-"""How often a file is looked at again at once, when it moves under the eyes or a read fails."""
 LONGEST_PAUSE = 10.0
 SEGMENTS = 4
 """How many segments of the table are scanned side by side. A page is 1 MB, and some 20 MB once it
@@ -266,7 +266,7 @@ class Verification:
             ObjectChangedError,
             StagedSetMissingError,
             TransientServiceError,
-            _GoneError,
+            GoneError,
         ):
             self.notebook.suspect([(key, "")])
 
@@ -380,10 +380,12 @@ class Verification:
 
     def _wait_for_moving(self, pool: ThreadPoolExecutor) -> None:
         """Looks at files that may be on their way until they have arrived, or the time is up."""
-        deadline, seconds = clock() + self.verifier.settle_seconds, 1.0
+        deadline, seconds = second_look.clock() + self.verifier.settle_seconds, 1.0
         at_once = 2 * self.verifier.concurrency
-        while next(self.notebook.moving_files(), None) is not None and clock() < deadline:
-            pause(min(seconds, deadline - clock()))
+        while (
+            next(self.notebook.moving_files(), None) is not None and second_look.clock() < deadline
+        ):
+            second_look.pause(min(seconds, deadline - second_look.clock()))
             seconds = min(LONGEST_PAUSE, 2 * seconds)
             for _ in side_by_side(pool, self._look, self.notebook.moving_files(), at_once):
                 pass
@@ -443,13 +445,13 @@ class Verification:
         for last in (*[False] * (ROUNDS - 1), True):
             self.notebook.look_again(file)
             try:
-                state = _Look(self, file).run()
+                state = SecondLook(self, file).run()
             except TransientServiceError:
                 if last:
                     raise
-                pause(0.5)
+                second_look.pause(0.5)
                 continue
-            except _MovedError as moved:
+            except MovedError as moved:
                 state = moved.state
                 continue
             break
@@ -500,14 +502,14 @@ class Verification:
 
     @contextmanager
     def _committed(self, key: str, row: Row) -> Generator[Iterator[Made]]:
-        """The items of the version that the row names. Raises _GoneError."""
+        """The items of the version that the row names. Raises GoneError."""
         version = version_of(row.version_id)
         with _opened(self.settings.source_bucket, key, version) as (present, chunks):
             if present is None or present.etag != row.etag:
                 named = f"version {version}" if version else f"the content with etag {row.etag}"
-                raise _GoneError(f"{named}, which the items were made of, is gone")
+                raise GoneError(f"{named}, which the items were made of, is gone")
             if present.unreadable:
-                raise _GoneError(str(present.unreadable))
+                raise GoneError(str(present.unreadable))
             yield self._make(key, present, chunks)
 
     def _make(self, key: str, present: Present, chunks: Iterable[bytes]) -> Iterator[Made]:
@@ -516,7 +518,7 @@ class Verification:
         if present.unreadable:
             raise present.unreadable
         dataset = catalogue.get(key)
-        found = Found(
+        found = Snapshot(
             action="validate",
             bucket=settings.source_bucket,
             key=key,
@@ -559,172 +561,6 @@ class Verification:
     def _expires(self, item: Item) -> float | None:
         value = item.get(self.settings.ttl_attribute, {}).get("N")
         return None if value is None else float(value)
-
-
-class _Look:
-    """One look at the suspects of a file."""
-
-    def __init__(self, verification: Verification, file: str) -> None:
-        self.verification, self.file = verification, file
-        self.notebook, self.settings = verification.notebook, verification.settings
-        self.uri = object_uri(self.settings.source_bucket, file)
-        self.items_differ = False
-
-    def run(self) -> str | None:
-        """The file's state when it may be on its way; findings are in the notebook.
-
-        Raises:
-            _MovedError: a commit came between.
-            TransientServiceError: a retry helps.
-        """
-        row = self._row()
-        try:
-            with self.verification._content(self.file, row) as (stands, present, made):
-                state = f"{row.revision} {present and (present.etag, present.version_id)}"
-                self._find(row, stands, made)
-        except _GoneError as gone:
-            finding = Finding(UNVERIFIABLE, self.file, detail=str(gone), is_difference=False)
-            self.notebook.found(finding)
-            stands, state = Standing(UNTOLD), ""
-        except ObjectChangedError:
-            raise _MovedError(str(row.revision)) from None
-        if self._row().revision != row.revision:
-            raise _MovedError(str(row.revision))
-        return state if stands.behind else None
-
-    def _find(self, row: Row, stands: Standing, made: Iterator[Made]) -> None:
-        if stands.kind:
-            detail, tells = stands.detail, stands.kind != UNVERIFIABLE
-            self.notebook.found(Finding(stands.kind, self.file, None, detail, (), tells))
-        if stands.items == UNTOLD:
-            return
-        try:
-            self._compare_derived(made)
-        except InvalidFileError as error:
-            self.notebook.look_again(self.file)
-            self._found_bad(row, stands, error)
-            return
-        self._compare_extra()
-        is_outdated = self._is_outdated(row)
-        if stands.kind and stands.items != COMMITTED:
-            return  # the row does not speak of this content
-        if not is_outdated:
-            self._compare_listed(row)
-        elif self.items_differ:
-            detail = f"written under {row.digest}; its items differ from what it makes now"
-            self.notebook.found(Finding(OUTDATED, self.file, detail=detail))
-
-    def _found_bad(self, row: Row, stands: Standing, error: InvalidFileError) -> None:
-        """What the file makes now is nothing; what its items are cannot be told by it."""
-        name = type(error).__name__
-        if stands.kind:
-            detail = f"{stands.detail}; its content is bad ({name})"
-            self.notebook.found(Finding(stands.kind, self.file, detail=detail))
-        elif self._is_outdated(row):
-            detail = f"written under {row.digest}; now its content is bad ({name})"
-            self.notebook.found(Finding(OUTDATED, self.file, detail=detail))
-        else:
-            self.notebook.found(Finding(UNRECORDED, self.file, detail=f"{name}: {error}"))
-
-    def _is_outdated(self, row: Row) -> bool:
-        catalogue = self.verification.verifier.catalogue
-        dataset = catalogue.find(self.file)
-        if dataset is None or row.digest is None:
-            return row.digest is not None
-        keys, ttl = str(self.settings.item_keys), self.settings.ttl_attribute
-        return row.digest != catalogue.digest(dataset, keys, ttl)
-
-    def _compare_derived(self, made: Iterator[Made]) -> None:
-        """Raises InvalidFileError."""
-        suspected = (each for each in made if self._is_suspect(each.item))
-        while batch := list(islice(suspected, BATCH_KEYS)):
-            keys = [item_key(each.item, self.settings.item_keys) for each in batch]
-            have = self._held(keys)
-            for key, each in zip(keys, batch, strict=True):
-                self._compare(key, each.item, have.get(key))
-
-    def _is_suspect(self, item: Item) -> bool:
-        key = item_key(item, self.settings.item_keys).text
-        if not self.notebook.is_suspect(self.file, key):
-            return False
-        if not self.notebook.derived(self.file, key):
-            raise DuplicateItemKeyError(f"two records both have the key {key}")
-        return True
-
-    def _compare(self, key: ItemKey, item: Item, have: Item | None) -> None:
-        if have is None:
-            expires = self.verification._expires(item)
-            if expires is None or expires > time.time():
-                self._found(MISSING, key)
-        elif owner(have) != self.uri:
-            theirs = self.verification._file_of(have) != NOBODY
-            self._found(MISSING if theirs else FOREIGN, key, whose(have))
-        else:
-            values = {name: value for name, value in have.items() if name != "_source"}
-            if fingerprint(values) != fingerprint(item):
-                self._found(DIFFERENT, key, "", tuple(changes(values, item)))
-
-    def _found(self, kind: str, key: ItemKey, detail: str = "", changed: Any = ()) -> None:
-        self.items_differ = True
-        self.notebook.found(Finding(kind, self.file, key.attributes, detail, changed))
-
-    def _compare_listed(self, row: Row) -> None:
-        try:
-            self.notebook.listed(self.file, list(self._suspects_of_row(row)))
-        except StagedSetMissingError as error:
-            self.notebook.found(Finding(UNLISTED, self.file, detail=str(error)))
-            return
-        for text, derived, listed in self.notebook.suspected_keys(self.file):
-            if text and derived != listed:
-                kind = UNLISTED if derived else LISTED
-                self.notebook.found(Finding(kind, self.file, ItemKey(text).attributes))
-
-    def _suspects_of_row(self, row: Row) -> Iterator[str]:
-        for key in self.verification._keys_of_row(row):
-            if self.notebook.is_suspect(self.file, key):
-                yield key
-
-    def _compare_extra(self) -> None:
-        """Suspects that the file does not make."""
-        others = (
-            ItemKey(text)
-            for text, derived, _ in self.notebook.suspected_keys(self.file)
-            if text and not derived
-        )
-        while batch := list(islice(others, BATCH_KEYS)):
-            have = self._held(batch)
-            for key in batch:
-                if key in have and owner(have[key]) == self.uri:
-                    self._found(EXTRA, key)
-
-    def _held(self, keys: Sequence[ItemKey]) -> dict[ItemKey, Item]:
-        asked = [key.attributes for key in keys]
-        table = self.verification.verifier.items_table
-        items = read_items(aws.dynamodb(), table, asked)
-        return {stored_key(item, self.settings.item_keys): item for item in items}
-
-    def _row(self) -> Row:
-        return read_row(aws.dynamodb(), self.settings.ledger_table, self.uri)
-
-
-class _MovedError(Exception):
-    """A commit came between; state is what was seen before it."""
-
-    def __init__(self, state: str) -> None:
-        super().__init__(state)
-        self.state = state
-
-
-class _GoneError(Exception):
-    """The content that the items were made of cannot be read; the message says why."""
-
-
-def whose(item: Item) -> str:
-    """In words, whom an item belongs to."""
-    named = owner(item)
-    if named:
-        return f"it belongs to {named}"
-    return "its lineage is broken" if "_source" in item else "it has no lineage"
 
 
 @contextmanager
@@ -778,13 +614,3 @@ def _present(answer: Any) -> Present:
 def _chunks(body: Any) -> Iterator[bytes]:
     with aws.transient_errors():
         yield from body.iter_chunks(CHUNK_BYTES)
-
-
-def clock() -> float:
-    """Seconds, from any beginning."""
-    return time.monotonic()
-
-
-def pause(seconds: float) -> None:
-    """Waits."""
-    time.sleep(seconds)

@@ -10,8 +10,9 @@ from flask import Flask, Response, abort, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from tablekeeper_cli.errors import CommandError, UnknownError
-from tablekeeper_cli.executions import bucket_runs, traces
-from tablekeeper_cli.ledger import files
+from tablekeeper_cli.executions import bucket_runs, running, traces, visits
+from tablekeeper_cli.ledger import files, items, problems
+from tablekeeper_cli.ledger import history as ledger_history
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal.showing import when
 from tablekeeper_cli.web import pages
@@ -43,7 +44,7 @@ def create_app(stack: Stack) -> Flask:
         is_bad_run=bucket_runs.is_bad,
         stack=stack,
         page_size=PAGE,
-        problem_statuses=files.PROBLEMS,
+        problem_statuses=problems.PROBLEMS,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     recent, ended = Recent(stack), _Kept(KEPT_TRACES)
@@ -66,9 +67,9 @@ def create_app(stack: Stack) -> Flask:
         for (status, _), count in counts.items():
             totals[status] += count
         errors: Counter[tuple[str, str, str]] = Counter()
-        newest: list[files.Failure] = []
-        for status in files.PROBLEMS:
-            for number, each in enumerate(files.failures(stack, status=status)):
+        newest: list[problems.Failure] = []
+        for status in problems.PROBLEMS:
+            for number, each in enumerate(problems.failures(stack, status=status)):
                 errors[each.status, each.error, each.dataset] += 1
                 if number < 10:
                     newest.append(each)
@@ -80,7 +81,7 @@ def create_app(stack: Stack) -> Flask:
             counts=counts,
             errors=errors.most_common(),
             newest=sorted(newest, key=lambda each: each.at, reverse=True)[:10],
-            work=files.work(stack),
+            work=running.work(stack),
             run=bucket_runs.last(stack),
             recent=recent.read(),
         )
@@ -113,7 +114,7 @@ def create_app(stack: Stack) -> Flask:
         }
         found = []
         at_most = PAGE * max(1, request.args.get("pages", 1, type=int))
-        for each in files.failures(
+        for each in problems.failures(
             stack,
             status=wanted["status"] or None,
             error=wanted["error"] or None,
@@ -134,20 +135,20 @@ def create_app(stack: Stack) -> Flask:
     def one_file() -> str:
         key = request.args.get("key", "")
         found = files.file(stack, key)
-        history = list(files.history(stack, key, SHOWN_EVENTS + 1))
+        history = list(ledger_history.history(stack, key, SHOWN_EVENTS + 1))
         return render_template(
             "file.html",
             file=found,
             history=history[:SHOWN_EVENTS],
             older=len(history) > SHOWN_EVENTS,
-            items=list(files.item_keys(stack, key, SHOWN_ITEMS + 1)),
+            items=list(items.item_keys(stack, key, SHOWN_ITEMS + 1)),
             shown_items=SHOWN_ITEMS,
-            advice=files.advice,
+            advice=problems.advice,
         )
 
     @app.get("/item")
     def one_item() -> str:
-        found = files.item(stack, request.args.get("pk", ""), request.args.get("sk"))
+        found = items.item(stack, request.args.get("pk", ""), request.args.get("sk"))
         return render_template("item.html", item=found)
 
     @app.get("/execution")
@@ -182,7 +183,7 @@ class _Kept:
             if name in self.traces:
                 return self.traces[name]
         found = traces.read(stack, name)
-        if found.status != traces.RUNNING:
+        if found.status != visits.RUNNING:
             with self.lock:
                 self.traces[name] = found
                 while len(self.traces) > self.most:

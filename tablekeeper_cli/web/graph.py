@@ -9,14 +9,14 @@ the mean place of its neighbours, route long edges through places of their own.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
 
-from tablekeeper_cli.executions.traces import CAUGHT, FAILED, RUNNING, Visit, edges
+from tablekeeper_cli.executions.visits import CAUGHT, FAILED, RUNNING, Visit
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 148, 44, 28, 46, 16
 LANE = 16
@@ -347,3 +347,17 @@ def _box(box: Box, kind: str, look: str, count: int) -> Markup:
         kind=kind,
         times=times,
     )
+
+
+def edges(definition: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Every way from a state to a state: from, to, and by what: next, choice, default or catch."""
+    for name, state in definition["States"].items():
+        for choice in state.get("Choices", ()):
+            if "Next" in choice:
+                yield name, choice["Next"], "choice"
+        if "Default" in state:
+            yield name, state["Default"], "default"
+        if "Next" in state:
+            yield name, state["Next"], "next"
+        for catcher in state.get("Catch", ()):
+            yield name, catcher["Next"], "catch"

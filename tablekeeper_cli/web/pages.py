@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tablekeeper_cli.executions import traces
+from tablekeeper_cli.executions.visits import CAUGHT, FAILED, RUNNING, moment, now
+from tablekeeper_cli.terminal import showing
 from tablekeeper_cli.web import graph
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tablekeeper_cli.executions.traces import Trace, Visit
+    from tablekeeper_cli.executions.traces import Trace
+    from tablekeeper_cli.executions.visits import Visit
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST_DATA = 100_000
@@ -61,7 +63,7 @@ def shared() -> dict[str, Any]:
     """What every template can use."""
     return {
         "looks": LOOKS,
-        "durations": traces.duration,
+        "durations": showing.duration,
         "sizes": lambda count: "" if count is None else f"{count:,} B",
         "cut": cut,
         "style": Markup((TEMPLATES / "style.css").read_text()),  # noqa: S704  our own file
@@ -94,7 +96,7 @@ def timeline(visits: Sequence[Visit]) -> Markup:
     """Bars of visits from top to bottom, of their attempts with the waits between them."""
     if not visits:
         return Markup('<p class="faint">No state was entered.</p>')
-    begin = traces.moment(visits[0].entered)
+    begin = moment(visits[0].entered)
     latest = max(
         time
         for each in visits
@@ -105,13 +107,13 @@ def timeline(visits: Sequence[Visit]) -> Markup:
         )
         if time
     )
-    if visits[-1].status == traces.RUNNING:
-        latest = max(latest, traces.now())
-    span = max((traces.moment(latest) - begin).total_seconds(), 0.001)
+    if visits[-1].status == RUNNING:
+        latest = max(latest, now())
+    span = max((moment(latest) - begin).total_seconds(), 0.001)
     room = _WIDTH - _LABEL - _RIGHT
 
     def x(time: str) -> float:
-        return _LABEL + (traces.moment(time) - begin).total_seconds() / span * room
+        return _LABEL + (moment(time) - begin).total_seconds() / span * room
 
     height = len(visits) * _ROW + 30
     parts = [
@@ -125,7 +127,7 @@ def timeline(visits: Sequence[Visit]) -> Markup:
             Markup(
                 '<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{y}"/>'
                 '<text class="when" x="{x:.1f}" y="{t}" text-anchor="middle">{label}</text>'
-            ).format(x=at, y=height - 22, t=height - 6, label=traces.duration(span * step / 4))
+            ).format(x=at, y=height - 22, t=height - 6, label=showing.duration(span * step / 4))
         )
     for row, visit in enumerate(visits):
         y = row * _ROW + 4
@@ -143,7 +145,7 @@ def timeline(visits: Sequence[Visit]) -> Markup:
             )
         parts.append(
             Markup('<text class="when" x="{:.1f}" y="{}">{}</text>').format(
-                x(last) + 6, y + 13, traces.duration(visit.seconds) if visit.exited else "so far"
+                x(last) + 6, y + 13, showing.duration(visit.seconds) if visit.exited else "so far"
             )
         )
     return Markup("\n").join([*parts, Markup("</svg>")])
@@ -151,7 +153,7 @@ def timeline(visits: Sequence[Visit]) -> Markup:
 
 def _look(status: str) -> str:
     return {
-        traces.CAUGHT: "caught",
-        traces.FAILED: "failed",
-        traces.RUNNING: "running",
+        CAUGHT: "caught",
+        FAILED: "failed",
+        RUNNING: "running",
     }.get(status, "ok")

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any
 
 from markupsafe import Markup
-from tablekeeper.steps.events import occurred_at
+from tablekeeper.model.execution import occurred_at
 
 from tablekeeper_cli.stack import Stack
 

@@ -24,8 +24,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from local.deployment import BUILD
 from local.environment import LOCAL, python
-from local.stack import BUILD, Stack, running_stack
+from local.running import running_stack
+from local.stack import Stack
 from tests.benchmarks import bulk, commands, large_files
 from tests.benchmarks.results import Section
 from tests.benchmarks.validation import validation

@@ -16,17 +16,13 @@ from datetime import date as date_of
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from tablekeeper.commit.transaction import (
-    Tables,
-    audit_action,
-    object_attributes,
-    transact,
-)
-from tablekeeper.errors import ItemKey
-from tablekeeper.ledger.rows import update_row
+from tablekeeper.commit.transaction import Tables, transact
+from tablekeeper.ledger.writes import audit_action, object_attributes, update_row
+from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import lineage
-from tablekeeper.model.snapshot import Execution, Found, now
-from tablekeeper.settings import TableKey
+from tablekeeper.model.keys import ItemKey, TableKey
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import now
 
 from local.stack import Stack
 from tests.benchmarks.results import Section
@@ -149,7 +145,7 @@ def _loop(stack: Stack, keys: list[str]) -> None:
         (record,) = json.loads(answer["Body"].read())
         item = {name: {"S": str(value)} for name, value in record.items()}
         item |= {"pk": {"S": f"loop/{key}"}, "sk": {"S": "1"}}
-        found = Found("validate", bucket, f"loop/{key}", 0, now(), dataset="weather")
+        found = Snapshot("validate", bucket, f"loop/{key}", 0, now(), dataset="weather")
         found = replace(found, digest="d" * 32, etag=answer["ETag"], size=100)
         item_keys = {"L": [{"M": {"pk": item["pk"], "sk": item["sk"]}}]}
         changes = {**object_attributes(found, "SYNCED"), "item_keys": item_keys}

@@ -19,7 +19,8 @@ from typing import Any
 
 import boto3
 
-from local.stack import Stack, running_stack
+from local.running import running_stack
+from local.stack import Stack
 from tests.benchmarks.results import Section
 from tests.e2e.large_files import SCENARIOS, LargeFiles, peak_memory
 

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from local.chaos import Odds
-from local.stack import Stack, running_stack
+from local.running import running_stack
+from local.stack import Stack
 from tests.benchmarks.results import Section
 
 FILES, MINUTES = 5000, 10

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from local.environment import ROOT
-from local.stack import running_stack
+from local.running import running_stack
 from tests.chaos.storm import Storm
 from tests.e2e.desk import Desk
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tablekeeper.model.snapshot import Execution, iso_milliseconds
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.times import iso_milliseconds
 
 from local.chaos import STORM
-from local.stack import restart_engine
+from local.engine_process import restart_engine
 from tests.e2e.desk import Desk
 
 PREFIX = "notes/storm/"

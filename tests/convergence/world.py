@@ -40,15 +40,19 @@ from handlers import (
 )
 from moto import mock_aws
 from tablekeeper import aws
-from tablekeeper.commit import claim, commit, transaction
+from tablekeeper.commit import claim, commit, key_lists, lanes, large_write, transaction
 from tablekeeper.commit.transaction import Committed, Tables
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError, message_of
-from tablekeeper.ledger import failures, rows
-from tablekeeper.ledger.rows import Row, audit_row
-from tablekeeper.model import items
+from tablekeeper.ledger import failures, reads, writes
+from tablekeeper.ledger.rows import Row
+from tablekeeper.ledger.writes import audit_row
+from tablekeeper.model import sizes
+from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import owner
-from tablekeeper.model.snapshot import Execution, Found, iso_milliseconds, object_uri
+from tablekeeper.model.objects import object_uri
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery import sweep as sweep_module
 from tablekeeper.recovery.safety_net import record_uncaught
 from tablekeeper.recovery.sweep import sweep
@@ -668,18 +672,17 @@ def weakened(world: World) -> Iterator[None]:
         patch.object(aws, "s3", lambda: world.s3),
         patch.object(aws, "dynamodb", lambda: world.dynamodb),
         patch.object(transaction, "dynamodb", lambda: world.dynamodb),
-        patch.object(items, "TRANSACTION_ITEMS", world.fits),
-        patch.object(item_set, "TRANSACTION_ITEMS", world.fits),
-        patch.object(items, "LANES", 2),
+        patch.object(sizes, "TRANSACTION_ITEMS", world.fits),
+        patch.object(lanes, "LANES", 2),
         patch.object(partitioned_lines, "PARTITIONS", 4),
         patch.object(item_set, "PARTITIONS", 4),
-        patch.object(claim, "in_parallel", _one_after_another),
-        patch.object(claim, "pause", lambda _: world.pause()),
+        patch.object(lanes, "in_parallel", _one_after_another),
+        patch.object(large_write, "pause", lambda _: world.pause()),
     ]
-    read_row, update_row, put_audit_row = rows.read_row, rows.update_row, rows.put_audit_row
+    read_row, update_row, put_audit_row = reads.read_row, writes.update_row, writes.put_audit_row
     fetch = fetch_module.fetch
     why_cancelled = transaction.why_cancelled
-    lane_action = claim._lane_action
+    lane_action = lanes._lane_action
 
     def bucket_first(client: Any, table: str, uri: str) -> Row:
         key = uri.removeprefix("s3://source/")
@@ -706,7 +709,7 @@ def weakened(world: World) -> Iterator[None]:
         return [row.keys_at] if row.keys_at else []
 
     def forgets(self: Any, *args: Any) -> None:
-        writes(self, *args)
+        begin(self, *args)
         self.others = []
 
     def no_barrier(self: Any) -> None:
@@ -714,7 +717,11 @@ def weakened(world: World) -> Iterator[None]:
         self._phase("REPLACE", self._replaced)
         run(self)
 
-    writes, run, undo = claim._Write.__init__, claim._Write.run, claim._Write.undo
+    begin, run, undo = (
+        large_write.LargeWrite.__init__,
+        large_write.LargeWrite.run,
+        large_write.LargeWrite.undo,
+    )
 
     def not_undone(self: Any, refusal: Any) -> None:
         with patch.object(self, "_added_before", lambda _: iter(())):
@@ -726,7 +733,7 @@ def weakened(world: World) -> Iterator[None]:
             answer["found"] |= {"action": "delete"}
         return answer
 
-    def say_nothing(tables: Tables, found: Found, execution: Execution) -> Committed:
+    def say_nothing(tables: Tables, found: Snapshot, execution: Execution) -> Committed:
         row = audit_row(found.uri, execution, "UNCHANGED", 1000)
         tables.client.put_item(TableName="ledger", Item=row)
         return Committed("UNCHANGED")
@@ -748,19 +755,22 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(commit, "update_row", no_condition),
             patch.object(commit, "read_row", any_revision),
         ],
-        "no-claim-check": [patch.object(claim, "_lane_action", no_held)],
-        "no-pending": [
-            patch.object(claim, "key_lists", no_pending),
-            patch.object(claim._Write, "__init__", forgets),
+        "no-claim-check": [
+            patch.object(module, "_lane_action", no_held) for module in (claim, large_write)
         ],
-        "no-barrier": [patch.object(claim._Write, "run", no_barrier)],
-        "no-rollback": [patch.object(claim._Write, "undo", not_undone)],
+        "no-pending": [
+            patch.object(key_lists, "key_lists", no_pending),
+            patch.object(large_write, "key_lists", no_pending),
+            patch.object(large_write.LargeWrite, "__init__", forgets),
+        ],
+        "no-barrier": [patch.object(large_write.LargeWrite, "run", no_barrier)],
+        "no-rollback": [patch.object(large_write.LargeWrite, "undo", not_undone)],
         "event-is-truth": [patch.object(fetch_object, "fetch", believe_event)],
         "silent-unchanged": [patch.object(write_items, "commit_unchanged", say_nothing)],
         "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
         "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
         "no-sweep": [patch.object(sweep_module, "_restart", lambda *_: False)],
-        "no-audit-condition": [patch.object(transaction, "put_audit_row", unconditional)],
+        "no-audit-condition": [patch.object(writes, "put_audit_row", unconditional)],
     }
     with ExitStack() as stack:
         for each in [*patches, *(one for name in weak for one in switches.get(name, ()))]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from local.environment import ROOT
-from local.stack import Stack, running_stack
+from local.running import running_stack
+from local.stack import Stack
 from tests.e2e.desk import Desk, Tamperer
 
 SCHEMAS = Path(__file__).parent / "schemas"

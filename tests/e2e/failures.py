@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
-from tablekeeper.model.snapshot import iso_milliseconds
+from tablekeeper.model.times import iso_milliseconds
 
 from local.stack import Stack
 

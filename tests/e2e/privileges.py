@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from tablekeeper.commit import lanes
 from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, lane_key
-from tablekeeper.model import items
 
 from tests.e2e.failures import LIVE, SWEEP, UNCAUGHT, WAIT_SCALE, Workshop, until
 
@@ -148,7 +148,7 @@ class Paths:
                 ":revision": {"N": str(revision)},
             },
         )
-        for lane in range(items.LANES):
+        for lane in range(lanes.LANES):
             progress = {"claim": revision, "done": 0, "removed": 0}
             row = {name: {"N": str(value)} for name, value in progress.items()}
             row |= {"phase": {"S": "ADD"}, **lane_key(self.shop.uri(key), lane)}

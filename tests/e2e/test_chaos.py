@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.stack import running_stack
+from local.running import running_stack
 from tests.chaos.storm import Storm
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.desk import Desk

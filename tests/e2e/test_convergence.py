@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tablekeeper.datasets.catalogue import Catalogue
 
-from local.stack import Stack, running_stack
+from local.running import running_stack
+from local.stack import Stack
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.observer import Observer, until
 from tests.support.check import differences

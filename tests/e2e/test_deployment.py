@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from local.deployment import build, deploy
 from local.environment import ROOT, python
-from local.stack import build, deploy, running_stack
+from local.running import running_stack
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.desk import Desk
 from tests.support.project import template

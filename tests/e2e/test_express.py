@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.stack import running_stack
+from local.running import running_stack
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.desk import Desk
 

@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 from tablekeeper.ledger.rows import ADDING, Claim
-from tablekeeper.model.snapshot import Found
+from tablekeeper.model.snapshot import Snapshot
 
 from tests.e2e.failures import (
     LIVE,
@@ -124,7 +124,7 @@ def _date_ahead(workshop: Workshop, key: str) -> None:
 
 def _leave_a_claim(workshop: Workshop, key: str) -> None:
     """As a large write leaves it that ends just after it has claimed the row."""
-    found = Found("validate", workshop.bucket, key, 1, "").payload()
+    found = Snapshot("validate", workshop.bucket, key, 1, "").payload()
     claim = Claim(2, ADDING, "EVENT#x", 1, "SYNCED", "x", found, None, ("keys/none/2",))
     workshop.client("dynamodb").update_item(
         TableName=workshop.stack.outputs["LedgerTableName"],

@@ -15,7 +15,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.calls import Call
-from local.stack import ARTIFACTS_BUCKET, Stack, running_stack
+from local.deployment import ARTIFACTS_BUCKET
+from local.running import running_stack
+from local.stack import Stack
 from tests.e2e.failures import Workshop
 from tests.e2e.privileges import Paths
 from tests.support.project import resources

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tablekeeper.datasets.catalogue import Catalogue
 
-from local.stack import Stack, redeploy, running_stack
+from local.running import redeploy, running_stack
+from local.stack import Stack
 from tests.e2e.cases import BAD_FILES, GOOD_FILES, BadFile
 from tests.e2e.observer import Observer, until
 from tests.support.check import differences

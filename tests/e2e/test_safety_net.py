@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tablekeeper.model.snapshot import CLOCK_SKEW
+from tablekeeper.model.times import CLOCK_SKEW
 
 from local.faults import Faults
 from tests.e2e.failures import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.stack import running_stack
+from local.running import running_stack
 from tests.e2e.failures import Workshop
 
 SCHEMAS = Path(__file__).parent / "schemas"

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from tablekeeper.bucket.differences import FINDINGS
+from tablekeeper.bucket.ends import FINDINGS
 from tablekeeper.ledger.rows import INCOMPLETE
 from tablekeeper.recovery.safety_net import ERRORS, BadEnd
 from tablekeeper.runtime.metrics import METRICS, NAMESPACE
@@ -243,8 +243,8 @@ def test_the_dashboard_s_log_query_names_what_is_logged() -> None:
     writers = {
         "SafetyNetLogGroup": "handlers/safety_net.py",
         "SweepLogGroup": "handlers/sweep.py",
-        "SyncObjectsLogGroup": "tablekeeper/bucket/batch.py",
-        "SyncOrphansLogGroup": "tablekeeper/bucket/batch.py",
+        "SyncObjectsLogGroup": "tablekeeper/bucket/attempt.py",
+        "SyncOrphansLogGroup": "tablekeeper/bucket/attempt.py",
     }
     assert set(re.findall(r"SOURCE '<(\w+)>'", query)) == {*writers}
     for writer in writers.values():

@@ -9,7 +9,8 @@ from typing import Any
 
 import jsonata
 import pytest
-from tablekeeper.model.snapshot import Execution, Found
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.steps import fetch
 
 from tests.statemachine.asl import filled, nodes, parts, paths
@@ -122,7 +123,7 @@ def test_the_execution_travels_whole() -> None:
 def test_what_is_read_of_what_was_found_is_there() -> None:
     read = {path[1] for _, text, _ in PLACES for path in paths(text) if path[0] == "$found"}
     assert read
-    assert read <= {field.name for field in fields(Found)}
+    assert read <= {field.name for field in fields(Snapshot)}
 
 
 def test_what_now_knows_every_action_and_no_other() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tablekeeper.settings import TableKey
+from tablekeeper.model.keys import TableKey
 
 from tests.statemachine.resolved import (
     CREATED,

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from tablekeeper.ledger.failures import Failure, record_failure, record_invalid, uri_of
-from tablekeeper.ledger.rows import audit_row, shard_of
-from tablekeeper.model import snapshot
-from tablekeeper.model.snapshot import Execution, Found
+from tablekeeper.ledger.rows import shard_of
+from tablekeeper.ledger.writes import audit_row
+from tablekeeper.model import times
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.snapshot import Snapshot
 
 from tests.statemachine.asl import filled
 from tests.support.interpreter import compiled
@@ -115,7 +117,7 @@ def test_the_safety_net_records_a_problem_as_the_definition_does() -> None:
 def test_a_batch_records_a_bad_file_as_the_definition_does(revision: int) -> None:
     recorder: Any = _Recorder()
     execution = Execution("arn:x", "n-1", STARTS[0], event=json.dumps(INPUTS[0]))
-    seen = Found("validate", "b", "a", revision, "2026-01-31T11:59:55.000Z", dataset="d")
+    seen = Snapshot("validate", "b", "a", revision, "2026-01-31T11:59:55.000Z", dataset="d")
     record_invalid(recorder, "ledger", seen, execution, Failure("s", "e", "c"), 1)
     theirs = recorder.actions[1]["Update"]
     ours = _update()["ExpressionAttributeValues"][":problem"]["M"]
@@ -150,7 +152,7 @@ def test_invalid_holds_for_the_revision_that_was_read_and_failed_for_no_later_lo
     )
     bound = _evaluate(values[":bound"][2:-2], STARTS[1], {}, 0, problem=problem)
     assert bound == (
-        {"S": snapshot.iso_milliseconds(STARTS[1])}
+        {"S": times.iso_milliseconds(STARTS[1])}
         if problem["status"] == "FAILED"
         else {"N": str(problem["revision"])}
     )

@@ -11,7 +11,7 @@ import pytest
 from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
-from tablekeeper.bucket.batch import TRACED
+from tablekeeper.bucket.ends import TRACED
 from tablekeeper.bucket.orphans import Looked
 from tablekeeper.ledger.rows import SHARDS
 

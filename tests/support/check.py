@@ -14,11 +14,13 @@ from typing import Any
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import read_records
-from tablekeeper.documents.json_stream import text_of
-from tablekeeper.errors import InvalidFileError, ItemKey
+from tablekeeper.documents.text import text_of
+from tablekeeper.errors import InvalidFileError
 from tablekeeper.ledger.rows import CURRENT
 from tablekeeper.model.items import Item, item_key, owner
-from tablekeeper.model.snapshot import Found, iso_milliseconds
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.settings import FetchSettings
 from tablekeeper.validation.validator import violations
 
@@ -29,10 +31,10 @@ def differences(stack: Stack, catalogue: Catalogue | None = None) -> list[str]:
     """What the table holds and the bucket does not, or the reverse, in words; none when they are
     equal.
     """
-    return list(_Check(stack, catalogue or Catalogue.load()).differences())
+    return list(Check(stack, catalogue or Catalogue.load()).differences())
 
 
-class _Check:
+class Check:
     def __init__(self, stack: Stack, catalogue: Catalogue) -> None:
         self.stack, self.catalogue = stack, catalogue
         self.s3, self.dynamodb = stack.client("s3"), stack.client("dynamodb")
@@ -86,7 +88,7 @@ class _Check:
     def _derive(self, key: str, version: str | None) -> list[Item]:
         arguments = {"VersionId": version} if version else {}
         answer = self.s3.get_object(Bucket=self.bucket, Key=key, **arguments)
-        found = Found(
+        found = Snapshot(
             action="validate",
             bucket=self.bucket,
             key=key,

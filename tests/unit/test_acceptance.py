@@ -17,10 +17,11 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tablekeeper.datasets.catalogue import KEYWORD, Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.dataset import KEYWORD
 from tablekeeper.datasets.records import Record
 from tablekeeper.documents.numbers import EXACT, OutOfRangeError, check_number
-from tablekeeper.validation import fast_check
+from tablekeeper.validation import fast_check, translation
 from tablekeeper.validation.fast_check import acceptor
 from tablekeeper.validation.formats import FORMATS
 from tablekeeper.validation.full_check import reference
@@ -183,7 +184,7 @@ def test_a_panic_is_no_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(_text: str) -> bool:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(fast_check, "FORMATS", {**FORMATS, "date": fails})
+    monkeypatch.setattr(translation, "FORMATS", {**FORMATS, "date": fails})
     accepts = acceptor(catalogue_of({"format": "date"}), "d")
     assert accepts is not None
     assert not accepts("2026-01-31")

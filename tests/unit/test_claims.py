@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from tablekeeper.commit import claim, transaction
+from tablekeeper.commit import key_lists, lanes, large_write, transaction
 from tablekeeper.errors import (
     ItemRejectedError,
     KeyOwnershipError,
@@ -14,8 +14,7 @@ from tablekeeper.errors import (
     TransientServiceError,
     UnfinishedWriteError,
 )
-from tablekeeper.model import items
-from tablekeeper.staging import item_set
+from tablekeeper.model import sizes
 from tablekeeper.staging.partitioned_lines import copy_set
 
 from tests.support.fakes import client_error
@@ -46,11 +45,10 @@ class Client:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two items make a large write, in lanes one after the other, so that calls can be counted."""
-    for module in (items, item_set):
-        monkeypatch.setattr(module, "TRANSACTION_ITEMS", 1)
-    monkeypatch.setattr(items, "LANES", 2)
-    monkeypatch.setattr(claim, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(claim, "pause", lambda _: None)
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
+    monkeypatch.setattr(lanes, "LANES", 2)
+    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
+    monkeypatch.setattr(large_write, "pause", lambda _: None)
 
 
 def records(names: Any, **more: Any) -> list[dict[str, Any]]:
@@ -116,7 +114,7 @@ def test_a_large_file_becomes_a_small_one(
 ) -> None:
     pipeline.put(KEY, records("abcdefgh"))
     pipeline.sync(KEY)
-    monkeypatch.setattr(items, "TRANSACTION_ITEMS", 98)
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 98)
     pipeline.put(KEY, records("a"))
     assert pipeline.sync(KEY)["items_removed"] == 7
     assert "keys_at" not in pipeline.row(KEY)
@@ -135,13 +133,13 @@ def test_lanes_write_side_by_side(pipeline: Pipeline, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(client, "transact_write_items", one_at_a_time)
     monkeypatch.setattr(transaction, "dynamodb", lambda: client)
-    monkeypatch.setattr(claim, "in_parallel", IN_PARALLEL)
+    monkeypatch.setattr(lanes, "in_parallel", IN_PARALLEL)
     pipeline.put(KEY, records(map(str, range(50))))
     assert pipeline.sync(KEY)["items_put"] == 50
     assert len(held(pipeline)) == 50
 
 
-IN_PARALLEL = claim.in_parallel
+IN_PARALLEL = lanes.in_parallel
 
 
 @pytest.mark.parametrize("call", range(1, 10))
@@ -257,7 +255,7 @@ def test_a_write_stops_before_its_time_is_up_and_goes_on(
     pipeline.put(KEY, records(map(str, range(40))))
     fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
     client = happens(pipeline, monkeypatch, lambda _: None)
-    left = iter([60.0] * 9 + [claim.MARGIN - 1] * 100)
+    left = iter([60.0] * 9 + [large_write.MARGIN - 1] * 100)
     monkeypatch.setattr(pipeline, "seconds_left", lambda: next(left))
     with pytest.raises(UnfinishedWriteError):
         pipeline.commit(fetched, execution)
@@ -274,7 +272,7 @@ def test_throttling_slows_a_write_down_and_fails_nothing(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(claim, "pause", pauses.append)
+    monkeypatch.setattr(large_write, "pause", pauses.append)
 
     def throttle(number: int) -> None:
         if number > 1 and number % 3:
@@ -284,13 +282,13 @@ def test_throttling_slows_a_write_down_and_fails_nothing(
     pipeline.put(KEY, records("abcdefgh"))
     assert pipeline.sync(KEY)["outcome"] == "SYNCED"
     assert len(pauses) > 5
-    assert max(pauses) <= claim.LONGEST_PAUSE
+    assert max(pauses) <= large_write.LONGEST_PAUSE
 
 
 def test_throttling_without_end_stops_the_write_to_go_on_later(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claim, "PATIENCE", -1)
+    monkeypatch.setattr(large_write, "PATIENCE", -1)
 
     def throttle(number: int) -> None:
         if number > 1:
@@ -331,7 +329,7 @@ def test_a_key_list_that_cannot_be_deleted_is_deleted_by_the_next_commit(
 
     pipeline.put(KEY, records("cdef"))
     with monkeypatch.context() as patched:
-        patched.setattr(claim, "delete_copy", fails)
+        patched.setattr(key_lists, "delete_copy", fails)
         pipeline.sync(KEY)
     assert len(staged_keys(pipeline)) == 2
     pipeline.put(KEY, records("efgh"))
@@ -354,7 +352,7 @@ def test_a_key_list_that_comes_late_makes_nothing_be_skipped(
     pipeline.sync(KEY)
     pipeline.put(KEY, records([f"0{n}" for n in range(40)], v=2))
     with monkeypatch.context() as patched:
-        patched.setattr(claim, "copy_set", lost)
+        patched.setattr(large_write, "copy_set", lost)
         with pytest.raises(CutOffError):
             pipeline.sync(KEY)
     pipeline.put(KEY, records("p", v=3))

@@ -14,7 +14,7 @@ import typer
 
 from tablekeeper_cli.app import app
 from tablekeeper_cli.errors import CommandError, UsageError
-from tablekeeper_cli.ledger.files import hint
+from tablekeeper_cli.ledger.history import hint
 from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
 from tablekeeper_cli.terminal.context import Context
 from tablekeeper_cli.terminal.showing import clean

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tablekeeper import errors
-from tablekeeper.documents.json_stream import Document, parse, pointer, text_of
+from tablekeeper.documents.json_stream import Document, parse
+from tablekeeper.documents.pointers import pointer
+from tablekeeper.documents.text import text_of
 
 SECRET = "sekrit"
 

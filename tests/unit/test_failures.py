@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tablekeeper.errors import TransientServiceError
 from tablekeeper.ledger.failures import Failure, record_failure, uri_of
-from tablekeeper.model.snapshot import Execution
+from tablekeeper.model.execution import Execution
 
 from tests.support.fakes import FakeDynamoDB, client_error
 

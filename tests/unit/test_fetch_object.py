@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.errors import ContentionError, InvalidEventError
 from tablekeeper.ledger.rows import ADDING, Claim
 

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tablekeeper_cli.executions.traces import Attempt, Visit, edges
-from tablekeeper_cli.web.graph import HEIGHT, WIDTH, Layout, layout, svg
+from tablekeeper_cli.executions.visits import Attempt, Visit
+from tablekeeper_cli.web.graph import HEIGHT, WIDTH, Layout, edges, layout, svg
 from tablekeeper_cli.web.pages import timeline
 from tests.support.interpreter import DEFINITION
 

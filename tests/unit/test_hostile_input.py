@@ -24,17 +24,21 @@ from handlers import fetch_object
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tablekeeper import errors
-from tablekeeper.datasets import expressions
-from tablekeeper.datasets.catalogue import KEYWORD, SCHEMAS, Catalogue, Dataset
+from tablekeeper.datasets import jmespath_exact
+from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue
+from tablekeeper.datasets.dataset import KEYWORD, Dataset
 from tablekeeper.datasets.expressions import Expression
 from tablekeeper.datasets.items_of_records import Made, make_items
 from tablekeeper.datasets.records import Record, read_records
-from tablekeeper.documents.json_stream import PLACE_CHARACTERS, Document, parse, text_of
+from tablekeeper.documents.json_stream import Document, parse
+from tablekeeper.documents.pointers import PLACE_CHARACTERS
+from tablekeeper.documents.text import text_of
 from tablekeeper.ledger.failures import uri_of
-from tablekeeper.model.snapshot import Found
+from tablekeeper.model.execution import occurred_at
+from tablekeeper.model.keys import TableKey
+from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.runtime import context
-from tablekeeper.settings import TableKey
-from tablekeeper.steps.events import object_of, occurred_at
+from tablekeeper.steps.events import object_of
 from tablekeeper.validation.full_check import MAX_VIOLATIONS
 from tablekeeper.validation.validator import violations
 
@@ -42,7 +46,7 @@ from tablekeeper_cli.schemas.check import ERROR, check
 from tests.unit.conftest import Pipeline
 
 LIMIT = 100_000
-FOUND = Found(
+FOUND = Snapshot(
     action="validate",
     bucket="source",
     key="d/a.json",
@@ -324,7 +328,7 @@ def test_an_expression_that_explodes_is_an_error(
     expression: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each makes a billion values or more of the smallest record."""
-    monkeypatch.setattr(expressions, "MAX_MADE", 50_000)
+    monkeypatch.setattr(jmespath_exact, "MAX_MADE", 50_000)
     errors_of_size = (errors.ExpressionError, errors.ItemTooLargeError, errors.NestingError)
 
     def work() -> None:
@@ -341,7 +345,7 @@ def test_what_a_file_joins_is_bounded() -> None:
 
 
 def test_records_that_an_expression_multiplies_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(expressions, "MAX_MADE", 500_000)
+    monkeypatch.setattr(jmespath_exact, "MAX_MADE", 500_000)
     dataset = Dataset.read("d", {KEYWORD: {"prefix": "", "records": "a | [@, @]"}})
     assert len(list(read_records(['{"a": {}}'], "k", dataset))) == 2
     dataset = Dataset.read("d", {KEYWORD: {"prefix": "", "records": EXPLODING[2]}})

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from handlers import transform_records
 from tablekeeper.errors import DuplicateItemKeyError, StagedSetMissingError
+from tablekeeper.model import sizes
 from tablekeeper.model.items import item_text
-from tablekeeper.settings import TableKey
-from tablekeeper.staging import item_set, partitioned_lines
+from tablekeeper.model.keys import TableKey
+from tablekeeper.staging import item_set, partitioned_lines, repeated_hashes
 from tablekeeper.staging.item_set import ItemSet, ItemSetWriter
 from tablekeeper.staging.partitioned_lines import (
     PARTITIONS,
@@ -142,7 +143,7 @@ def test_a_set_that_was_staged_later_is_the_set_that_was_staged_at_once(
         for number in range(50):
             writer.add(item(number), item_text(item(number)))
         inline = writer.close()
-    monkeypatch.setattr(item_set, "TRANSACTION_ITEMS", 10)
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 10)
     with ItemSetWriter("staging", KEY) as writer:
         for number in range(50):
             writer.add(item(number), item_text(item(number)))
@@ -154,7 +155,7 @@ def test_a_set_that_was_staged_later_is_the_set_that_was_staged_at_once(
 def test_two_equal_hashes_are_suspected_also_on_disk(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(item_set, "_HASHES_IN_MEMORY", 2)
+    monkeypatch.setattr(repeated_hashes, "_HASHES_IN_MEMORY", 2)
     with ItemSetWriter("staging", KEY) as writer:
         for number in range(1000):
             writer.add(item(number), item_text(item(number)))

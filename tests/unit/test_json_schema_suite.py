@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 import pytest
-from tablekeeper.datasets.catalogue import KEYWORD, Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.dataset import KEYWORD
 from tablekeeper.datasets.records import Record
 from tablekeeper.documents.numbers import OutOfRangeError, parse_number
 from tablekeeper.errors import DatasetDefinitionError

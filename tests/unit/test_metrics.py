@@ -13,8 +13,10 @@ from tablekeeper import aws
 from tablekeeper.commit import transaction
 from tablekeeper.commit.transaction import Committed
 from tablekeeper.errors import SchemaViolationError
-from tablekeeper.model.snapshot import Execution, Found, as_of, iso_milliseconds
-from tablekeeper.runtime import context, metrics
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import as_of, iso_milliseconds
+from tablekeeper.runtime import context, deployed_datasets, metrics
 from tablekeeper.runtime.metrics import METRICS, NAMESPACE, lag
 
 from tests.support.fakes import FakeDynamoDB
@@ -34,7 +36,7 @@ def printed(
     context.logger.cache_clear()
     # A logger keeps the standard output that it was made with.
     logging.Logger.manager.loggerDict.pop("the-stack", None)
-    with patch.object(context, "catalogue", lambda: CATALOGUE):
+    with patch.object(deployed_datasets, "catalogue", lambda: CATALOGUE):
         yield Printed(capsys)
     context.logger.cache_clear()
 
@@ -133,9 +135,9 @@ def event(at: datetime | str) -> Execution:
     return Execution("arn", "n", iso_milliseconds(NOW), event=json.dumps({**EVENT, "time": time}))
 
 
-def found(answered_until: datetime | None = None) -> Found:
+def found(answered_until: datetime | None = None) -> Snapshot:
     answered = iso_milliseconds(answered_until) if answered_until else None
-    return Found("validate", "b", "k", 1, "", answered_until=answered)
+    return Snapshot("validate", "b", "k", 1, "", answered_until=answered)
 
 
 def test_lag_is_from_the_event_to_the_commit() -> None:
@@ -270,10 +272,10 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
 def test_datasets_that_cannot_be_read_hide_no_failure(printed: Printed) -> None:
     from tablekeeper.errors import DatasetDefinitionError
 
-    with patch.object(context, "catalogue", side_effect=DatasetDefinitionError):
-        assert context.dataset_of("notes/a") is None
-    assert context.dataset_of("notes/a") == "notes"
-    assert context.dataset_of("elsewhere/a") is None
+    with patch.object(deployed_datasets, "catalogue", side_effect=DatasetDefinitionError):
+        assert deployed_datasets.dataset_of("notes/a") is None
+    assert deployed_datasets.dataset_of("notes/a") == "notes"
+    assert deployed_datasets.dataset_of("elsewhere/a") is None
     metrics.count_bad_end(None, "FAILED")
     assert printed.metrics()["Files"][1]["dataset"] == "-"
 
@@ -281,7 +283,7 @@ def test_datasets_that_cannot_be_read_hide_no_failure(printed: Printed) -> None:
 def test_every_metric_is_published_by_something(printed: Printed) -> None:
     execution, later = event(datetime.now(UTC)), found()
     committed = Committed("SYNCED", 1, 1)
-    metrics.count_commit(Found("validate", "b", "k", 1, "", size=1), execution, committed)
+    metrics.count_commit(Snapshot("validate", "b", "k", 1, "", size=1), execution, committed)
     metrics.count_read_again()
     metrics.gauge_problems({"FAILED": 0})
     metrics.gauge_differences({"MISSING": 0})

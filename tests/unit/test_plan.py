@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from tablekeeper import errors
-from tablekeeper.commit import claim
+from tablekeeper.commit import lanes
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.settings import FetchSettings
 
 from tablekeeper_cli.compare.items import Change, changes
 from tablekeeper_cli.errors import UnknownError
-from tablekeeper_cli.plan.planner import UNKNOWN_VERSION, Plan, Planner
+from tablekeeper_cli.plan.plan import Plan
+from tablekeeper_cli.plan.planner import UNKNOWN_VERSION, Planner
 from tests.support.plans import Documents, disagreements, table
 from tests.unit.conftest import CATALOGUE, Pipeline
 
@@ -197,7 +198,7 @@ def test_many_items_and_their_keys_in_the_staging_bucket(
     pipeline: Pipeline, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of more than one transaction, whose keys the ledger's row does not hold."""
-    monkeypatch.setattr(claim, "in_parallel", lambda calls: [call() for call in calls])
+    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
     pipeline.put("notes/a.json", [note(f"{number:03}") for number in range(150)])
     pipeline.sync("notes/a.json")
     assert "keys_at" in pipeline.row("notes/a.json")

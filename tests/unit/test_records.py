@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tablekeeper import errors
-from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.records import read_records
 from tablekeeper.documents import json_stream
 

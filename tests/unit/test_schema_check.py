@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tablekeeper.datasets.catalogue import KEYWORD, Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.dataset import KEYWORD
 from tablekeeper.datasets.expressions import Expression
-from tablekeeper.documents.json_stream import pointer
-from tablekeeper.settings import TableKey
+from tablekeeper.documents.pointers import pointer
+from tablekeeper.model.keys import TableKey
 
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
 from tablekeeper_cli.schemas.check import ERROR, WARNING, Finding, check

@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from tablekeeper import errors
-from tablekeeper.datasets.catalogue import FIELDS, KEYWORD, SUFFIX, Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.dataset import FIELDS, KEYWORD, SUFFIX
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import Record, read_records
-from tablekeeper.documents.json_stream import text_of, walk
+from tablekeeper.documents.pointers import walk
+from tablekeeper.documents.text import text_of
 from tablekeeper.model.items import Item, item_key
-from tablekeeper.model.snapshot import Found
-from tablekeeper.settings import TableKey
-from tablekeeper.validation.full_check import check_references
+from tablekeeper.model.keys import TableKey
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.validation.ref_targets import check_references
 from tablekeeper.validation.validator import violations
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +64,7 @@ def items_of(key: str, path: Path) -> list[Item]:
     wrong = [str(violation) for violation in violations(records, dataset, CATALOGUE)]
     if wrong:
         raise errors.SchemaViolationError("\n".join(wrong))
-    found = Found(
+    found = Snapshot(
         action="PUT", bucket="bucket", key=key, revision=0, as_of="2026-11-23T00:00:00.000Z"
     )
     return [made.item for made in make_items(records, found, dataset, TABLE_KEY, TTL)]

@@ -19,7 +19,8 @@ from handlers import (
     write_items,
 )
 from tablekeeper.ledger.rows import ADDING, Claim
-from tablekeeper.model.snapshot import Found, iso_milliseconds
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import iso_milliseconds
 
 from tests.e2e.matrix import CASES, DELETE, RECORD_LATE, SAFETY_NET, WRITE, Case, Strike
 from tests.support.interpreter import StateError, load_definition
@@ -119,7 +120,7 @@ def prepared(pipeline: Pipeline, case: Case) -> None:
         later = iso_milliseconds(datetime.now(UTC) + timedelta(hours=1))
         changed(pipeline, "SET as_of = :later", {":later": {"S": later}})
         return
-    found = Found("validate", "source", KEY, 1, "").payload()
+    found = Snapshot("validate", "source", KEY, 1, "").payload()
     claim = Claim(2, ADDING, "EVENT#x", 1, "SYNCED", "x", found, None, ("keys/none/2",))
     changed(
         pipeline,

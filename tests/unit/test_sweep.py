@@ -10,9 +10,9 @@ from handlers import sweep as handler_module
 from tablekeeper import aws
 from tablekeeper.commit import transaction
 from tablekeeper.commit.transaction import Tables
-from tablekeeper.errors import ItemKey, KeyOwnershipError
+from tablekeeper.errors import KeyOwnershipError
+from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.recovery.sweep import Swept, sweep
-from tablekeeper.settings import TableKey
 
 from tests.support.fakes import FakeDynamoDB
 from tests.unit.step_functions import EVENT, FakeStepFunctions

@@ -5,7 +5,7 @@ from typing import Any
 from unittest.mock import patch
 
 from tablekeeper import aws
-from tablekeeper.bucket import batch
+from tablekeeper.bucket import attempt, batch
 from tablekeeper.commit import commit
 from tablekeeper.errors import TransientServiceError
 from tablekeeper.ledger.rows import ADDING, Claim
@@ -122,7 +122,7 @@ def test_a_system_s_failure_is_the_file_s_alone(pipeline: Pipeline) -> None:
         return stock(found, *more)
 
     stock = transform.transform_document
-    with patch.object(batch, "transform_document", transformed):
+    with patch.object(attempt, "transform_document", transformed):
         ended = pipeline.sync_batch()
     assert {key: outcome for key, (_, outcome) in ended.items()} == {
         "notes/a.json": "FAILED",
@@ -144,8 +144,8 @@ def test_a_service_s_bad_moment_is_waited_for(pipeline: Pipeline) -> None:
         return stock(*args)
 
     with (
-        patch.object(batch, "commit_items", committed),
-        patch.object(batch, "_pause", lambda _: None),
+        patch.object(attempt, "commit_items", committed),
+        patch.object(attempt, "_pause", lambda _: None),
     ):
         assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "SYNCED")}
 
@@ -164,7 +164,7 @@ def test_a_change_while_the_batch_is_under_way_wins(pipeline: Pipeline) -> None:
         looks.append(args)
         return seen
 
-    with patch.object(batch, "look", look), patch.object(batch, "_pause", lambda _: None):
+    with patch.object(attempt, "look", look), patch.object(attempt, "_pause", lambda _: None):
         assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "UNCHANGED")}
     assert len(looks) == 2
     assert [item["sk"]["S"] for item in pipeline.items()] == ["2"]
@@ -247,7 +247,7 @@ def test_a_row_that_never_stands_still_is_a_failure(pipeline: Pipeline) -> None:
             _change(pipeline, "notes/a.json", revision={"N": str(1000 + len(looks))})
         return seen
 
-    with patch.object(batch, "look", look), patch.object(batch, "_pause", lambda _: None):
+    with patch.object(attempt, "look", look), patch.object(attempt, "_pause", lambda _: None):
         assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "FAILED")}
     assert pipeline.row("notes/a.json")["problem_error"]["S"] == "ContentionError"
 

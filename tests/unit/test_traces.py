@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from tablekeeper_cli.executions.traces import Visit, duration, edges, visits
+from tablekeeper_cli.executions.visits import Visit, visits
+from tablekeeper_cli.terminal.showing import duration
+from tablekeeper_cli.web.graph import edges
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 Event = tuple[float, str, dict[str, Any]]

@@ -6,20 +6,21 @@ from typing import Any
 import pytest
 from handlers import transform_records
 from tablekeeper import errors
-from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import Record
-from tablekeeper.model.items import Item, attribute_size
-from tablekeeper.model.snapshot import Found
-from tablekeeper.settings import TableKey
+from tablekeeper.model.items import Item
+from tablekeeper.model.keys import TableKey
+from tablekeeper.model.sizes import attribute_size
+from tablekeeper.model.snapshot import Snapshot
 
 from tests.unit.conftest import Pipeline
 
-FOUND = Found("validate", "b", "d/2026/x.json", 0, "", etag="e", version_id="v", size=1)
+FOUND = Snapshot("validate", "b", "d/2026/x.json", 0, "", etag="e", version_id="v", size=1)
 
 
 def items(
-    *records: Any, keyword: Any = None, table_key: str = "pk:S,sk:S", found: Found = FOUND
+    *records: Any, keyword: Any = None, table_key: str = "pk:S,sk:S", found: Snapshot = FOUND
 ) -> list[Item]:
     dataset = Dataset.read("d", {"x-tablekeeper": {"prefix": "d/", **(keyword or {})}})
     numbered = [Record(place, each) for place, each in enumerate(records)]

@@ -12,12 +12,12 @@ from typing import Any
 import boto3
 import pytest
 from tablekeeper import aws
-from tablekeeper.commit import claim
+from tablekeeper.commit import lanes
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import TransientServiceError, UnfinishedWriteError
 from tablekeeper.settings import FetchSettings
 
-from tablekeeper_cli.verify import verification
+from tablekeeper_cli.verify import second_look, verification
 from tablekeeper_cli.verify.findings import Finding
 from tablekeeper_cli.verify.verification import Summary, Verifier
 from tests.unit.conftest import CATALOGUE, Pipeline
@@ -45,7 +45,7 @@ class Executions:
 @pytest.fixture(autouse=True)
 def one_transaction_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Moto's transactions are not safe for threads."""
-    monkeypatch.setattr(claim, "in_parallel", lambda calls: [call() for call in calls])
+    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
 
 
 @pytest.fixture
@@ -384,8 +384,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], Non
             now[0] += seconds
             happen()
 
-        monkeypatch.setattr(verification, "pause", wait)
-        monkeypatch.setattr(verification, "clock", lambda: now[0])
+        monkeypatch.setattr(second_look, "pause", wait)
+        monkeypatch.setattr(second_look, "clock", lambda: now[0])
 
     return let
 
@@ -421,7 +421,7 @@ def test_what_moves_between_the_looks_is_no_difference(
         notes.put("notes/a.json", [note("a1", count=next(change)), note(f"a{next(change)}x")])
         notes.sync("notes/a.json")
 
-    see_table, find = verification.Verification._see_table, verification._Look._find
+    see_table, find = verification.Verification._see_table, second_look.SecondLook._find
 
     def between(self: Any, pool: Any) -> None:
         change_file()
@@ -433,7 +433,7 @@ def test_what_moves_between_the_looks_is_no_difference(
         find(self, *arguments)
 
     monkeypatch.setattr(verification.Verification, "_see_table", between)
-    monkeypatch.setattr(verification._Look, "_find", within)
+    monkeypatch.setattr(second_look.SecondLook, "_find", within)
     assert found(verifier) == []
     assert next(change) > 3
 
@@ -445,8 +445,8 @@ def test_a_service_that_keeps_failing_ends_it(
         raise TransientServiceError("BatchGetItem: throttled")
 
     change_item(notes, "a1", count={"N": "9"})
-    monkeypatch.setattr(verification._Look, "_held", fail)
-    monkeypatch.setattr(verification, "pause", lambda _: None)
+    monkeypatch.setattr(second_look.SecondLook, "_held", fail)
+    monkeypatch.setattr(second_look, "pause", lambda _: None)
     with pytest.raises(TransientServiceError):
         verifier.verify()
 

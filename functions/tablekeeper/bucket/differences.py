@@ -8,26 +8,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from tablekeeper import aws
+from tablekeeper.bucket.ends import CLAIM, MISSING, OUTDATED, PROBLEM, STALE
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.ledger.rows import Row
-from tablekeeper.model.snapshot import iso_milliseconds, now
+from tablekeeper.model.times import iso_milliseconds, now
 from tablekeeper.settings import FetchSettings
 from tablekeeper.steps.fetch import before_the_object, is_unchanged
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
-
-MISSING, STALE, OUTDATED = "MISSING", "STALE", "OUTDATED"
-PROBLEM, CLAIM, ORPHAN = "PROBLEM", "CLAIM", "ORPHAN"
-FINDINGS: Mapping[str, str] = {
-    MISSING: "the ledger does not know the object, or knows it as gone",
-    STALE: "the object is another than the one that was written",
-    OUTDATED: "it was written by other settings, or by an earlier version of its dataset",
-    PROBLEM: "it is INVALID or FAILED",
-    CLAIM: "a large write was cut off",
-    ORPHAN: "the object is gone, and its items or its problem are not",
-}
-"""What can be different, and what it means."""
 
 
 @dataclass(frozen=True)

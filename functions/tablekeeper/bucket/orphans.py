@@ -14,18 +14,17 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tablekeeper import aws
-from tablekeeper.bucket.batch import TRACED, Bulk, End
-from tablekeeper.bucket.differences import ORPHAN, is_under_way
-from tablekeeper.ledger.rows import read_row
-from tablekeeper.model.snapshot import key_of, object_uri
+from tablekeeper.bucket.batch import Bulk
+from tablekeeper.bucket.differences import is_under_way
+from tablekeeper.bucket.ends import ORPHAN, ORPHANS, TRACED, End
+from tablekeeper.ledger.reads import read_row
+from tablekeeper.model.objects import key_of, object_uri
 
 HEADS_AT_ONCE = 16
 LAST_SECONDS = 180
 """A function begins no page of the index with less than this left."""
 MAX_ORPHANS = 5000
-"""Found by one invocation, before it begins another page; the next one goes on from there."""
-ORPHANS = "orphans"
-"""The folder of a run's results, in the staging bucket, that names them."""
+"""Snapshot by one invocation, before it begins another page; the next one goes on from there."""
 
 
 class Looked(NamedTuple):

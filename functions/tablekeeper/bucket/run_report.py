@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
-from tablekeeper.bucket.differences import FINDINGS, ORPHAN
-from tablekeeper.bucket.orphans import ORPHANS
+from tablekeeper.bucket.ends import FINDINGS, ORPHAN, ORPHANS
 from tablekeeper.errors import error_status
 from tablekeeper.ledger.rows import CURRENT, attribute
-from tablekeeper.model.snapshot import now
+from tablekeeper.model.times import now
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -11,28 +11,23 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
-from tablekeeper.commit import claim
+from tablekeeper.commit import claim, key_lists
 from tablekeeper.commit.transaction import (
     CancelledError,
     Committed,
     Tables,
-    audit_action,
-    object_attributes,
     recorded_or_stale,
     transact,
 )
-from tablekeeper.errors import ItemKey
-from tablekeeper.ledger.rows import (
-    RELEASED,
-    Row,
-    attribute,
-    committed,
-    read_row,
-    update_row,
-)
-from tablekeeper.model import items
-from tablekeeper.model.items import Item, item_key, item_size, lineage
-from tablekeeper.model.snapshot import Execution, Found
+from tablekeeper.ledger.reads import read_row
+from tablekeeper.ledger.rows import RELEASED, Row, attribute
+from tablekeeper.ledger.writes import audit_action, committed, object_attributes, update_row
+from tablekeeper.model import sizes
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.items import Item, item_key, lineage
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.sizes import item_size
+from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.item_set import ItemSet
 from tablekeeper.staging.partitioned_lines import delete_copy
 
@@ -42,7 +37,7 @@ Remaining = Callable[[], float]
 
 def commit_items(
     tables: Tables,
-    found: Found,
+    found: Snapshot,
     execution: Execution,
     new: ItemSet,
     remaining: Remaining = lambda: inf,
@@ -63,7 +58,7 @@ def commit_items(
 
 def commit_absence(
     tables: Tables,
-    found: Found,
+    found: Snapshot,
     execution: Execution,
     remaining: Remaining = lambda: inf,
     row: Row | None = None,
@@ -76,7 +71,7 @@ def commit_absence(
     return _commit(tables, found, execution, outcome, nothing, remaining, row)
 
 
-def commit_unchanged(tables: Tables, found: Found, execution: Execution) -> Committed:
+def commit_unchanged(tables: Tables, found: Snapshot, execution: Execution) -> Committed:
     """Records that the table holds this content already. Raises as `commit_items`.
 
     It raises the revision all the same: an execution that read the bucket earlier must not commit
@@ -88,7 +83,7 @@ def commit_unchanged(tables: Tables, found: Found, execution: Execution) -> Comm
 
 def _commit(
     tables: Tables,
-    found: Found,
+    found: Snapshot,
     execution: Execution,
     outcome: str,
     new: ItemSet,
@@ -103,8 +98,8 @@ def _commit(
         return recorded_or_stale(tables, found, execution)
     for prefix in row.discarded:
         delete_copy(tables.staging_bucket, prefix)
-    old = claim.few_keys(tables, row)
-    if row.claim or old is None or len(new) > items.TRANSACTION_ITEMS:
+    old = key_lists.few_keys(tables, row)
+    if row.claim or old is None or len(new) > sizes.TRANSACTION_ITEMS:
         return claim.write(tables, found, execution, row, outcome, new, remaining)
     source = lineage(found, execution.id)
     puts = {item_key(item, tables.table_key): {**item, "_source": source} for item in new.all()}
@@ -112,7 +107,7 @@ def _commit(
     if not _fits(puts, vanished):
         return claim.write(tables, found, execution, row, outcome, new, remaining)
     keys = {"L": [{"M": key.attributes} for key in sorted(puts)]} if puts else None
-    lists = claim.key_lists(row)
+    lists = key_lists.key_lists(row)
     changes = {
         "status": attribute(outcome),
         "item_keys": keys,
@@ -122,18 +117,18 @@ def _commit(
         **object_attributes(found, outcome),
     }
     ended = _transact(tables, found, execution, outcome, puts, vanished, changes)
-    claim.discard(tables, lists)
+    key_lists.discard(tables, lists)
     return ended
 
 
 def _fits(puts: Mapping[ItemKey, Item], vanished: set[ItemKey]) -> bool:
     size = sum(map(item_size, puts.values()))
-    return len(puts) + len(vanished) <= items.TRANSACTION_ITEMS and size <= items.TRANSACTION_BYTES
+    return len(puts) + len(vanished) <= sizes.TRANSACTION_ITEMS and size <= sizes.TRANSACTION_BYTES
 
 
 def _transact(
     tables: Tables,
-    found: Found,
+    found: Snapshot,
     execution: Execution,
     outcome: str,
     puts: Mapping[ItemKey, Item],

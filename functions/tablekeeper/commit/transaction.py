@@ -8,23 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tablekeeper.aws import dynamodb, transient_errors
 from tablekeeper.errors import (
-    ItemKey,
     ItemRejectedError,
     KeyOwnershipError,
     StaleRevisionError,
     TransientServiceError,
 )
-from tablekeeper.ledger.rows import (
-    OBJECT,
-    RELEASED,
-    attribute,
-    audit_row,
-    put_audit_row,
-    read_outcome,
-)
+from tablekeeper.ledger.reads import read_outcome
+from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, owner
-from tablekeeper.model.snapshot import Execution, Found
-from tablekeeper.settings import DeleteSettings, SweepSettings, TableKey, WriteSettings
+from tablekeeper.model.keys import ItemKey, TableKey
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.settings import DeleteSettings, SweepSettings, WriteSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -78,7 +72,7 @@ class CancelledError(Exception):
 
 def transact(
     tables: Tables,
-    found: Found,
+    found: Snapshot,
     ledger_rows: Callable[[int], Sequence[Mapping[str, Any]]],
     puts: Mapping[ItemKey, Item] | None = None,
     deletes: Sequence[ItemKey] = (),
@@ -140,35 +134,7 @@ def why_cancelled(
     return taken
 
 
-def audit_action(
-    tables: Tables,
-    found: Found,
-    execution: Execution,
-    outcome: str,
-    revision: int,
-    items_put: int | None = None,
-    items_removed: int | None = None,
-) -> dict[str, Any]:
-    """The action that records an outcome, once."""
-    return put_audit_row(
-        tables.ledger,
-        audit_row(
-            found.uri,
-            execution,
-            outcome,
-            tables.audit_retention,
-            revision=revision,
-            dataset=found.dataset,
-            digest=found.digest,
-            etag=found.etag,
-            version_id=found.version_id,
-            items_put=items_put,
-            items_removed=items_removed,
-        ),
-    )
-
-
-def recorded_or_stale(tables: Tables, found: Found, execution: Execution) -> Committed:
+def recorded_or_stale(tables: Tables, found: Snapshot, execution: Execution) -> Committed:
     """The outcome that an earlier attempt of this execution recorded; else the row moved under
     somebody else's hand.
     """
@@ -178,15 +144,7 @@ def recorded_or_stale(tables: Tables, found: Found, execution: Execution) -> Com
     return Committed(outcome)
 
 
-def object_attributes(found: Found, outcome: str) -> dict[str, Any]:
-    """What the row says of the object: nothing once it is gone."""
-    if outcome in ("DELETED", "IGNORED", RELEASED):
-        return dict.fromkeys(OBJECT)
-    values = {name: getattr(found, name) for name in OBJECT}
-    return {name: None if value is None else attribute(value) for name, value in values.items()}
-
-
-def _put(tables: Tables, found: Found, item: Item) -> dict[str, Any]:
+def _put(tables: Tables, found: Snapshot, item: Item) -> dict[str, Any]:
     return {
         "Put": {
             "TableName": tables.items,
@@ -196,7 +154,7 @@ def _put(tables: Tables, found: Found, item: Item) -> dict[str, Any]:
     }
 
 
-def _delete(tables: Tables, found: Found, key: ItemKey) -> dict[str, Any]:
+def _delete(tables: Tables, found: Snapshot, key: ItemKey) -> dict[str, Any]:
     return {
         "Delete": {
             "TableName": tables.items,
@@ -206,7 +164,7 @@ def _delete(tables: Tables, found: Found, key: ItemKey) -> dict[str, Any]:
     }
 
 
-def _absent_or_mine(tables: Tables, found: Found) -> dict[str, Any]:
+def _absent_or_mine(tables: Tables, found: Snapshot) -> dict[str, Any]:
     return {
         "ConditionExpression": "attribute_not_exists(#key) OR "
         "(#source.#b = :b AND #source.#k = :k)",

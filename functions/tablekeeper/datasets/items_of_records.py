@@ -11,10 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.records import RESERVED, Record
-from tablekeeper.documents.json_stream import pointer, shown, walk
 from tablekeeper.documents.numbers import OutOfRangeError, check_number, format_number
+from tablekeeper.documents.pointers import pointer, shown, walk
 from tablekeeper.errors import (
     ExpressionError,
     InvalidFileError,
@@ -27,15 +27,10 @@ from tablekeeper.errors import (
     ReservedAttributeError,
     TtlError,
 )
-from tablekeeper.model.items import (
-    AttributeValue,
-    Item,
-    item_size,
-    item_text,
-    size_bound,
-)
-from tablekeeper.model.snapshot import Found
-from tablekeeper.settings import TableKey
+from tablekeeper.model.items import AttributeValue, Item, item_text
+from tablekeeper.model.keys import TableKey
+from tablekeeper.model.sizes import item_size, size_bound
+from tablekeeper.model.snapshot import Snapshot
 
 MAX_ITEM_BYTES = 400 * 1024
 MAX_DEPTH = 32
@@ -53,7 +48,7 @@ class Made(NamedTuple):
 
 def make_items(
     records: Iterable[Record],
-    found: Found,
+    found: Snapshot,
     dataset: Dataset,
     table_key: TableKey,
     ttl_attribute: str,

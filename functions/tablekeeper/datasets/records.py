@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from tablekeeper.datasets.catalogue import Dataset
+from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.expressions import Expression
-from tablekeeper.documents.json_stream import Document, Path
+from tablekeeper.documents.json_stream import Document
+from tablekeeper.documents.pointers import Path
 from tablekeeper.errors import DocumentShapeError, ReservedAttributeError
 
 RESERVED = ("_source", "_object", "_index")

@@ -9,23 +9,20 @@ What is read of a text, and what is said of a bad one, does not depend on how it
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
 from typing import Any
 
 from tablekeeper.documents.numbers import DIGITS, OutOfRangeError, parse_number
+from tablekeeper.documents.pointers import Path, pointer, shown, walk
+from tablekeeper.documents.text import BYTE_ORDER_MARK
 from tablekeeper.errors import (
-    DocumentTooLargeError,
     DuplicateJsonKeyError,
     EmptyFileError,
-    EncodingError,
     InvalidFileError,
     LoneSurrogateError,
     MalformedJsonError,
@@ -35,11 +32,7 @@ from tablekeeper.errors import (
     RecordTooLargeError,
 )
 
-GZIP_MAGIC = b"\x1f\x8b"
-BYTE_ORDER_MARK = "\ufeff"
 PARSER_DEPTH = 500
-DEFLATED_BYTES, INFLATED_BYTES = 16_384, 1_000_000
-"""How much of a gzip goes in and comes out at once: zlib copies what it has left over each time."""
 
 MAX_VALUE_CHARACTERS = 20_000_000
 """How much text one value may have, since a value is held whole."""
@@ -58,13 +51,6 @@ _STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 begin strings of their own, and each would be read to the end.
 """
 
-PLACE_CHARACTERS = 1000
-"""How much of a JSON Pointer stands in a message: the keys in it are as long as a file makes them,
-and a message has to fit the answer of a function and a row of the ledger.
-"""
-
-Path = tuple[str | int, ...]
-
 
 @dataclass(frozen=True)
 class _Mark:
@@ -72,88 +58,6 @@ class _Mark:
 
     error: type[InvalidFileError]
     why: str
-
-
-def pointer(path: Sequence[str | int]) -> str:
-    """The JSON Pointer of a path; the whole document is ""."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-
-
-def shown(where: str) -> str:
-    """A JSON Pointer as messages name it, cut where it is very long."""
-    return where if len(where) <= PLACE_CHARACTERS else where[:PLACE_CHARACTERS] + "…"
-
-
-def text_of(chunks: Iterable[bytes], limit: int) -> Iterator[str]:
-    """The text of a file of at most `limit` bytes, without its byte order mark; gzip is told by
-    its first two bytes.
-
-    Raises:
-        DocumentTooLargeError: it is larger, or what the gzip holds is.
-        EncodingError: not UTF-8, or gzip that is cut or damaged.
-    """
-    head, rest = b"", iter(chunks)
-    for chunk in rest:
-        head += chunk
-        if len(head) >= len(GZIP_MAGIC):
-            break
-    what: str = "file"
-    parts: Iterator[bytes] = chain([head], rest)
-    if head.startswith(GZIP_MAGIC):
-        what, parts = "gzip", _inflated(parts)
-    text, begun = _Utf8(), False
-    for part in parts:
-        room = limit - text.bytes_read
-        some = text.decode(part[:room])
-        if some:
-            yield some if begun else some.removeprefix(BYTE_ORDER_MARK)
-            begun = True
-        if len(part) > room:
-            raise DocumentTooLargeError(f"the {what} holds more than {limit:,} bytes")
-    text.decode(b"", final=True)
-
-
-def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    inflater = None
-    for piece in _pieces(chunks, DEFLATED_BYTES):
-        data = piece
-        while data:
-            inflater = inflater or zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            try:
-                part = inflater.decompress(data, INFLATED_BYTES)
-            except zlib.error:
-                raise EncodingError("the file begins as gzip and is damaged") from None
-            yield part
-            data = inflater.unconsumed_tail
-            if inflater.eof:
-                data, inflater = inflater.unused_data, None
-    if inflater:
-        raise EncodingError("the file begins as gzip and is cut short")
-
-
-def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            yield chunk[start : start + size]
-
-
-class _Utf8:
-    """A strict decoder that knows where in the file it is."""
-
-    def __init__(self) -> None:
-        self.bytes_read = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def decode(self, part: bytes, *, final: bool = False) -> str:
-        """Raises EncodingError."""
-        begun, _ = self._decoder.getstate()
-        try:
-            text = self._decoder.decode(part, final)
-        except UnicodeDecodeError as error:
-            place = self.bytes_read - len(begun) + error.start
-            raise EncodingError(f"byte {place} of the file is not UTF-8 ({error.reason})") from None
-        self.bytes_read += len(part)
-        return text
 
 
 def parse(text: str) -> Any:
@@ -406,35 +310,6 @@ class Document:
     def _check_length(self, end: int, path: Path) -> None:
         if end - self._place > MAX_VALUE_CHARACTERS:
             raise _error_at(path, RecordTooLargeError, _TOO_LONG)
-
-
-def walk(value: Any, path: Path = ()) -> Iterator[tuple[list[str | int], Any]]:
-    """Every value in a document with its path, depth first, without recursion.
-
-    The path is one list, which changes as the walk goes on: a path for each value would take as
-    much memory as the value is large times as it is deep.
-    """
-    steps = list(path)
-    yield steps, value
-    entered = [_members(value)]
-    while entered:
-        for step, each in entered[-1]:
-            steps.append(step)
-            yield steps, each
-            if isinstance(each, dict | list):
-                entered.append(_members(each))
-                break
-            steps.pop()
-        else:
-            entered.pop()
-            if entered:
-                steps.pop()
-
-
-def _members(value: Any) -> Iterator[tuple[str | int, Any]]:
-    if isinstance(value, dict):
-        return iter(value.items())
-    return iter(enumerate(value)) if isinstance(value, list) else iter(())
 
 
 def _raise_first_mark(value: Any, path: Path = ()) -> None:

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
-from tablekeeper.ledger.rows import CURRENT, audit_row, put_audit_row, shard_of
-from tablekeeper.model.snapshot import (
-    Execution,
-    Found,
-    iso_milliseconds,
-    now,
-    object_uri,
-)
-from tablekeeper.steps.events import MAX_URI_BYTES
+from tablekeeper.ledger.rows import CURRENT, shard_of
+from tablekeeper.ledger.writes import audit_row, put_audit_row
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import iso_milliseconds, now
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -69,7 +66,7 @@ def record_failure(
 def record_invalid(
     client: DynamoDBClient,
     ledger: str,
-    found: Found,
+    found: Snapshot,
     execution: Execution,
     failure: Failure,
     retention: int,

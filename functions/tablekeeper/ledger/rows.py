@@ -6,17 +6,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tablekeeper.aws import transient_errors
-from tablekeeper.errors import ItemKey, TransientServiceError
-from tablekeeper.model.snapshot import Execution, Found, looked_at, now
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.times import looked_at
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+    pass
 
 CURRENT = "CURRENT"
 PROBLEM = ("problem", "problem_status", "problem_at", "problem_error", "problem_dataset")
@@ -168,133 +166,6 @@ class Row:
         )
 
 
-def read_row(client: DynamoDBClient, table: str, uri: str) -> Row:
-    """The object's CURRENT row, read consistently. Raises TransientServiceError."""
-    with transient_errors():
-        answer = client.get_item(
-            TableName=table, Key={"pk": {"S": uri}, "sk": {"S": CURRENT}}, ConsistentRead=True
-        )
-    return Row.of(answer.get("Item", {}))
-
-
-def read_rows(client: DynamoDBClient, table: str, uris: Sequence[str]) -> dict[str, Row]:
-    """The CURRENT rows of at most 100 objects, read consistently; one for each, whether or not it
-    is there. Raises TransientServiceError.
-    """
-    rows = dict.fromkeys(uris, Row())
-    wanted: Any = {
-        table: {
-            "Keys": [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in uris],
-            "ConsistentRead": True,
-        }
-    }
-    for pause in (0.0, 0.1, 0.2, 0.4, 0.8, 1.6):
-        time.sleep(pause)
-        with transient_errors():
-            answer = client.batch_get_item(RequestItems=wanted)
-        for attributes in answer["Responses"].get(table, ()):
-            rows[attributes["pk"]["S"]] = Row.of(attributes)
-        wanted = answer.get("UnprocessedKeys")
-        if not wanted:
-            return rows
-    raise TransientServiceError("BatchGetItem: keys were left unprocessed")
-
-
-def read_outcome(client: DynamoDBClient, table: str, uri: str, execution: Execution) -> str | None:
-    """How this execution ended, if that is recorded already. Raises TransientServiceError."""
-    with transient_errors():
-        answer = client.get_item(
-            TableName=table,
-            Key={"pk": {"S": uri}, "sk": {"S": execution.audit_key}},
-            ConsistentRead=True,
-        )
-    return answer["Item"]["outcome"]["S"] if "Item" in answer else None
-
-
-def audit_row(
-    uri: str, execution: Execution, outcome: str, retention: int, **details: str | int | None
-) -> dict[str, Any]:
-    """The immutable row of an execution's outcome; retention in seconds."""
-    row: dict[str, Any] = {
-        "pk": {"S": uri},
-        "sk": {"S": execution.audit_key},
-        "outcome": {"S": outcome},
-        "execution": {"S": execution.id},
-        "event": {"S": execution.event},
-        "at": {"S": now()},
-        "expires_at": {"N": str(int(time.time()) + retention)},
-    }
-    return row | {name: attribute(value) for name, value in details.items() if value is not None}
-
-
-def put_audit_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The transaction's action that makes an outcome happen once."""
-    return {
-        "Put": {"TableName": table, "Item": row, "ConditionExpression": "attribute_not_exists(pk)"}
-    }
-
-
-def update_row(
-    table: str,
-    uri: str,
-    changes: Mapping[str, Any],
-    *,
-    seen: int,
-    claim: int | None = None,
-) -> dict[str, Any]:
-    """The action that raises the row's revision, on condition of the one that was read.
-
-    With `claim`, also on condition that the claim of this revision still stands. `changes` are
-    attributes in DynamoDB JSON; those whose value is None are removed.
-    """
-    changes = {"revision": {"N": str(seen + 1)}, "file_shard": attribute(shard_of(uri)), **changes}
-    names = {f"#{place}": name for place, name in enumerate(changes)}
-    set_places = [place for place, value in enumerate(changes.values()) if value is not None]
-    removed = [place for place, value in enumerate(changes.values()) if value is None]
-    values = {f":{place}": changes[names[f"#{place}"]] for place in set_places}
-    condition = "attribute_not_exists(#0)" if seen == 0 else "#0 = :seen"
-    if seen:
-        values[":seen"] = {"N": str(seen)}
-    if claim is not None:
-        condition += " AND #claim.#0 = :claim"
-        names["#claim"] = "claim"
-        values[":claim"] = {"N": str(claim)}
-    expression = "SET " + ", ".join(f"#{place} = :{place}" for place in set_places)
-    if removed:
-        expression += " REMOVE " + ", ".join(f"#{place}" for place in removed)
-    return {
-        "Update": {
-            "TableName": table,
-            "Key": {"pk": {"S": uri}, "sk": {"S": CURRENT}},
-            "UpdateExpression": expression,
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": values,
-        }
-    }
-
-
-def committed(found: Found, outcome: str, execution: str) -> dict[str, Any]:
-    """The attributes that every commit sets."""
-    return {
-        "as_of": {"S": found.as_of},
-        "committed_at": {"S": now()},
-        "execution": {"S": execution},
-        **without_problem(outcome),
-    }
-
-
-def without_problem(outcome: str) -> dict[str, Any]:
-    """A commit knows more than any problem recorded before its read, so it removes the problem; but
-    for a file that only lets its items go, and still has to be written.
-    """
-    return {} if outcome == RELEASED else dict.fromkeys(PROBLEM)
-
-
-NO_CLAIM: Mapping[str, Any] = dict.fromkeys(("claim", "claim_state", "incomplete_since", "refusal"))
-"""The changes that end a claim and what is known of it."""
-
-
 def shard_of(uri: str) -> str:
     """The partition of the index `files` that lists an object; the definition makes the same."""
     return hashlib.md5(uri.encode(), usedforsecurity=False).hexdigest()[0]
@@ -308,12 +179,3 @@ def lane_key(uri: str, lane: int) -> dict[str, Any]:
 def attribute(value: str | int) -> dict[str, str]:
     """A string or a whole number in DynamoDB JSON."""
     return {"S": value} if isinstance(value, str) else {"N": str(value)}
-
-
-def event_text(event: Any) -> str:
-    """An execution's input as the ledger keeps it."""
-    return (
-        event
-        if isinstance(event, str)
-        else json.dumps(event, ensure_ascii=False, separators=(",", ":"))
-    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-CLOCK_SKEW = timedelta(seconds=5)
-"""How far the clocks of two Step Functions hosts may be apart."""
+from tablekeeper.model.objects import object_uri
+
 INLINE_BYTES = 200_000
 """What is larger does not travel in a payload, which may have 262,144 bytes:
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
@@ -16,7 +15,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 
 
 @dataclass(frozen=True)
-class Found:
+class Snapshot:
     """The ledger's revision and the state of its claim and, read after it, the object's current
     state.
 
@@ -66,54 +65,3 @@ class Found:
             "size": self.size,
             "last_modified": self.last_modified,
         }
-
-
-@dataclass(frozen=True)
-class Execution:
-    """An execution of the state machine; start is ISO 8601, event the text of its input."""
-
-    id: str
-    name: str
-    start: str
-    redrive: int = 0
-    event: str = "{}"
-
-    @property
-    def audit_key(self) -> str:
-        """The sort key of the one audit row of this execution, the same whoever writes it."""
-        return f"EVENT#{iso_milliseconds(self.start)}#{self.name}#{self.redrive}"
-
-
-def object_uri(bucket: str, key: str) -> str:
-    """An object as s3://bucket/key."""
-    return f"s3://{bucket}/{key}"
-
-
-def key_of(uri: str) -> str:
-    """The key of an object given as s3://bucket/key."""
-    return uri.split("/", 3)[3]
-
-
-def iso_milliseconds(time: str | datetime) -> str:
-    """A time as `2026-01-31T12:00:00.000Z`: always UTC, always three decimals, so that text sorts
-    as time.
-    """
-    moment = datetime.fromisoformat(time) if isinstance(time, str) else time
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def now() -> str:
-    """The time, as `iso_milliseconds`."""
-    return iso_milliseconds(datetime.now(UTC))
-
-
-def as_of(entered: str) -> str:
-    """From when on, at the earliest, a look at the bucket by a state entered then counts, clocks
-    allowed for.
-    """
-    return iso_milliseconds(datetime.fromisoformat(entered) - CLOCK_SKEW)
-
-
-def looked_at(as_of: str) -> str:
-    """The inverse of `as_of`: when the state was entered that looked at the bucket."""
-    return iso_milliseconds(datetime.fromisoformat(as_of) + CLOCK_SKEW)

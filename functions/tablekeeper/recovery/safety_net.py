@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.ledger.failures import Failure, record_failure, uri_of
-from tablekeeper.ledger.rows import read_outcome
-from tablekeeper.model.snapshot import Execution, iso_milliseconds, key_of
+from tablekeeper.ledger.reads import read_outcome
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.objects import key_of
+from tablekeeper.model.times import iso_milliseconds
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -18,7 +18,7 @@ from tablekeeper.commit.transaction import Tables
 from tablekeeper.errors import KeyOwnershipError, message_of
 from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
 from tablekeeper.model.items import owner
-from tablekeeper.model.snapshot import iso_milliseconds
+from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery.safety_net import BadEnd, record_uncaught
 
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from tablekeeper.steps.events import occurred_at
+from tablekeeper.model.execution import occurred_at
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.metrics import EphemeralMetrics
 
     from tablekeeper.commit.transaction import Committed
-    from tablekeeper.model.snapshot import Execution, Found
+    from tablekeeper.model.execution import Execution
+    from tablekeeper.model.snapshot import Snapshot
 
 NAMESPACE = "Tablekeeper"
 NO_DATASET = "-"
@@ -48,7 +49,7 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-def count_commit(found: Found, execution: Execution, committed: Committed) -> None:
+def count_commit(found: Snapshot, execution: Execution, committed: Committed) -> None:
     """An execution that ended well: its file and, unless an earlier attempt had committed, its
     items, the object's size, and how long after the event it was.
     """
@@ -90,7 +91,7 @@ def gauge_differences(findings: Mapping[str, int]) -> None:
         _publish({"Differences": count}, finding=finding)
 
 
-def lag(found: Found, execution: Execution, now: datetime) -> float | None:
+def lag(found: Snapshot, execution: Execution, now: datetime) -> float | None:
     """The seconds from the event to now.
 
     None when this is no answer to an event: it has no time, or another execution that looked later

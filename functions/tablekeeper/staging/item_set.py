@@ -5,27 +5,23 @@ wait in the staging bucket.
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Mapping
-from contextlib import ExitStack
-from itertools import pairwise
-from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import Any
 
-from tablekeeper.model.items import TRANSACTION_ITEMS, Item, item_key, item_text
+from tablekeeper.model import sizes
+from tablekeeper.model.items import Item, item_key, item_text
+from tablekeeper.model.keys import TableKey
 from tablekeeper.model.snapshot import INLINE_BYTES
-from tablekeeper.settings import TableKey
 from tablekeeper.staging.partitioned_lines import (
     PARTITIONS,
     Lines,
     LinesWriter,
     key_hash,
 )
+from tablekeeper.staging.repeated_hashes import RepeatedHashes
 
 STAGED = "items"
 """The prefix of staged sets; a lifecycle rule removes them."""
-MAX_SUSPECTS = 1000
-_HASHES_IN_MEMORY = 4096
 
 
 class ItemSetWriter:
@@ -40,7 +36,7 @@ class ItemSetWriter:
         self.count = 0
         self.inline: list[tuple[int, str, str]] | None = []
         self.inline_characters = 0
-        self.hashes = _Hashes()
+        self.hashes = RepeatedHashes()
 
     def __enter__(self) -> ItemSetWriter:
         return self
@@ -59,7 +55,7 @@ class ItemSetWriter:
             return
         self.inline.append((hashed, key, line))
         self.inline_characters += len(json.dumps(line))  # as Step Functions counts them: escaped
-        if self.count > TRANSACTION_ITEMS or self.inline_characters > INLINE_BYTES:
+        if self.count > sizes.TRANSACTION_ITEMS or self.inline_characters > INLINE_BYTES:
             self._begin_staging()
 
     def suspects(self) -> set[int]:
@@ -125,43 +121,3 @@ class ItemSet:
             count = len(self)
             self.staged = {"count": count, "items": items.close(), "keys": keys.close()}
         return dict(self.staged)
-
-
-class _Hashes:
-    """64-bit numbers, many of them: beyond a few thousand a partition they are kept on disk."""
-
-    def __init__(self) -> None:
-        self.files = ExitStack()
-        self.spilled: dict[int, IO[bytes]] = {}
-        self.held = [array("Q") for _ in range(PARTITIONS)]
-
-    def add(self, number: int) -> None:
-        partition = number % PARTITIONS
-        held = self.held[partition]
-        held.append(number)
-        if len(held) == _HASHES_IN_MEMORY:
-            if partition not in self.spilled:
-                self.spilled[partition] = self.files.enter_context(
-                    TemporaryFile()  # noqa: SIM115 - the stack closes it
-                )
-            held.tofile(self.spilled[partition])
-            self.held[partition] = array("Q")
-
-    def repeated(self) -> set[int]:
-        found: set[int] = set()
-        for partition, held in enumerate(self.held):
-            numbers = array("Q")
-            if partition in self.spilled:
-                file = self.spilled[partition]
-                file.flush()
-                count = file.tell() // numbers.itemsize
-                file.seek(0)
-                numbers.fromfile(file, count)
-            numbers.extend(held)
-            found.update(a for a, b in pairwise(sorted(numbers)) if a == b)
-            if len(found) >= MAX_SUSPECTS:
-                break
-        return found
-
-    def close(self) -> None:
-        self.files.close()

@@ -14,9 +14,9 @@ from contextlib import closing
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.documents.json_stream import GZIP_MAGIC, text_of
+from tablekeeper.documents.text import GZIP_MAGIC, text_of
 from tablekeeper.errors import InvalidFileError, ObjectChangedError, TablekeeperError
-from tablekeeper.model.snapshot import INLINE_BYTES, Found
+from tablekeeper.model.snapshot import INLINE_BYTES, Snapshot
 
 CHUNK_BYTES = 1_000_000
 
@@ -37,7 +37,7 @@ def refused_document(error: type[InvalidFileError], message: str) -> dict[str, A
     return {"refused": {"error": error.__name__, "message": message}}
 
 
-def read_document(payload: dict[str, Any], found: Found, limit: int) -> Iterator[str]:
+def read_document(payload: dict[str, Any], found: Snapshot, limit: int) -> Iterator[str]:
     """The text of a document of at most `limit` bytes, piece by piece.
 
     Raises:
@@ -53,7 +53,7 @@ def read_document(payload: dict[str, Any], found: Found, limit: int) -> Iterator
     return text_of(_read_object(found), limit)
 
 
-def _read_object(found: Found) -> Iterator[bytes]:
+def _read_object(found: Snapshot) -> Iterator[bytes]:
     from botocore.exceptions import ClientError
 
     versioned = found.version_id not in (None, "null")

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from datetime import datetime
 from typing import Any
 
 from tablekeeper.errors import InvalidEventError
-
-MAX_KEY_BYTES = 1024
-"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html"""
-
-MAX_URI_BYTES = 1024
-"""What the ledger can hold of `s3://bucket/key`, which is the sort key of its index `files`.
-
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-"""
+from tablekeeper.model.objects import MAX_KEY_BYTES
 
 SHOWN_CHARACTERS = 100
 
@@ -47,14 +37,3 @@ def object_of(event: Any, bucket: str) -> str:
             f"the key in the input has {length:,} bytes; S3 has keys of {MAX_KEY_BYTES:,} at most"
         )
     return key
-
-
-def occurred_at(event: str) -> datetime | None:
-    """When that happened of which an execution's input tells, by the event's `time`; None when it
-    has none, as in an execution started by hand.
-    """
-    try:
-        time = datetime.fromisoformat(json.loads(event)["time"])
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return None
-    return time if time.tzinfo else None

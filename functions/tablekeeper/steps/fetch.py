@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.datasets.catalogue import Catalogue, Dataset, is_ignored
+from tablekeeper.datasets.catalogue import Catalogue, is_ignored
+from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.errors import (
     ArchivedObjectError,
     ContentionError,
@@ -17,17 +18,14 @@ from tablekeeper.errors import (
     InvalidEventError,
     KeyOwnershipError,
 )
-from tablekeeper.ledger.rows import Row, read_row
-from tablekeeper.model.snapshot import (
-    INLINE_BYTES,
-    Found,
-    as_of,
-    iso_milliseconds,
-    object_uri,
-)
+from tablekeeper.ledger.reads import read_row
+from tablekeeper.ledger.rows import Row
+from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
+from tablekeeper.model.snapshot import INLINE_BYTES, Snapshot
+from tablekeeper.model.times import as_of, iso_milliseconds
 from tablekeeper.settings import FetchSettings
 from tablekeeper.steps.content import inline_document, refused_document
-from tablekeeper.steps.events import MAX_URI_BYTES, object_of
+from tablekeeper.steps.events import object_of
 
 MAX_ROUNDS = 12
 
@@ -58,7 +56,7 @@ def look(
     settings: FetchSettings,
     catalogue: Catalogue,
     flags: Mapping[str, Any],
-) -> tuple[Found, dict[str, Any] | None]:
+) -> tuple[Snapshot, dict[str, Any] | None]:
     """What the bucket holds now, the row having been read; and the object's content, where it is
     there and is to be read. `flags` may hold `force` and `release`.
 
@@ -74,9 +72,9 @@ def look(
         )
     seen = before_the_object(key, row, entered, settings, catalogue)
     if is_ignored(key, settings.ignore_patterns):
-        return Found(action="ignore", **seen), None
+        return Snapshot(action="ignore", **seen), None
     if flags.get("release") is True and row.problem_error == KeyOwnershipError.__name__:
-        return Found(action="release", **seen), None
+        return Snapshot(action="release", **seen), None
     dataset = catalogue.find(key)
     with aws.transient_errors():
         return _read_object(seen, row, dataset, settings, force=flags.get("force") is True)
@@ -85,7 +83,7 @@ def look(
 def before_the_object(
     key: str, row: Row, entered: str, settings: FetchSettings, catalogue: Catalogue
 ) -> dict[str, Any]:
-    """The fields of `Found` that are known before the object is looked at, `action` left aside."""
+    """The fields of `Snapshot` but `action` that are known before the object is looked at."""
     seen: dict[str, Any] = {
         "bucket": settings.source_bucket,
         "key": key,
@@ -105,24 +103,24 @@ def before_the_object(
 
 def judge(
     seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
-) -> tuple[Found, dict[str, Any] | None]:
+) -> tuple[Snapshot, dict[str, Any] | None]:
     """What is to be done with an object that is there, by all that `seen` says of it; and in place
     of its content, that it is refused for its size.
     """
     if not force and is_unchanged(row, seen, dataset):
-        return Found(action="unchanged", **seen), None
+        return Snapshot(action="unchanged", **seen), None
     refused = None
     if seen["size"] > settings.max_document_bytes:
         message = (
             f"the object has {seen['size']:,} bytes, more than {settings.max_document_bytes:,}"
         )
         refused = refused_document(DocumentTooLargeError, message)
-    return Found(action="validate", **seen), refused
+    return Snapshot(action="validate", **seen), refused
 
 
 def _read_object(
     seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
-) -> tuple[Found, dict[str, Any] | None]:
+) -> tuple[Snapshot, dict[str, Any] | None]:
     from botocore.exceptions import ClientError
 
     try:
@@ -132,13 +130,13 @@ def _read_object(
         message = error.response["Error"].get("Message", "")
         if code in ("NoSuchKey", "404"):
             unchanged = is_tombstone(row) and not force
-            return Found(action="unchanged" if unchanged else "delete", **seen), None
+            return Snapshot(action="unchanged" if unchanged else "delete", **seen), None
         if code == "InvalidObjectState":
             why = "the object is in an archive storage class"
-            return Found(action="validate", **seen), refused_document(ArchivedObjectError, why)
+            return Snapshot(action="validate", **seen), refused_document(ArchivedObjectError, why)
         if code == "InvalidRequest" and "encrypt" in message.lower():
             why = "the object is encrypted with SSE-C"
-            return Found(action="validate", **seen), refused_document(EncryptedObjectError, why)
+            return Snapshot(action="validate", **seen), refused_document(EncryptedObjectError, why)
         raise
     seen |= {
         "etag": answer["ETag"].strip('"'),

@@ -10,7 +10,7 @@ from tablekeeper.datasets.items_of_records import Made, make_items
 from tablekeeper.datasets.records import read_records
 from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
 from tablekeeper.model.items import item_key
-from tablekeeper.model.snapshot import Found
+from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import TransformSettings
 from tablekeeper.staging.item_set import ItemSetWriter
 from tablekeeper.staging.partitioned_lines import key_hash
@@ -18,7 +18,7 @@ from tablekeeper.steps.content import read_document
 
 
 def transform_document(
-    found: Found, document: dict[str, Any], settings: TransformSettings, catalogue: Catalogue
+    found: Snapshot, document: dict[str, Any], settings: TransformSettings, catalogue: Catalogue
 ) -> dict[str, Any]:
     """The items of a document, inline or staged.
 

@@ -7,17 +7,19 @@ from collections.abc import Iterable, Iterator
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.records import Record, read_records
 from tablekeeper.errors import InvalidFileError, SchemaViolationError
-from tablekeeper.model.snapshot import Execution, Found
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.staging.violation_report import Report
 from tablekeeper.steps.content import read_document
-from tablekeeper.validation.validator import Violation, violations
+from tablekeeper.validation.validator import violations
+from tablekeeper.validation.violation import Violation
 
 MESSAGE_VIOLATIONS = 10
 
 
 def validate(
-    found: Found,
+    found: Snapshot,
     document: dict[str, object],
     execution: Execution,
     settings: ValidateSettings,
@@ -68,7 +70,7 @@ def validate(
     return count
 
 
-def _summary(found: Found, first: list[Violation], count: int, records: int, where: str) -> str:
+def _summary(found: Snapshot, first: list[Violation], count: int, records: int, where: str) -> str:
     shown = "".join(f"\n{violation}" for violation in first)
     plural = "violation" if count == 1 else "violations"
     the_first = f", the first {len(first)}" if count > len(first) else ""

@@ -7,44 +7,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache, lru_cache
 from itertools import islice
 from typing import Any
-from urllib.parse import urldefrag
 
 from jsonschema import FormatChecker
 from jsonschema.exceptions import SchemaError, UnknownType, best_match
 from jsonschema.validators import Draft202012Validator, extend, validator_for
-from jsonschema_specifications import REGISTRY
-from referencing import Registry, Resource, Specification
-from referencing.exceptions import NoSuchResource, Unresolvable
-from referencing.jsonschema import (
-    DRAFT3,
-    DRAFT4,
-    DRAFT6,
-    DRAFT7,
-    DRAFT202012,
-    specification_with,
-)
+from referencing.exceptions import Unresolvable
 
-from tablekeeper.datasets.catalogue import SUFFIX, Catalogue
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.dataset import SUFFIX
 from tablekeeper.datasets.records import Record
-from tablekeeper.documents.json_stream import pointer, shown
 from tablekeeper.documents.numbers import exact_arithmetic
+from tablekeeper.documents.pointers import pointer, shown
 from tablekeeper.errors import DatasetDefinitionError, NestingError
 from tablekeeper.validation.formats import FORMATS
-from tablekeeper.validation.validator import Violation
+from tablekeeper.validation.ref_targets import (
+    _leads_nowhere,
+    _registry,
+    _specification,
+    unresolvable,
+)
+from tablekeeper.validation.violation import Violation
 
 MAX_VIOLATIONS = 10_000
 """How many violations are told of one record: each takes kilobytes, until all are sorted."""
 
 _EXPECTED_LENGTH = 200
-_DEFINITIONS = ("$defs", "definitions")
-_REF_STANDS_ALONE = (DRAFT3, DRAFT4, DRAFT6, DRAFT7)
-"""The drafts in which what stands beside a `$ref` means nothing."""
 
 
 class Reference:
@@ -119,15 +112,6 @@ def reference(catalogue: Catalogue, name: str) -> Reference:
     return Reference(catalogue, name)
 
 
-def check_references(catalogue: Catalogue) -> list[str]:
-    """What is wrong with any `$ref` of any schema, definitions that nothing uses included."""
-    return [
-        _leads_nowhere(name, reference)
-        for name in catalogue.schemas
-        for reference in unresolvable(catalogue, name, definitions=True)
-    ]
-
-
 def _violation(record: Record, error: Any) -> Violation:
     return Violation(
         record.place,
@@ -194,62 +178,3 @@ def _format_checker() -> FormatChecker:
 
 def _of_strings(check: Callable[[str], bool]) -> Callable[[object], bool]:
     return lambda value: not isinstance(value, str) or check(value)
-
-
-def _specification(schema: Mapping[str, Any]) -> Specification[Any]:
-    return specification_with(str(schema.get("$schema", "")), default=DRAFT202012)
-
-
-def _registry(catalogue: Catalogue, specification: Specification[Any]) -> Registry[Any]:
-    """Finds schemas in the catalogue and nowhere else; one that names no draft has the draft of the
-    schema that refers to it.
-    """
-
-    def resource(uri: str) -> Resource[Any]:
-        target = catalogue.resolve(urldefrag(uri).url)
-        if target is None:
-            raise NoSuchResource(ref=uri)  # type: ignore[call-arg]
-        return Resource.from_contents(
-            catalogue.schemas[target], default_specification=specification
-        )
-
-    return Registry(retrieve=resource)  # type: ignore[call-arg]
-
-
-def _leads_nowhere(name: str, ref: str) -> str:
-    return f'{name}{SUFFIX}: "{ref}" leads to no schema in schemas/'
-
-
-def unresolvable(catalogue: Catalogue, name: str, *, definitions: bool) -> Iterator[str]:
-    """Each `$ref` of a schema, or of one that it refers to, that leads to no schema in schemas/;
-    `definitions`: also where nothing uses it.
-    """
-    schema = catalogue.schemas[name]
-    specification = _specification(schema)
-    registry = REGISTRY.combine(_registry(catalogue, specification))
-    resolver = registry.resolver_with_root(specification.create_resource(schema))
-    seen: set[int] = set()
-    pending: list[tuple[Any, Any]] = [(schema, resolver)]
-    while pending:
-        schema, resolver = pending.pop()
-        if not isinstance(schema, dict) or id(schema) in seen:
-            continue
-        seen.add(id(schema))
-        for keyword in ("$ref", "$dynamicRef"):
-            if isinstance(schema.get(keyword), str):
-                try:
-                    resolved = resolver.lookup(schema[keyword])
-                except (Unresolvable, ValueError):
-                    yield schema[keyword]
-                else:
-                    pending.append((resolved.contents, resolved.resolver))
-        alone = "$ref" in schema and specification in _REF_STANDS_ALONE
-        walked = {
-            keyword: value
-            for keyword, value in schema.items()
-            if (definitions if keyword in _DEFINITIONS else not alone)
-        }
-        pending += [
-            (each.contents, resolver.in_subresource(each))
-            for each in specification.create_resource(walked).subresources()
-        ]

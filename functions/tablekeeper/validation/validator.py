@@ -7,25 +7,12 @@ many times as fast; what it accepts needs no second opinion, and only that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
-from tablekeeper.datasets.catalogue import Catalogue, Dataset
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.records import Record
-from tablekeeper.documents.json_stream import shown
 from tablekeeper.validation.fast_check import acceptor
-
-
-class Violation(NamedTuple):
-    """One way in which a record violates its schema; never holds the record's values."""
-
-    record: int
-    pointer: str
-    keyword: str
-    expected: str
-
-    def __str__(self) -> str:
-        where = f'"{shown(self.pointer)}"' if self.pointer else "the whole record"
-        return f"record {self.record}, {where}: {self.keyword}: expected {self.expected}"
+from tablekeeper.validation.violation import Violation
 
 
 def violations(

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from local.environment import REGION
-from local.stack import Stack, running_engine
+from local.running import running_engine
+from local.stack import Stack
 
 HANDLER = """
 import os, sys, time

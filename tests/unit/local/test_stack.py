@@ -16,8 +16,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local import environment, stack
-from local.stack import LocalStackError, Stack, restart_engine, running_engine
+from local import deployment, engine_process, environment
+from local.engine_process import restart_engine
+from local.errors import LocalStackError
+from local.running import running_engine
+from local.stack import Stack
 
 
 def test_parameter_overrides_name_the_python_and_the_processor_at_hand(
@@ -44,27 +47,27 @@ def test_a_taken_port_is_left_alone() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert stack._free_port(port) not in (port, 0)
-    assert stack._free_port(port) == port
+        assert engine_process._free_port(port) not in (port, 0)
+    assert engine_process._free_port(port) == port
 
 
 def test_the_fingerprint_changes_with_names_and_contents(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack, "ROOT", tmp_path)
+    monkeypatch.setattr(deployment, "ROOT", tmp_path)
     file = tmp_path / "functions" / "a.py"
     file.parent.mkdir()
     file.write_text("1")
-    first = stack._fingerprint([file.parent], ["x"])
+    first = deployment._fingerprint([file.parent], ["x"])
     cache = file.parent / "__pycache__" / "a.pyc"
     cache.parent.mkdir()
     cache.write_text("compiled")
-    assert stack._fingerprint([file.parent], ["x"]) == first
-    assert stack._fingerprint([file.parent], ["y"]) != first
+    assert deployment._fingerprint([file.parent], ["x"]) == first
+    assert deployment._fingerprint([file.parent], ["y"]) != first
     file.write_text("2")
-    second = stack._fingerprint([file.parent], ["x"])
+    second = deployment._fingerprint([file.parent], ["x"])
     file.rename(file.with_name("b.py"))
-    assert len({first, second, stack._fingerprint([file.parent], ["x"])}) == 3
+    assert len({first, second, deployment._fingerprint([file.parent], ["x"])}) == 3
 
 
 def test_stack_json_holds_what_other_tools_rely_on(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_a_stack_json_without_its_engine_is_no_stack(tmp_path: Path) -> None:
 
 def test_the_template_loader_reads_short_forms(tmp_path: Path) -> None:
     text = "a: !Ref T\nb: !GetAtt X.Arn\nc: !Sub ['${x}', {x: 1}]\nd: !If [C, !Ref A, b]"
-    assert yaml.load(text, stack._TemplateLoader) == {
+    assert yaml.load(text, deployment._TemplateLoader) == {
         "a": {"Ref": "T"},
         "b": {"Fn::GetAtt": "X.Arn"},
         "c": {"Fn::Sub": ["${x}", {"x": 1}]},
@@ -116,7 +119,7 @@ def test_two_users_share_an_engine_that_ends_with_the_last(tmp_path: Path) -> No
 def test_an_engine_does_not_outlive_a_killed_user(tmp_path: Path) -> None:
     script = (
         "import sys, pathlib, time\n"
-        "from local.stack import running_engine\n"
+        "from local.running import running_engine\n"
         "with running_engine(pathlib.Path(sys.argv[1])) as engine:\n"
         "    print(engine.endpoint_url, flush=True)\n"
         "    time.sleep(60)\n"

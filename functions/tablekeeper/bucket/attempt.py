@@ -1,0 +1,189 @@
+"""One attempt to synchronize one object of a batch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import time
+import traceback
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.bucket.ends import ORPHAN, TRACED, Seen
+from tablekeeper.commit.commit import commit_absence, commit_items, commit_unchanged
+from tablekeeper.commit.transaction import Committed
+from tablekeeper.errors import (
+    TRANSFORM,
+    VALIDATE,
+    WRITE,
+    ContentionError,
+    InvalidFileError,
+    KeyOwnershipError,
+    ObjectChangedError,
+    StaleRevisionError,
+    TransientServiceError,
+    UnfinishedWriteError,
+)
+from tablekeeper.ledger.failures import Failure, record_failure, record_invalid
+from tablekeeper.ledger.reads import read_row
+from tablekeeper.ledger.rows import Row
+from tablekeeper.model.objects import object_uri
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import now
+from tablekeeper.runtime import metrics
+from tablekeeper.runtime.context import logger
+from tablekeeper.runtime.deployed_datasets import dataset_of
+from tablekeeper.staging.item_set import ItemSet
+from tablekeeper.steps.fetch import MAX_ROUNDS, look
+from tablekeeper.steps.transform import transform_document
+from tablekeeper.steps.validate import validate
+
+if TYPE_CHECKING:
+    from tablekeeper.bucket.batch import Bulk
+
+TRIES = 5
+"""Of one file, when a service throttles or fails for a moment, beside the retries of its client."""
+
+
+CAUSE_CHARACTERS = 32_768
+"""As Step Functions cuts the Cause of an error.
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
+"""
+
+
+class Attempt:
+    """One file's way through the steps."""
+
+    def __init__(self, bulk: Bulk, key: str, finding: str, *, patient: bool) -> None:
+        self.bulk, self.key, self.finding, self.patient = bulk, key, finding, patient
+        self.tables, self.settings = bulk.tables, bulk.settings
+        self.state = "Sync Objects"
+        self.execution = replace(bulk.execution, event=bulk.input_of(key))
+
+    def run(self, seen: Seen | None) -> tuple[str | None, str | None]:
+        """The outcome, None when it is to be tried once more; and the error of a bad one."""
+        try:
+            return self._rounds(seen)
+        except UnfinishedWriteError:
+            return TRACED, None
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
+            return self._failed(error)
+
+    def _rounds(self, seen: Seen | None) -> tuple[str | None, str | None]:
+        rounds = tries = 0
+        while True:
+            try:
+                return self._round(seen)
+            except (StaleRevisionError, ObjectChangedError):
+                rounds += 1
+                if rounds > MAX_ROUNDS:
+                    raise ContentionError(
+                        f"the ledger row moved in each of {MAX_ROUNDS} rounds"
+                    ) from None
+                _pause(0.25 * 2 ** min(rounds, 6))
+            except TransientServiceError:
+                tries += 1
+                if tries == TRIES:
+                    raise
+                _pause(2**tries)
+            seen = None
+
+    def _round(self, seen: Seen | None) -> tuple[str | None, str | None]:
+        if seen is None:
+            entered, uri = now(), object_uri(self.settings.source_bucket, self.key)
+            seen = Seen(read_row(self.tables.client, self.tables.ledger, uri), entered)
+        found, document = look(
+            self.key, seen.row, seen.entered, self.settings, self.bulk.catalogue, {}
+        )
+        if found.action == "unchanged":
+            return self._committed(found, commit_unchanged(self.tables, found, self.execution))
+        if found.action != "validate":
+            remaining = self.bulk.remaining
+            ended = commit_absence(self.tables, found, self.execution, remaining, seen.row)
+            return self._committed(found, ended)
+        if self.finding == ORPHAN:
+            # It is there again, and whoever removes what is gone may not write what is there.
+            return TRACED, None
+        if found.claim or document is None or "object" in document:
+            return TRACED, None
+        try:
+            return self._written(found, document, seen.row)
+        except KeyOwnershipError as error:
+            if self.patient:
+                return None, None
+            return self._invalid(found, error)
+        except InvalidFileError as error:
+            return self._invalid(found, error)
+
+    def _written(
+        self, found: Snapshot, document: dict[str, Any], row: Row
+    ) -> tuple[str | None, str | None]:
+        settings, catalogue = self.settings, self.bulk.catalogue
+        self.state = VALIDATE
+        # A report is named after its execution, which here has many files.
+        one = replace(self.execution, name=f"{self.execution.name}-{self._digest()}")
+        validate(found, document, one, settings, catalogue)
+        self.state = TRANSFORM
+        made = transform_document(found, document, settings, catalogue)
+        items = ItemSet(settings.staging_bucket, made, settings.item_keys)
+        if items.staged is not None:
+            return TRACED, None
+        self.state = WRITE
+        remaining = self.bulk.remaining
+        committed = commit_items(self.tables, found, self.execution, items, remaining, row)
+        return self._committed(found, committed)
+
+    def _committed(self, found: Snapshot, committed: Committed) -> tuple[str, None]:
+        about = {"key": found.key, "execution": self.execution.id}
+        logger().info("committed", extra={**about, **committed.payload()})
+        metrics.count_commit(found, self.execution, committed)
+        return committed.outcome, None
+
+    def _invalid(self, found: Snapshot, error: InvalidFileError) -> tuple[str, str]:
+        failure = self._failure(error)
+        record_invalid(
+            self.tables.client,
+            self.tables.ledger,
+            found,
+            self.execution,
+            failure,
+            self.tables.audit_retention,
+        )
+        return self._ended_badly("INVALID", failure)
+
+    def _failed(self, error: Exception) -> tuple[str, str]:
+        failure = self._failure(error)
+        record_failure(
+            self.tables.client,
+            self.tables.ledger,
+            self.execution,
+            failure,
+            self.tables.audit_retention,
+        )
+        return self._ended_badly("FAILED", failure)
+
+    def _ended_badly(self, outcome: str, failure: Failure) -> tuple[str, str]:
+        about = {"key": self.key, "execution": self.execution.id}
+        logger().warning("ended badly", extra={**about, "outcome": outcome, "error": failure.error})
+        metrics.count_bad_end(dataset_of(self.key), outcome)
+        return outcome, failure.error
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self.key.encode()).hexdigest()[:16]
+
+    def _failure(self, error: Exception) -> Failure:
+        """As Lambda tells Step Functions of an error."""
+        name = type(error).__name__
+        told = {
+            "errorMessage": str(error),
+            "errorType": name,
+            "stackTrace": traceback.format_tb(error.__traceback__),
+        }
+        cause = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        return Failure(self.state, name, cause[:CAUSE_CHARACTERS])
+
+
+def _pause(longest: float) -> None:
+    """Of any length up to this, in seconds, which keeps rivals apart."""
+    time.sleep(random.uniform(0, longest))  # noqa: S311 - nothing secret

@@ -1,0 +1,364 @@
+"""One attempt at a large write: phases of transactions under a claim."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.commit import lanes
+from tablekeeper.commit.key_lists import _list, discard, key_lists
+from tablekeeper.commit.lanes import (
+    PHASES,
+    UNDO,
+    Action,
+    Progress,
+    SupersededError,
+    _chunks,
+    _lane_action,
+    _partition,
+    delete_lanes,
+)
+from tablekeeper.commit.transaction import (
+    CancelledError,
+    Committed,
+    Tables,
+    transact,
+)
+from tablekeeper.errors import (
+    InvalidFileError,
+    KeyOwnershipError,
+    TransientServiceError,
+    UnfinishedWriteError,
+)
+from tablekeeper.ledger.reads import read_outcome, read_row
+from tablekeeper.ledger.rows import (
+    ADDING,
+    PROBLEM,
+    REPLACING,
+    Claim,
+    Row,
+    attribute,
+)
+from tablekeeper.ledger.writes import (
+    NO_CLAIM,
+    audit_action,
+    committed,
+    object_attributes,
+    update_row,
+)
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.items import Item, item_key, lineage
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.staging import partitioned_lines
+from tablekeeper.staging.partitioned_lines import (
+    Lines,
+    copy_set,
+)
+
+Remaining = Callable[[], float]
+"""How many seconds are left to the function."""
+
+
+MARGIN = 30.0
+"""Seconds before the end of a function's time at which a write stops: a transaction with its
+retries takes less."""
+
+
+PATIENCE = 300.0
+"""Seconds for which one transaction is tried again before the write stops."""
+
+
+LONGEST_PAUSE = 20.0
+
+
+def _content(found: Snapshot) -> list[str | None]:
+    return [found.etag, found.version_id, found.digest]
+
+
+class LargeWrite:
+    """One attempt at a claimed write."""
+
+    def __init__(
+        self, tables: Tables, found: Snapshot, claim: Claim, row: Row, remaining: Remaining
+    ) -> None:
+        self.tables, self.found, self.claim, self.row = tables, found, claim, row
+        self.remaining = remaining
+        self.state = claim.state
+        self.source = lineage(found, claim.execution)
+        bucket = tables.staging_bucket
+        self.old = [_list(tables, row.keys_at)] if row.keys_at else []
+        self.inline: dict[int, set[str]] = {}
+        for key in row.item_keys:
+            self.inline.setdefault(_partition(key.text), set()).add(key.text)
+        self.has_old = bool(self.old or self.inline)
+        self.staged = Lines(bucket, claim.items["items"]) if claim.items else None
+        self.keys = Lines(bucket, claim.items["keys"]) if claim.items else None
+        self.own = claim.pending[-1] if claim.items else None
+        others = [_list(tables, each) for each in claim.pending if each != self.own]
+        self.others = [each for each in others if each.exists()]
+        self.progress: dict[int, Progress] = {}
+
+    def run(self) -> None:
+        """Writes everything, the close left aside."""
+        self._prepare()
+        self._phase("ADD", self._added)
+        if self.has_old:
+            if self.state == ADDING:
+                self._update({"claim_state": attribute(REPLACING)})
+                self.state = REPLACING
+            self._phase("REPLACE", self._replaced)
+        if self.has_old or self.others:
+            self._phase("REMOVE", self._vanished)
+
+    def close(self, execution: Execution | None) -> Committed:
+        """Ends the claim: the table holds just its items. With an execution, as its outcome."""
+        outcome = self.claim.outcome
+        removed = sum(each.removed for each in self.progress.values())
+        discarded = [each for each in key_lists(self.row) if each != self.own]
+        discarded += [each for each in self.claim.pending if each not in (self.own, *discarded)]
+        changes = {
+            "status": attribute(outcome),
+            "item_keys": None,
+            "keys_at": attribute(self.own) if self.own else None,
+            "discarded": _texts(discarded),
+            **object_attributes(self.found, outcome),
+            **NO_CLAIM,
+        }
+        count = int(self.claim.items["count"]) if self.claim.items else 0
+        recorded = self._update(changes, closes=True, execution=execution, counts=(count, removed))
+        discard(self.tables, discarded)
+        return Committed(recorded) if recorded else Committed(outcome, count, removed)
+
+    def refuse(self, error: InvalidFileError) -> None:
+        """Notes what stands in the way, and undoes the write while nothing was replaced."""
+        refusal = {"content": _content(self.found), "message": str(error)}
+        if isinstance(error, KeyOwnershipError):
+            refusal["item"] = error.item.text
+        if self.state == ADDING:
+            self.undo(refusal)
+        else:
+            self._update({"refusal": attribute(json.dumps(refusal, ensure_ascii=False))})
+
+    def undo(self, refusal: dict[str, Any] | None) -> None:
+        """Deletes what the claim added and ends it; the earlier version stands."""
+        self._read_progress()
+        self._phase(UNDO, self._added_before)
+        noted = attribute(json.dumps(refusal, ensure_ascii=False)) if refusal else None
+        discarded = list(self.claim.pending)
+        changes = {**NO_CLAIM, "refusal": noted, "discarded": _texts(discarded)}
+        self._update(changes, closes=True)
+        discard(self.tables, discarded)
+
+    # ---- what there is to do, partition by partition ----
+
+    def _added(self, partition: int) -> Iterator[Action]:
+        if self.staged:
+            old = self._old(partition) if self.has_old else set()
+            for line in self.staged.partition(partition):
+                item = json.loads(line)
+                key = item_key(item, self.tables.table_key)
+                if key.text not in old:
+                    yield key, {**item, "_source": self.source}, line
+
+    def _replaced(self, partition: int) -> Iterator[Action]:
+        old = self._old(partition)
+        if self.staged and old:
+            for line in self.staged.partition(partition):
+                item = json.loads(line)
+                key = item_key(item, self.tables.table_key)
+                if key.text in old:
+                    yield key, {**item, "_source": self.source}, line
+
+    def _vanished(self, partition: int) -> Iterator[Action]:
+        vanished = self._old(partition)
+        for each in self.others:
+            vanished.update(each.partition(partition))
+        if vanished and self.keys:
+            vanished.difference_update(self.keys.partition(partition))
+        for text in sorted(vanished):
+            yield ItemKey(text), None, ""
+
+    def _added_before(self, partition: int) -> Iterator[Action]:
+        added: set[str] = set()
+        for each in self.others:
+            added.update(each.partition(partition))
+        if self.keys:
+            added.update(self.keys.partition(partition))
+        for text in sorted(added - self._old(partition)):
+            yield ItemKey(text), None, ""
+
+    def _old(self, partition: int) -> set[str]:
+        found = set(self.inline.get(partition, ()))
+        for each in self.old:
+            found.update(each.partition(partition))
+        return found
+
+    # ---- how it is done ----
+
+    def _prepare(self) -> None:
+        self._read_progress()
+        if self.own and self.claim.items and not _list(self.tables, self.own).exists():
+            copy_set(self.tables.staging_bucket, self.claim.items["keys"], self.own)
+
+    def _read_progress(self) -> None:
+        with transient_errors():
+            answer = self.tables.client.query(
+                TableName=self.tables.ledger,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :claim)",
+                ExpressionAttributeValues={
+                    ":pk": {"S": self.found.uri},
+                    ":claim": {"S": "CLAIM#"},
+                },
+                ConsistentRead=True,
+            )
+        for each in answer["Items"]:
+            self.progress[int(each["sk"]["S"].removeprefix("CLAIM#"))] = Progress(
+                each["phase"]["S"], int(each["done"]["N"]), int(each["removed"]["N"])
+            )
+
+    def _phase(self, phase: str, work: Callable[[int], Iterator[Action]]) -> None:
+        stop = threading.Event()
+
+        def lane(number: int) -> None:
+            try:
+                self._lane(number, phase, work, stop)
+            except BaseException:
+                stop.set()
+                raise
+
+        lanes.in_parallel([partial(lane, number) for number in range(lanes.LANES)])
+
+    def _lane(
+        self,
+        lane: int,
+        phase: str,
+        work: Callable[[int], Iterator[Action]],
+        stop: threading.Event,
+    ) -> None:
+        progress = self.progress.get(lane, Progress())
+        if PHASES.index(progress.phase) > PHASES.index(phase) and phase != UNDO:
+            return
+        done = progress.done if progress.phase == phase else 0
+        mine = range(lane, partitioned_lines.PARTITIONS, lanes.LANES)
+        actions = (each for partition in mine for each in work(partition))
+        for number, chunk in enumerate(_chunks(actions), start=1):
+            if stop.is_set():
+                return
+            if number > done:
+                self._write_chunk(lane, phase, number, chunk)
+
+    def _write_chunk(
+        self, lane: int, phase: str, number: int, chunk: dict[ItemKey, Item | None]
+    ) -> None:
+        puts = {key: item for key, item in chunk.items() if item is not None}
+        deletes = [key for key, item in chunk.items() if item is None]
+        before = self.progress.get(lane, Progress()).removed
+
+        def lane_row(deleted: int) -> list[dict[str, Any]]:
+            progress = Progress(phase, number, before + (deleted if phase == "REMOVE" else 0))
+            held = self.claim.revision
+            return [_lane_action(self.tables, self.found.uri, lane, held, held, progress)]
+
+        try:
+            deleted = self._patiently(
+                lambda: transact(self.tables, self.found, lane_row, puts, deletes)
+            )
+        except CancelledError:
+            raise SupersededError from None
+        removed = before + (len(deleted) if phase == "REMOVE" else 0)
+        self.progress[lane] = Progress(phase, number, removed)
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        """Tries again what passes by itself, slower and slower: throttling slows a write down and
+        fails nothing.
+        """
+        begun, tries = time.monotonic(), 0
+        while True:
+            if self.remaining() < MARGIN:
+                raise UnfinishedWriteError(f"{self.found.uri}: the time is up; a retry goes on")
+            try:
+                return call()
+            except TransientServiceError as error:
+                if time.monotonic() - begun > PATIENCE:
+                    raise UnfinishedWriteError(f"{self.found.uri}: {error}") from error
+                pause(random.uniform(0, min(LONGEST_PAUSE, 0.1 * 2**tries)))  # noqa: S311
+                tries += 1
+
+    def _update(
+        self,
+        changes: dict[str, Any],
+        *,
+        closes: bool = False,
+        execution: Execution | None = None,
+        counts: tuple[int, int] = (0, 0),
+    ) -> str | None:
+        """Changes the row while the claim stands; the outcome that the execution already had."""
+        recorded = None
+        while True:
+            row = read_row(self.tables.client, self.tables.ledger, self.found.uri)
+            if not row.claim or row.claim.revision != self.claim.revision:
+                raise SupersededError
+            all_changes = changes
+            if closes and "status" in changes:
+                all_changes = {**changes, **self._as_committed(row, execution)}
+            actions = [
+                update_row(
+                    self.tables.ledger,
+                    self.found.uri,
+                    all_changes,
+                    seen=row.revision,
+                    claim=self.claim.revision,
+                )
+            ]
+            if closes:
+                actions += delete_lanes(self.tables, self.found.uri)
+            if execution and not recorded:
+                outcome, revision = self.claim.outcome, row.revision + 1
+                actions.append(
+                    audit_action(self.tables, self.found, execution, outcome, revision, *counts)
+                )
+            try:
+                self._patiently(partial(transact, self.tables, self.found, partial(_same, actions)))
+            except CancelledError as cancelled:
+                if execution and cancelled.place == len(actions) - 1:
+                    recorded = read_outcome(
+                        self.tables.client, self.tables.ledger, self.found.uri, execution
+                    )
+            else:
+                return recorded
+
+    def _as_committed(self, row: Row, execution: Execution | None) -> dict[str, Any]:
+        """A problem that was recorded while the claim stood may know more, unless it is a failure
+        of an execution that began before this write's look at the bucket.
+        """
+        outcome = self.claim.outcome
+        changes = committed(
+            self.found, outcome, execution.id if execution else self.claim.execution
+        )
+        problem = row.problem
+        if problem and not (
+            problem["status"]["S"] == "FAILED" and problem["started"]["S"] <= self.found.as_of
+        ):
+            for name in PROBLEM:
+                changes.pop(name, None)
+        return changes
+
+
+def _same(actions: list[dict[str, Any]], _deleted: int) -> list[dict[str, Any]]:
+    return actions
+
+
+def _texts(texts: Sequence[str]) -> dict[str, Any] | None:
+    return {"L": [{"S": each} for each in texts]} if texts else None
+
+
+def pause(seconds: float) -> None:
+    """Waits."""
+    time.sleep(seconds)

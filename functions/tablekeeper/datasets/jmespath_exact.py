@@ -1,0 +1,197 @@
+"""JMESPath over exact numbers: functions that know Decimal, and bounds on what they build."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import jmespath
+from jmespath import functions
+from jmespath.functions import signature
+from jmespath.visitor import TreeInterpreter
+
+from tablekeeper.documents.numbers import (
+    format_number,
+    parse_number,
+)
+
+MAX_MADE = 20_000_000
+"""How many elements one evaluation may go through and how many characters it may join, together; as
+much text as one value of a document may have.
+"""
+
+
+class _ExactFunctions(functions.Functions):
+    def _get_allowed_pytypes(self, types: Any) -> Any:
+        allowed, subtypes = super()._get_allowed_pytypes(types)  # type: ignore[misc]
+        number = functions.REVERSE_TYPES_MAP["number"]
+        if any(kind == "number" for kind in types):
+            allowed = [*allowed, "Decimal"]
+        return allowed, [(*each, "Decimal") if each == number else each for each in subtypes]
+
+    def _convert_to_jmespath_type(self, pyobject: str) -> Any:
+        return super()._convert_to_jmespath_type(  # type: ignore[misc]
+            "int" if pyobject == "Decimal" else pyobject
+        )
+
+    @signature({"types": []})
+    def _func_type(self, arg: Any) -> Any:
+        return super()._func_type(0 if isinstance(arg, Decimal) else arg)  # type: ignore[misc]
+
+    @signature({"types": []})
+    def _func_to_string(self, arg: Any) -> str:
+        return arg if isinstance(arg, str) else compact_json(arg)
+
+    @signature({"types": []})
+    def _func_to_number(self, arg: Any) -> Any:
+        if isinstance(arg, int | Decimal) and not isinstance(arg, bool):
+            return arg
+        if not isinstance(arg, str):
+            return None
+        try:
+            value = json.loads(
+                arg, parse_float=parse_number, parse_int=parse_number, parse_constant=str
+            )
+        except (ValueError, RecursionError):
+            return None
+        return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+
+    @signature({"types": ["array-number"]})
+    def _func_avg(self, arg: Any) -> Any:
+        return Decimal(sum(arg)) / len(arg) if arg else None
+
+
+_FUNCTIONS = _ExactFunctions()
+
+
+_OPTIONS = jmespath.Options(custom_functions=_FUNCTIONS)
+
+
+class TooMuchError(Exception):
+    """Raised when an evaluation makes more than it may."""
+
+
+class Interpreter(TreeInterpreter):
+    """One evaluation, which counts the elements it goes through and the characters it joins.
+
+    `[@, @]` is two places of one value, and `[@, @] | [@, @]` four: a short expression can make
+    more than any memory holds, or name so much that it could never be written out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_OPTIONS)
+        self._left = MAX_MADE
+
+    def result(self, node: Any, value: Any) -> Any:
+        """What the expression gives. Raises TooMuchError."""
+        result = self.visit(node, value)
+        if isinstance(result, dict | list) and _selects(node):
+            self._spend(_weight(result))
+        return result
+
+    def _spend(self, made: int) -> None:
+        self._left -= made
+        if self._left < 0:
+            raise TooMuchError
+
+    def visit_flatten(self, node: Any, value: Any) -> Any:
+        base = self.visit(node["children"][0], value)
+        if not isinstance(base, list):
+            return None
+        self._spend(sum(len(each) if isinstance(each, list) else 1 for each in base))
+        return [each for part in base for each in (part if isinstance(part, list) else (part,))]
+
+    def visit_projection(self, node: Any, value: Any) -> Any:
+        base = self.visit(node["children"][0], value)
+        return self._projected(node["children"][1], base) if isinstance(base, list) else None
+
+    def visit_value_projection(self, node: Any, value: Any) -> Any:
+        base = self.visit(node["children"][0], value)
+        if not isinstance(base, dict):
+            return None
+        return self._projected(node["children"][1], list(base.values()))
+
+    def visit_filter_projection(self, node: Any, value: Any) -> Any:
+        left, right, condition = node["children"]
+        base = self.visit(left, value)
+        if not isinstance(base, list):
+            return None
+        self._spend(len(base))
+        is_false = self._is_false  # type: ignore[attr-defined]
+        return self._projected(
+            right, [each for each in base if not is_false(self.visit(condition, each))]
+        )
+
+    def _projected(self, node: Any, base: list[Any]) -> list[Any]:
+        self._spend(len(base))
+        found = (self.visit(node, each) for each in base)
+        return [each for each in found if each is not None]
+
+    def visit_comparator(self, node: Any, value: Any) -> Any:
+        sides = [self.visit(child, value) for child in node["children"]]
+        if all(isinstance(side, dict | list) for side in sides):
+            self._spend(min(map(_weight, sides)))
+        known: Any = {
+            **node,
+            "children": [{"type": "literal", "value": side} for side in sides],
+        }
+        return super().visit_comparator(known, value)
+
+    def visit_function_expression(self, node: Any, value: Any) -> Any:
+        given = [self.visit(child, value) for child in node["children"]]
+        for each in given:
+            if isinstance(each, dict | list | str):
+                deep = node["value"] in ("to_string", "contains")
+                self._spend(_weight(each) if deep else len(each))
+        if node["value"] == "join" and len(given) == 2 and isinstance(given[1], list):
+            parts = [each for each in (given[0], *given[1]) if isinstance(each, str)]
+            between = len(given[0]) if isinstance(given[0], str) else 0
+            self._spend(sum(map(len, parts)) + between * len(given[1]))
+        return _FUNCTIONS.call_function(node["value"], given)
+
+
+def _selects(node: Any) -> bool:
+    """Whether anything in an expression can put one value at two places."""
+    return node["type"] in ("multi_select_list", "multi_select_dict") or any(
+        _selects(child) for child in node["children"] if isinstance(child, dict)
+    )
+
+
+def _weight(value: Any) -> int:
+    """How many values and characters would be written out; what stands at two places counts twice.
+
+    Each list and object is looked at once. More than MAX_MADE is not counted on.
+    """
+    weights: dict[int, int] = {}
+
+    def of(each: Any) -> int:
+        if isinstance(each, str):
+            return 1 + len(each)
+        if not isinstance(each, dict | list):
+            return 1
+        if id(each) not in weights:
+            members = [*each, *each.values()] if isinstance(each, dict) else each
+            weights[id(each)] = min(1 + sum(map(of, members)), MAX_MADE + 1)
+        return weights[id(each)]
+
+    return of(value)
+
+
+def compact_json(value: Any) -> str:
+    """JSON text of an exact value without spaces, numbers in their shortest form.
+
+    Raises:
+        TypeError: the value holds something that JSON does not.
+    """
+    if isinstance(value, dict):
+        members = (
+            f"{json.dumps(key, ensure_ascii=False)}:{compact_json(item)}"
+            for key, item in value.items()
+        )
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact_json, value)) + "]"
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return format_number(value)
+    return json.dumps(value, ensure_ascii=False)

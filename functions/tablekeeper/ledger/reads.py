@@ -1,0 +1,58 @@
+"""Consistent reads of the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.errors import TransientServiceError
+from tablekeeper.model.execution import Execution
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+from tablekeeper.ledger.rows import CURRENT, Row
+
+
+def read_row(client: DynamoDBClient, table: str, uri: str) -> Row:
+    """The object's CURRENT row, read consistently. Raises TransientServiceError."""
+    with transient_errors():
+        answer = client.get_item(
+            TableName=table, Key={"pk": {"S": uri}, "sk": {"S": CURRENT}}, ConsistentRead=True
+        )
+    return Row.of(answer.get("Item", {}))
+
+
+def read_rows(client: DynamoDBClient, table: str, uris: Sequence[str]) -> dict[str, Row]:
+    """The CURRENT rows of at most 100 objects, read consistently; one for each, whether or not it
+    is there. Raises TransientServiceError.
+    """
+    rows = dict.fromkeys(uris, Row())
+    wanted: Any = {
+        table: {
+            "Keys": [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in uris],
+            "ConsistentRead": True,
+        }
+    }
+    for pause in (0.0, 0.1, 0.2, 0.4, 0.8, 1.6):
+        time.sleep(pause)
+        with transient_errors():
+            answer = client.batch_get_item(RequestItems=wanted)
+        for attributes in answer["Responses"].get(table, ()):
+            rows[attributes["pk"]["S"]] = Row.of(attributes)
+        wanted = answer.get("UnprocessedKeys")
+        if not wanted:
+            return rows
+    raise TransientServiceError("BatchGetItem: keys were left unprocessed")
+
+
+def read_outcome(client: DynamoDBClient, table: str, uri: str, execution: Execution) -> str | None:
+    """How this execution ended, if that is recorded already. Raises TransientServiceError."""
+    with transient_errors():
+        answer = client.get_item(
+            TableName=table,
+            Key={"pk": {"S": uri}, "sk": {"S": execution.audit_key}},
+            ConsistentRead=True,
+        )
+    return answer["Item"]["outcome"]["S"] if "Item" in answer else None

@@ -1,0 +1,67 @@
+"""An execution of the state machine, and the event that caused it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tablekeeper.model.times import iso_milliseconds
+
+if TYPE_CHECKING:
+    pass
+
+
+def event_text(event: Any) -> str:
+    """An execution's input as the ledger keeps it."""
+    return (
+        event
+        if isinstance(event, str)
+        else json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    )
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution of the state machine; start is ISO 8601, event the text of its input."""
+
+    id: str
+    name: str
+    start: str
+    redrive: int = 0
+    event: str = "{}"
+
+    @property
+    def audit_key(self) -> str:
+        """The sort key of the one audit row of this execution, the same whoever writes it."""
+        return f"EVENT#{iso_milliseconds(self.start)}#{self.name}#{self.redrive}"
+
+
+def execution_of(payload: Mapping[str, Any]) -> Execution:
+    """The execution that a state passes on."""
+    values = payload["execution"]
+    return Execution(
+        id=values["id"],
+        name=values["name"],
+        start=values["start"],
+        redrive=int(values["redrive"]),
+        event=event_text(values.get("event", "{}")),
+    )
+
+
+def occurred_at(event: str) -> datetime | None:
+    """When that happened of which an execution's input tells, by the event's `time`; None when it
+    has none, as in an execution started by hand.
+    """
+    try:
+        time = datetime.fromisoformat(json.loads(event)["time"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return time if time.tzinfo else None

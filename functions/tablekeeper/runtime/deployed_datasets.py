@@ -1,0 +1,29 @@
+"""The datasets that were deployed with the functions."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.errors import DatasetDefinitionError
+
+if TYPE_CHECKING:
+    pass
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The datasets of this deployment, read once a process. Raises DatasetDefinitionError."""
+    return Catalogue.load()
+
+
+def dataset_of(key: str) -> str | None:
+    """The name of the dataset that an object's key matches; None where there is none, or where the
+    deployment's datasets cannot be read.
+    """
+    try:
+        dataset = catalogue().find(key)
+    except DatasetDefinitionError:
+        return None
+    return dataset.name if dataset else None

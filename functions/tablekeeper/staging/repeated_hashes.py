@@ -1,0 +1,58 @@
+"""Finds repeated hashes among any number of them, in bounded memory."""
+
+from __future__ import annotations
+
+from array import array
+from contextlib import ExitStack
+from itertools import pairwise
+from tempfile import TemporaryFile
+from typing import IO
+
+from tablekeeper.staging.partitioned_lines import (
+    PARTITIONS,
+)
+
+MAX_SUSPECTS = 1000
+
+
+_HASHES_IN_MEMORY = 4096
+
+
+class RepeatedHashes:
+    """64-bit numbers, many of them: beyond a few thousand a partition they are kept on disk."""
+
+    def __init__(self) -> None:
+        self.files = ExitStack()
+        self.spilled: dict[int, IO[bytes]] = {}
+        self.held = [array("Q") for _ in range(PARTITIONS)]
+
+    def add(self, number: int) -> None:
+        partition = number % PARTITIONS
+        held = self.held[partition]
+        held.append(number)
+        if len(held) == _HASHES_IN_MEMORY:
+            if partition not in self.spilled:
+                self.spilled[partition] = self.files.enter_context(
+                    TemporaryFile()  # noqa: SIM115 - the stack closes it
+                )
+            held.tofile(self.spilled[partition])
+            self.held[partition] = array("Q")
+
+    def repeated(self) -> set[int]:
+        found: set[int] = set()
+        for partition, held in enumerate(self.held):
+            numbers = array("Q")
+            if partition in self.spilled:
+                file = self.spilled[partition]
+                file.flush()
+                count = file.tell() // numbers.itemsize
+                file.seek(0)
+                numbers.fromfile(file, count)
+            numbers.extend(held)
+            found.update(a for a, b in pairwise(sorted(numbers)) if a == b)
+            if len(found) >= MAX_SUSPECTS:
+                break
+        return found
+
+    def close(self) -> None:
+        self.files.close()

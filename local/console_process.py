@@ -1,0 +1,82 @@
+"""The console's process beside the engine."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from typing import Any
+
+from local.engine_process import START_SECONDS, _free_port
+from local.environment import (
+    LOCAL,
+    ROOT,
+    python,
+)
+from local.errors import LocalStackError, _say
+from local.processes import _is_free
+from local.stack import Stack
+
+CONSOLE_PORT = 8765
+
+
+def start_console(stack: Stack) -> None:
+    """Serves the console of the stack that is up in the background, unless it is; says where."""
+    found = _console()
+    if found:
+        _say(f"console: {found['address']}")
+        return
+    with (
+        (LOCAL / "console.log").open("wb") as log,
+        (LOCAL / "console.lock").open("w") as alive,
+    ):
+        # The lock goes over to the console, which holds it for as long as it lives.
+        fcntl.flock(alive, fcntl.LOCK_EX)
+        os.set_inheritable(alive.fileno(), True)
+        process = subprocess.Popen(
+            [
+                *(str(python("dev")), "-m", "tablekeeper_cli"),
+                *("console", "--local", "--json", "--port", str(_free_port(CONSOLE_PORT))),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=[alive.fileno()],
+        )
+    deadline = time.monotonic() + START_SECONDS
+    text = ""
+    while not text.endswith("}\n"):
+        text = (LOCAL / "console.log").read_text(errors="replace")
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise LocalStackError(f"the console did not start:\n{text[-2000:]}")
+        time.sleep(0.05)
+    address = json.loads(text)["address"]
+    held = {"pid": process.pid, "address": address}
+    (LOCAL / "console.json").write_text(json.dumps(held))
+    _say(f"console: {address}")
+
+
+def stop_console() -> None:
+    """Ends the console that `start_console` started."""
+    found = _console()
+    if found:
+        with suppress(ProcessLookupError):
+            os.killpg(found["pid"], signal.SIGTERM)
+    (LOCAL / "console.json").unlink(missing_ok=True)
+
+
+def _console() -> dict[str, Any] | None:
+    """The process id and the address of the console, if it is running."""
+    try:
+        held: dict[str, Any] = json.loads((LOCAL / "console.json").read_text())
+    except FileNotFoundError:
+        return None
+    with (LOCAL / "console.lock").open("a") as alive:
+        return None if _is_free(alive) else held

@@ -1,0 +1,176 @@
+"""The engine's process: started, restarted with its state, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+from local.environment import (
+    ROOT,
+    endpoint_url,
+    python,
+)
+from local.errors import LocalStackError
+from local.processes import _engine_process
+
+START_SECONDS = 30
+
+
+STOP_SECONDS, SAVE_SECONDS = 5, 120
+
+
+_started: list[subprocess.Popen[bytes]] = []
+
+
+_environments: dict[Path, dict[str, str]] = {}
+
+
+def start_engine(
+    state_dir: Path,
+    port: int | None = None,
+    *,
+    ends_with: Path | None = None,
+    enforces_roles: bool = True,
+    records_calls: bool = False,
+    wait_scale: float = 1,
+    keeps_state: bool = False,
+) -> int:
+    """Starts an engine in the background, with clean state; returns its port, by default any free.
+
+    With `ends_with`, the engine ends when no process holds a lock on that file any more. With
+    `enforces_roles`, a function may do what its role allows and nothing else; it costs throughput.
+    With `records_calls` as well, Stack.calls tells what roles have called. `wait_scale` makes Wait
+    states and the pauses between retries shorter. With `keeps_state`, the engine can be restarted.
+    """
+    _clear(state_dir)
+    port = port or _free_port()
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "C.UTF-8",
+        "TMPDIR": str(state_dir / "tmp"),
+        "GATEWAY_PORT": str(port),
+        "AWS_ENDPOINT_URL": endpoint_url(port),
+        "AUTH": str(enforces_roles).lower(),
+        "SFN_WAIT_SCALE": str(wait_scale),
+        "ENGINE_LAMBDA_PYTHON": str(python("runtime")),
+        "ENGINE_STATE_DIR": str(state_dir),
+        # What waits for a slot is not running yet, and not to be throttled.
+        "LAMBDA_ACCOUNT_CONCURRENCY": "0",
+        "ENGINE_LAMBDA_CONCURRENCY": os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4"),
+    }
+    if ends_with:
+        environment["ENGINE_ENDS_WITH"] = str(ends_with)
+    if records_calls:
+        environment["ENGINE_CALLS"] = str(state_dir / "calls.jsonl")
+    if keeps_state:
+        environment |= {
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(state_dir / "tmp" / "services"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(state_dir / "tmp" / "s3"),
+        }
+    _launch(state_dir, port, environment)
+    return port
+
+
+def restart_engine(state_dir: Path) -> None:
+    """Ends an engine that this process started with `keeps_state`, and starts it again on its port.
+
+    Executions that run fail, with States.ServiceRestart and without an event; functions that run
+    are killed; events on their way are lost.
+    """
+    found = _engine_process(state_dir)
+    if not found:
+        raise LocalStackError(f"no engine runs in {state_dir}")
+    pid, port = found
+    os.kill(pid, signal.SIGTERM)
+    _wait_for_end(state_dir, SAVE_SECONDS)
+    if _engine_process(state_dir):
+        raise LocalStackError(f"the engine in {state_dir} did not end in {SAVE_SECONDS} seconds")
+    with suppress(ProcessLookupError):  # The functions' processes.
+        os.killpg(pid, signal.SIGKILL)
+    _launch(state_dir, port, _environments[state_dir])
+
+
+def _launch(state_dir: Path, port: int, environment: dict[str, str]) -> None:
+    _environments[state_dir] = environment
+    with (state_dir / "engine.log").open("ab") as log:
+        process = subprocess.Popen(
+            [str(python("engine")), "-m", "local.engine.__main__"],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _started.append(process)
+    (state_dir / "engine.json").write_text(json.dumps({"pid": process.pid, "port": port}))
+    deadline = time.monotonic() + START_SECONDS
+    while not _healthy(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop_engine(state_dir)
+            tail = (state_dir / "engine.log").read_text(errors="replace")[-2000:]
+            raise LocalStackError(f"the engine did not start on port {port}:\n{tail}")
+        time.sleep(0.05)
+
+
+def stop_engine(state_dir: Path) -> bool:
+    """Ends the engine of a state directory, and what it left there; False if none was running."""
+    found = _engine_process(state_dir)
+    if found:
+        # Its state goes with it anyway; the functions' processes are in its group.
+        with suppress(ProcessLookupError):
+            os.killpg(found[0], signal.SIGKILL)
+        _wait_for_end(state_dir, STOP_SECONDS)
+    for name in ("engine.json", "stack.json", "deployed"):
+        (state_dir / name).unlink(missing_ok=True)
+    shutil.rmtree(state_dir / "tmp", ignore_errors=True)
+    return found is not None
+
+
+def _wait_for_end(state_dir: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while _engine_process(state_dir) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for process in _started:
+        process.poll()
+
+
+def _healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint_url(port)}/_ministack/health", timeout=1):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port(preferred: int = 0) -> int:
+    """The preferred port if nothing listens there, or else any free one."""
+    with socket.socket() as probe:
+        if preferred and probe.connect_ex(("127.0.0.1", preferred)):
+            return preferred
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _clear(state_dir: Path) -> None:
+    """Empties a state directory of what an earlier engine left."""
+    stop_engine(state_dir)
+    (state_dir / "tmp").mkdir(parents=True)
+    (state_dir / "faults.json").write_text("")
+    (state_dir / "chaos.json").write_text("")
+    (state_dir / "chaos.jsonl").write_text("")
+    (state_dir / "engine.log").write_text("")
+    (state_dir / "calls.jsonl").unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""The items of one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tablekeeper.ledger.rows import CURRENT, Row
+
+from tablekeeper_cli.errors import UnknownError, UsageError
+from tablekeeper_cli.ledger.queries import Attributes, _get
+from tablekeeper_cli.stack import Stack
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item, and its lineage: None for one that Tablekeeper did not write."""
+
+    key: dict[str, Any]
+    attributes: Attributes
+    lineage: dict[str, str] | None
+
+
+@dataclass(frozen=True)
+class KeptKey:
+    """A key of an item, as text, and what `item` is asked with."""
+
+    text: str
+    address: dict[str, str]
+
+
+def item_keys(stack: Stack, key: str, most: int) -> Iterator[KeptKey]:
+    """The keys of a file's items, at most so many; none of those that its row does not hold."""
+    row = _get(stack, stack.uri(key), CURRENT) or {}
+    names = [name for name, _ in _key_schema(stack)]
+    for each in sorted(Row.of(row).item_keys)[:most]:
+        values = [str(next(iter(each.attributes[name].values()))) for name in names]
+        yield KeptKey(" · ".join(values), dict(zip(("pk", "sk"), values, strict=False)))
+
+
+def item(stack: Stack, partition: str, sort: str | None = None) -> Item:
+    """An item by its primary key.
+
+    Raises:
+        UnknownError: it is not in the table.
+        UsageError: the table's key is another.
+    """
+    key = table_key(stack, partition, sort)
+    answer = stack.client("dynamodb").get_item(TableName=stack.items, Key=key, ConsistentRead=True)
+    if "Item" not in answer:
+        raise UnknownError(f"no item has the key {json.dumps(key)}")
+    found = answer["Item"]
+    source = found.get("_source", {}).get("M")
+    return Item(
+        key={name: next(iter(value.values())) for name, value in key.items()},
+        attributes={name: value for name, value in found.items() if name != "_source"},
+        lineage={name: str(value.get("S")) for name, value in source.items()} if source else None,
+    )
+
+
+def has_sort_key(stack: Stack) -> bool:
+    """Whether the items table has a sort key."""
+    return len(_key_schema(stack)) == 2
+
+
+def items_of_partition(stack: Stack, partition: str) -> list[dict[str, str]]:
+    """The keys of the items with this partition key, a thousand at most. Raises UnknownError."""
+    schema = _key_schema(stack)
+    _, kind = schema[0]
+    answer = stack.client("dynamodb").query(
+        TableName=stack.items,
+        KeyConditionExpression="#0 = :pk",
+        ExpressionAttributeNames={f"#{place}": each for place, (each, _) in enumerate(schema)},
+        ProjectionExpression=", ".join(f"#{place}" for place in range(len(schema))),
+        ExpressionAttributeValues={":pk": {kind: partition}},
+        Limit=1000,
+    )
+    return [{each: next(iter(row[each].values())) for each, _ in schema} for row in answer["Items"]]
+
+
+def table_key(stack: Stack, partition: str, sort: str | None) -> dict[str, dict[str, str]]:
+    """A primary key of the items table in DynamoDB JSON. Raises UsageError."""
+    schema = _key_schema(stack)
+    given = [partition] if sort is None else [partition, sort]
+    if len(given) != len(schema):
+        names = " ".join(name for name, _ in schema)
+        raise UsageError(f"the key of the table {stack.items} is: {names}")
+    return {name: {kind: value} for (name, kind), value in zip(schema, given, strict=True)}
+
+
+def _key_schema(stack: Stack) -> list[tuple[str, str]]:
+    table = stack.client("dynamodb").describe_table(TableName=stack.items)["Table"]
+    kinds = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    schema = sorted(table["KeySchema"], key=lambda each: str(each["KeyType"]))  # HASH, RANGE
+    return [(each["AttributeName"], kinds[each["AttributeName"]]) for each in schema]

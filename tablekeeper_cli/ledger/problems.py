@@ -1,0 +1,170 @@
+"""Problems: why files are not in the table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from tablekeeper import errors
+from tablekeeper.ledger.rows import CURRENT
+
+from tablekeeper_cli.ledger.queries import Attributes, Capacity, _query, _text, iso
+from tablekeeper_cli.stack import Stack
+
+INCOMPLETE, WRITING = "INCOMPLETE", "WRITING"
+
+
+PROBLEMS = ("FAILED", "INVALID")
+
+
+_REPORT = re.compile(r"^Report: (s3://\S+?\.json)\. ", re.MULTILINE)
+
+
+_VIOLATION = re.compile(
+    r'^record (\d+), (?:"(.*)"|the whole record): (\S+): expected (.*)$', re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file's problem, as the index `problems` lists it; at is ISO 8601."""
+
+    key: str
+    status: str
+    error: str
+    dataset: str
+    at: str
+    incomplete_since: str | None
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One way in which a record violates its schema."""
+
+    record: int
+    pointer: str
+    keyword: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything that is recorded of a problem, and what to do.
+
+    message is what the cause says; violations are the first ones, report is where all of them are.
+    owner is the file that an item of this one belongs to.
+    """
+
+    key: str
+    status: str
+    error: str
+    state: str
+    at: str
+    started: str
+    execution: str
+    input: str
+    message: str
+    advice: str
+    violations: list[Violation]
+    report: str | None
+    owner: str | None
+
+
+def failures(
+    stack: Stack,
+    *,
+    status: str | None = None,
+    error: str | None = None,
+    dataset: str | None = None,
+    since: datetime | None = None,
+    prefix: str = "",
+    capacity: Capacity | None = None,
+) -> Iterator[Failure]:
+    """Files with a problem, the newest problem first; reads the sparse index alone."""
+    for each in (status,) if status in PROBLEMS else PROBLEMS:
+        condition, values = "problem_status = :status", {":status": {"S": each}}
+        if since:
+            condition += " AND problem_at >= :since"
+            values[":since"] = {"S": iso(since)}
+        for row in _query(stack, "problems", condition, values, capacity, backwards=True):
+            failure = Failure(
+                key=stack.key(row["pk"]["S"]),
+                status=row["problem_status"]["S"],
+                error=row["problem_error"]["S"],
+                dataset=row["problem_dataset"]["S"],
+                at=row["problem_at"]["S"],
+                incomplete_since=_text(row, "incomplete_since"),
+            )
+            if (
+                error in (None, failure.error)
+                and dataset in (None, failure.dataset)
+                and failure.key.startswith(prefix)
+                and (status != INCOMPLETE or failure.incomplete_since)
+            ):
+                yield failure
+
+
+def problems(stack: Stack, keys: Iterable[str]) -> Iterator[Problem]:
+    """The problems of those among these files that have one, a hundred files a request."""
+    client, rest = stack.client("dynamodb"), iter(keys)
+    while batch := list(islice(rest, 100)):
+        asked: Any = {
+            stack.ledger: {
+                "Keys": [{"pk": {"S": stack.uri(key)}, "sk": {"S": CURRENT}} for key in batch],
+                "ConsistentRead": True,
+            }
+        }
+        while asked:
+            answer = client.batch_get_item(RequestItems=asked)
+            for row in answer["Responses"].get(stack.ledger, ()):
+                found = _problem(stack, stack.key(row["pk"]["S"]), row)
+                if found:
+                    yield found
+            asked = answer.get("UnprocessedKeys")
+
+
+def _problem(stack: Stack, key: str, row: Attributes) -> Problem | None:
+    if "problem" not in row:
+        return None
+    held = {name: value["S"] for name, value in row["problem"]["M"].items()}
+    message = errors.message_of(held["cause"])
+    report = _REPORT.search(message)
+    owner = None
+    if held["error"] == errors.KeyOwnershipError.__name__:
+        try:
+            _, owner = errors.KeyOwnershipError.parse(message)
+        except ValueError:
+            owner = None
+    return Problem(
+        key=stack.key(stack.uri(key)),
+        status=held["status"],
+        error=held["error"],
+        state=held["state"],
+        at=held["at"],
+        started=held.get("started", held["at"]),
+        execution=held["execution"],
+        input=held["input"],
+        message=message,
+        advice=advice(held["error"]),
+        violations=[
+            Violation(int(record), pointer or "", keyword, expected)
+            for record, pointer, keyword, expected in _VIOLATION.findall(message)
+        ],
+        report=report[1] if report else None,
+        owner=owner,
+    )
+
+
+def advice(error: str) -> str:
+    """What to do about an error; an AWS error's is to look at the cause."""
+    known = getattr(errors, error, None)
+    if isinstance(known, type) and issubclass(known, errors.TablekeeperError) and known.advice:
+        return known.advice
+    return (
+        "Look at the cause and the trace, mend what it names, then reprocess; docs/runbook.md "
+        "has an entry for each error."
+    )

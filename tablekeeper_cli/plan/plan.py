@@ -1,0 +1,61 @@
+"""A plan: what would become of one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.validation.violation import Violation
+
+if TYPE_CHECKING:
+    pass
+from tablekeeper_cli.plan.planned_item import ACTIONS, PlannedItem
+from tablekeeper_cli.plan.store import LocalStore
+
+
+@dataclass
+class Plan:
+    """What an execution would do with one key. Close it when it is no longer needed.
+
+    outcome is the execution's, error the name that it would be INVALID or FAILED with. records is
+    the number of records that were read. counts has the number of items by action. `now` is what
+    the ledger shows for the file: a problem's status, else the status, None for an unknown file.
+    assumptions say in words what a plan cannot know.
+    """
+
+    key: str
+    dataset: str | None
+    digest: str | None
+    outcome: str
+    revision: int
+    now: str | None
+    error: str | None = None
+    cause: str | None = None
+    records: int = 0
+    violation_count: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ACTIONS, 0))
+    assumptions: list[str] = field(default_factory=list)
+    _store: LocalStore | None = field(default=None, repr=False)
+
+    @property
+    def fine(self) -> bool:
+        """Whether the table would be as the bucket is."""
+        return self.outcome in ("SYNCED", "UNCHANGED", "DELETED")
+
+    def about(self) -> dict[str, Any]:
+        """All but the violations and the items, which may be many."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+    def violations(self) -> Iterator[Violation]:
+        """The violations of the dataset's schema, in the order of the records."""
+        return self._store.violations() if self._store else iter(())
+
+    def items(self) -> Iterator[PlannedItem]:
+        """What becomes of each item: in the order of the records, then those without one."""
+        return self._store.entries() if self._store else iter(())
+
+    def close(self) -> None:
+        """Frees the memory and the disk that its items take."""
+        if self._store:
+            self._store.close()

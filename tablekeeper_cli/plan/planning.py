@@ -1,0 +1,207 @@
+"""Planning one file by the code of the functions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tablekeeper import aws
+from tablekeeper.commit.key_lists import key_lists
+from tablekeeper.datasets.items_of_records import make_items
+from tablekeeper.datasets.records import Record, read_records
+from tablekeeper.errors import (
+    DatasetDefinitionError,
+    DuplicateItemKeyError,
+    InvalidFileError,
+    KeyOwnershipError,
+    SchemaViolationError,
+)
+from tablekeeper.ledger.rows import Row
+from tablekeeper.model.items import Item, item_key, owner
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
+from tablekeeper.validation.validator import violations
+
+from tablekeeper_cli.compare.items import (
+    BATCH_KEYS,
+    changes,
+    read_items,
+    stored_key,
+)
+from tablekeeper_cli.compare.side_by_side import side_by_side
+
+if TYPE_CHECKING:
+    from tablekeeper_cli.plan.planner import Planner
+from tablekeeper_cli.plan.plan import Plan
+from tablekeeper_cli.plan.planned_item import CHANGED, PUT, REFUSED, REMOVED, UNCHANGED
+from tablekeeper_cli.plan.store import LocalStore
+
+READERS = 4
+"""How many batches of items are read side by side; each is 16 MB at most."""
+
+
+class Planning:
+    """One plan in the making, step by step as an execution goes."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        found: Snapshot,
+        row: Row,
+        text: Callable[[], Iterator[str]],
+        assumptions: list[str],
+        store: LocalStore,
+    ) -> None:
+        self.planner, self.found, self.row = planner, found, row
+        self.text, self.store = text, store
+        self.table_key = planner.settings.item_keys
+        self.made = Plan(
+            found.key,
+            found.dataset,
+            found.digest,
+            "SYNCED",
+            row.revision,
+            _shown(row),
+            assumptions=assumptions,
+            _store=store,
+        )
+
+    def plan(self) -> Plan:
+        made = self.made
+        if self.row.claim:
+            made.assumptions.append(
+                "a large write of this file is under way, or was cut off, and is taken over"
+            )
+        if self.found.action == "unchanged":
+            made.outcome = "UNCHANGED"
+            if self.found.etag:
+                self._all_unchanged()
+        elif self.found.action in ("ignore", "delete"):
+            made.outcome = "IGNORED" if self.found.action == "ignore" else "DELETED"
+            self._remove_vanished()
+        else:
+            self._synced_or_refused()
+        made.counts |= self.store.counts()
+        return made
+
+    def _synced_or_refused(self) -> None:
+        try:
+            self._validate()
+            self._transform()
+            self._compare()
+            self._remove_vanished()
+        except InvalidFileError as error:
+            message = str(error)
+            if not isinstance(error, KeyOwnershipError):
+                message = f"{self.found.uri}: {message}. {error.advice}"
+            self._refuse("INVALID", error, message)
+        except DatasetDefinitionError as error:
+            self._refuse("FAILED", error, f"{error} {error.advice}")
+
+    def _refuse(self, outcome: str, error: Exception, cause: str) -> None:
+        self.made.outcome, self.made.error, self.made.cause = outcome, type(error).__name__, cause
+        self.store.keep_only_refused()
+
+    def _validate(self) -> None:
+        """Raises InvalidFileError and DatasetDefinitionError."""
+        made, catalogue = self.made, self.planner.catalogue
+
+        def counted(records: Iterable[Record]) -> Iterator[Record]:
+            for record in records:
+                made.records += 1
+                yield record
+
+        dataset = catalogue.get(self.found.key)
+        records = counted(read_records(self.text(), self.found.key, dataset))
+        for violation in violations(records, dataset, catalogue):
+            made.violation_count += 1
+            self.store.add_violation(violation)
+        if made.violation_count:
+            plural = "violation" if made.violation_count == 1 else "violations"
+            raise SchemaViolationError(
+                f"{made.violation_count:,} {plural} of {dataset.name}.schema.json "
+                f"in {made.records:,} records"
+            )
+
+    def _transform(self) -> None:
+        """Raises InvalidFileError."""
+        settings, dataset = self.planner.settings, self.planner.catalogue.get(self.found.key)
+        records = read_records(self.text(), self.found.key, dataset)
+        first: DuplicateItemKeyError | None = None
+        for made in make_items(
+            records, self.found, dataset, settings.item_keys, settings.ttl_attribute
+        ):
+            key = item_key(made.item, self.table_key)
+            place = self.store.add_new(key.text, made.place, made.text)
+            if place is not None:
+                message = f"records {place} and {made.place} both have the key {key.text}"
+                first = first or DuplicateItemKeyError(message)
+                self.store.add_entry(REFUSED, key.text, made.place, also=place)
+        if first:
+            raise first
+
+    def _compare(self) -> None:
+        """Raises KeyOwnershipError for the first item that another file has."""
+        first: tuple[int, KeyOwnershipError] | None = None
+        for key, place, text, have in self._with_current(self.store.new()):
+            item = json.loads(text)
+            if have is None:
+                self.store.add_entry(PUT, key, place, item=item)
+            elif owner(have) != self.found.uri:
+                self.store.add_entry(REFUSED, key, place, owner=owner(have))
+                if first is None or place < first[0]:
+                    first = place, KeyOwnershipError(ItemKey(key), owner(have))
+            else:
+                have.pop("_source")
+                found = list(changes(have, item))
+                self.store.add_entry(CHANGED if found else UNCHANGED, key, place, changes=found)
+        if first:
+            raise first[1]
+
+    def _remove_vanished(self) -> None:
+        self._read_old()
+        vanished = ((key, -1, "") for key in self.store.vanished())
+        for key, _, _, have in self._with_current(vanished):
+            if have is not None and owner(have) == self.found.uri:
+                self.store.add_entry(REMOVED, key, None)
+
+    def _all_unchanged(self) -> None:
+        self._read_old()
+        for key in self.store.vanished():
+            self.store.add_entry(UNCHANGED, key, None)
+
+    def _read_old(self) -> None:
+        """The keys of the items that this file may have in the table."""
+        self.store.add_old(key.text for key in self.row.item_keys)
+        for prefix in key_lists(self.row):
+            lines = Lines(self.planner.staging_bucket, copied_manifest(prefix))
+            if prefix == self.row.keys_at or lines.exists():
+                for partition in range(PARTITIONS):
+                    self.store.add_old(lines.partition(partition))
+
+    def _with_current(
+        self, rows: Iterable[tuple[str, int, str]]
+    ) -> Iterator[tuple[str, int, str, Item | None]]:
+        """Each row with the item that has its key in the table now."""
+        rows = iter(rows)
+        batches = iter(lambda: list(islice(rows, BATCH_KEYS)), [])
+        with ThreadPoolExecutor(READERS) as pool:
+            for batch, have in side_by_side(pool, self._current, batches, READERS):
+                for key, place, text in batch:
+                    yield key, place, text, have.get(key)
+
+    def _current(
+        self, batch: list[tuple[str, int, str]]
+    ) -> tuple[list[tuple[str, int, str]], dict[str, Item]]:
+        keys = [ItemKey(key).attributes for key, _, _ in batch]
+        items = read_items(aws.dynamodb(), self.planner.items_table, keys)
+        return batch, {stored_key(item, self.table_key).text: item for item in items}
+
+
+def _shown(row: Row) -> str | None:
+    """What a person is shown for a file."""
+    return row.problem["status"]["S"] if row.problem else row.status

@@ -1,0 +1,232 @@
+"""A second look at what differs, since files change while they are read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper import aws
+from tablekeeper.datasets.items_of_records import Made
+from tablekeeper.errors import (
+    DuplicateItemKeyError,
+    InvalidFileError,
+    ObjectChangedError,
+    StagedSetMissingError,
+)
+from tablekeeper.ledger.reads import read_row
+from tablekeeper.ledger.rows import Row
+from tablekeeper.model.items import Item, item_key, owner
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.objects import object_uri
+
+from tablekeeper_cli.compare.items import (
+    BATCH_KEYS,
+    changes,
+    fingerprint,
+    read_items,
+    stored_key,
+)
+from tablekeeper_cli.verify.expectation import (
+    COMMITTED,
+    UNTOLD,
+    Standing,
+)
+from tablekeeper_cli.verify.findings import (
+    DIFFERENT,
+    EXTRA,
+    FOREIGN,
+    LISTED,
+    MISSING,
+    OUTDATED,
+    UNLISTED,
+    UNRECORDED,
+    UNVERIFIABLE,
+    Finding,
+)
+from tablekeeper_cli.verify.notebook import (
+    NOBODY,
+)
+
+ROUNDS = 5
+"""How often a file is looked at again at once, when it moves under the eyes or a read fails."""
+
+if TYPE_CHECKING:
+    from tablekeeper_cli.verify.verification import Verification
+
+
+class SecondLook:
+    """One look at the suspects of a file."""
+
+    def __init__(self, verification: Verification, file: str) -> None:
+        self.verification, self.file = verification, file
+        self.notebook, self.settings = verification.notebook, verification.settings
+        self.uri = object_uri(self.settings.source_bucket, file)
+        self.items_differ = False
+
+    def run(self) -> str | None:
+        """The file's state when it may be on its way; findings are in the notebook.
+
+        Raises:
+            MovedError: a commit came between.
+            TransientServiceError: a retry helps.
+        """
+        row = self._row()
+        try:
+            with self.verification._content(self.file, row) as (stands, present, made):
+                state = f"{row.revision} {present and (present.etag, present.version_id)}"
+                self._find(row, stands, made)
+        except GoneError as gone:
+            finding = Finding(UNVERIFIABLE, self.file, detail=str(gone), is_difference=False)
+            self.notebook.found(finding)
+            stands, state = Standing(UNTOLD), ""
+        except ObjectChangedError:
+            raise MovedError(str(row.revision)) from None
+        if self._row().revision != row.revision:
+            raise MovedError(str(row.revision))
+        return state if stands.behind else None
+
+    def _find(self, row: Row, stands: Standing, made: Iterator[Made]) -> None:
+        if stands.kind:
+            detail, tells = stands.detail, stands.kind != UNVERIFIABLE
+            self.notebook.found(Finding(stands.kind, self.file, None, detail, (), tells))
+        if stands.items == UNTOLD:
+            return
+        try:
+            self._compare_derived(made)
+        except InvalidFileError as error:
+            self.notebook.look_again(self.file)
+            self._found_bad(row, stands, error)
+            return
+        self._compare_extra()
+        is_outdated = self._is_outdated(row)
+        if stands.kind and stands.items != COMMITTED:
+            return  # the row does not speak of this content
+        if not is_outdated:
+            self._compare_listed(row)
+        elif self.items_differ:
+            detail = f"written under {row.digest}; its items differ from what it makes now"
+            self.notebook.found(Finding(OUTDATED, self.file, detail=detail))
+
+    def _found_bad(self, row: Row, stands: Standing, error: InvalidFileError) -> None:
+        """What the file makes now is nothing; what its items are cannot be told by it."""
+        name = type(error).__name__
+        if stands.kind:
+            detail = f"{stands.detail}; its content is bad ({name})"
+            self.notebook.found(Finding(stands.kind, self.file, detail=detail))
+        elif self._is_outdated(row):
+            detail = f"written under {row.digest}; now its content is bad ({name})"
+            self.notebook.found(Finding(OUTDATED, self.file, detail=detail))
+        else:
+            self.notebook.found(Finding(UNRECORDED, self.file, detail=f"{name}: {error}"))
+
+    def _is_outdated(self, row: Row) -> bool:
+        catalogue = self.verification.verifier.catalogue
+        dataset = catalogue.find(self.file)
+        if dataset is None or row.digest is None:
+            return row.digest is not None
+        keys, ttl = str(self.settings.item_keys), self.settings.ttl_attribute
+        return row.digest != catalogue.digest(dataset, keys, ttl)
+
+    def _compare_derived(self, made: Iterator[Made]) -> None:
+        """Raises InvalidFileError."""
+        suspected = (each for each in made if self._is_suspect(each.item))
+        while batch := list(islice(suspected, BATCH_KEYS)):
+            keys = [item_key(each.item, self.settings.item_keys) for each in batch]
+            have = self._held(keys)
+            for key, each in zip(keys, batch, strict=True):
+                self._compare(key, each.item, have.get(key))
+
+    def _is_suspect(self, item: Item) -> bool:
+        key = item_key(item, self.settings.item_keys).text
+        if not self.notebook.is_suspect(self.file, key):
+            return False
+        if not self.notebook.derived(self.file, key):
+            raise DuplicateItemKeyError(f"two records both have the key {key}")
+        return True
+
+    def _compare(self, key: ItemKey, item: Item, have: Item | None) -> None:
+        if have is None:
+            expires = self.verification._expires(item)
+            if expires is None or expires > time.time():
+                self._found(MISSING, key)
+        elif owner(have) != self.uri:
+            theirs = self.verification._file_of(have) != NOBODY
+            self._found(MISSING if theirs else FOREIGN, key, whose(have))
+        else:
+            values = {name: value for name, value in have.items() if name != "_source"}
+            if fingerprint(values) != fingerprint(item):
+                self._found(DIFFERENT, key, "", tuple(changes(values, item)))
+
+    def _found(self, kind: str, key: ItemKey, detail: str = "", changed: Any = ()) -> None:
+        self.items_differ = True
+        self.notebook.found(Finding(kind, self.file, key.attributes, detail, changed))
+
+    def _compare_listed(self, row: Row) -> None:
+        try:
+            self.notebook.listed(self.file, list(self._suspects_of_row(row)))
+        except StagedSetMissingError as error:
+            self.notebook.found(Finding(UNLISTED, self.file, detail=str(error)))
+            return
+        for text, derived, listed in self.notebook.suspected_keys(self.file):
+            if text and derived != listed:
+                kind = UNLISTED if derived else LISTED
+                self.notebook.found(Finding(kind, self.file, ItemKey(text).attributes))
+
+    def _suspects_of_row(self, row: Row) -> Iterator[str]:
+        for key in self.verification._keys_of_row(row):
+            if self.notebook.is_suspect(self.file, key):
+                yield key
+
+    def _compare_extra(self) -> None:
+        """Suspects that the file does not make."""
+        others = (
+            ItemKey(text)
+            for text, derived, _ in self.notebook.suspected_keys(self.file)
+            if text and not derived
+        )
+        while batch := list(islice(others, BATCH_KEYS)):
+            have = self._held(batch)
+            for key in batch:
+                if key in have and owner(have[key]) == self.uri:
+                    self._found(EXTRA, key)
+
+    def _held(self, keys: Sequence[ItemKey]) -> dict[ItemKey, Item]:
+        asked = [key.attributes for key in keys]
+        table = self.verification.verifier.items_table
+        items = read_items(aws.dynamodb(), table, asked)
+        return {stored_key(item, self.settings.item_keys): item for item in items}
+
+    def _row(self) -> Row:
+        return read_row(aws.dynamodb(), self.settings.ledger_table, self.uri)
+
+
+class MovedError(Exception):
+    """A commit came between; state is what was seen before it."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
+
+
+def whose(item: Item) -> str:
+    """In words, whom an item belongs to."""
+    named = owner(item)
+    if named:
+        return f"it belongs to {named}"
+    return "its lineage is broken" if "_source" in item else "it has no lineage"
+
+
+def clock() -> float:
+    """Seconds, from any beginning."""
+    return time.monotonic()
+
+
+def pause(seconds: float) -> None:
+    """Waits."""
+    time.sleep(seconds)
+
+
+class GoneError(Exception):
+    """The content that the items were made of cannot be read; the message says why."""
