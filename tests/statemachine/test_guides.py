@@ -15,6 +15,9 @@ PAGES = sorted(
     for path in folder.glob("*.md")
 )
 README_LINES = 170
+PATH = re.compile(
+    r"(?<![\w/.-])(?:functions|local|statemachine|tablekeeper_cli|tests|tools)/(?:[\w.-]*\w/?)*"
+)
 
 
 def _prose(page: Path) -> str:
@@ -60,6 +63,13 @@ def test_a_link_without_its_file_or_heading_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("[a](there.md#one-heading) [b](there.md#two) [c](gone.md) <img src='x'>")
     assert broken(page) == ["there.md#two", "gone.md"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_every_path_of_code_that_a_page_names_exists(page: str) -> None:
+    """The changelog may name paths of earlier versions."""
+    named = PATH.findall((ROOT / page).read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("guide", GUIDES)
