@@ -51,6 +51,15 @@ def test_documents_name_commands_and_options_that_there_are(path: str) -> None:
         assert {each.strip("[],.") for each in words if each.startswith("--")} <= known[name], call
 
 
+def test_the_guide_to_operating_lists_every_command() -> None:
+    called = CALL.findall((ROOT / "docs" / "operating.md").read_text())
+    named = {
+        name for name in commands() if any(f"{call} ".startswith(f"{name} ") for call in called)
+    }
+    groups = {name.rpartition(" ")[0] for name in commands()}
+    assert set(commands()) - named <= groups
+
+
 def test_every_command_takes_the_stack_and_answers_in_json() -> None:
     for name, options in commands().items():
         if name and name != "schemas":
