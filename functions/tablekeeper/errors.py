@@ -164,6 +164,15 @@ class ReservedAttributeError(InvalidFileError):
     advice = "Rename the field, or choose other names with `attributes`."
 
 
+class FieldNameError(InvalidFileError):
+    """Raised when an attribute's name is empty, over 65,535 bytes, or begins with a byte order
+    mark.
+    """
+
+    states = (TRANSFORM,)
+    advice = "Rename the field, or pick the fields that are needed with `attributes`."
+
+
 class ExpressionError(InvalidFileError):
     """Raised when a JMESPath expression of the dataset cannot be evaluated on this file."""
 
@@ -211,10 +220,15 @@ class ItemTooLargeError(InvalidFileError):
 
 
 class TtlError(InvalidFileError):
-    """Raised when a dataset's `ttl` gives neither whole epoch seconds nor an ISO 8601 time."""
+    """Raised when a dataset's `ttl` gives neither whole epoch seconds nor an ISO 8601 time, or
+    seconds after the year 9999, which are milliseconds.
+    """
 
     states = (TRANSFORM,)
-    advice = "Make the expression give epoch seconds, an ISO 8601 time with an offset, or null."
+    advice = (
+        "Make the expression give epoch seconds, an ISO 8601 time with an offset, or null. "
+        "`floor(to_epoch(FIELD, 'milliseconds'))` makes seconds of milliseconds."
+    )
 
 
 # ---- the commit ----

@@ -133,6 +133,8 @@ def _lines(made: Plan, schemas: str) -> Iterator[Text]:
     yield Text(f"now: {shown}; dataset: {made.dataset or 'none'}; schemas: {schemas}", "dim")
     for assumption in made.assumptions:
         yield Text(f"assumed: {printable(assumption)}", "dim")
+    for warning in made.warnings:
+        yield Text(f"warning: {printable(warning)}", "yellow")
     yield from _first(made.violation_count, (Text(f"! {each}") for each in _violations(made)))
     different = (each for each in made.items() if each.action != "unchanged")
     count = sum(count for action, count in made.counts.items() if action != "unchanged")

@@ -21,7 +21,7 @@ class Plan:
     outcome is the execution's, error the name that it would be INVALID or FAILED with. records is
     the number of records that were read. counts has the number of items by action. `now` is what
     the ledger shows for the file: a problem's status, else the status, None for an unknown file.
-    assumptions say in words what a plan cannot know.
+    assumptions say in words what a plan cannot know, warnings what may not be meant.
     """
 
     key: str
@@ -36,6 +36,7 @@ class Plan:
     violation_count: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ACTIONS, 0))
     assumptions: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     _store: LocalStore | None = field(default=None, repr=False)
 
     @property

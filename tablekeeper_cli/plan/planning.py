@@ -32,6 +32,7 @@ from tablekeeper_cli.compare.items import (
     read_items,
     stored_key,
 )
+from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.compare.side_by_side import side_by_side
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ class Planning:
         for made in make_items(
             records, self.found, dataset, settings.item_keys, settings.ttl_attribute
         ):
+            if not self.made.warnings and not is_readable(made.text):
+                self.made.warnings.append(f"record {made.place} has {WHAT}. {ADVICE}")
             key = item_key(made.item, self.table_key)
             place = self.store.add_new(key.text, made.place, made.text)
             if place is not None:

@@ -35,6 +35,7 @@ from tablekeeper.validation.formats import FORMATS
 from tablekeeper.validation.ref_targets import unresolvable
 from tablekeeper.validation.validator import violations
 
+from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
 from tablekeeper_cli.schemas.expression_types import (
     ANY,
@@ -279,11 +280,36 @@ class _Check:
             self._check_key(dataset, types, name, kind)
         if any(each.severity == ERROR for each in self.found[before:]):
             self.no_keys.add(dataset.name)
+        self._check_expiry(dataset, types)
         for reserved in RESERVED:
             if reserved in dataset.schema.get("properties", ()):
                 what = f'a record with the field "{reserved}" is refused'
                 advice = "Rename the field: Tablekeeper itself uses the name."
                 self._say(dataset.name, ("properties", reserved), what, advice)
+
+    def _check_expiry(self, dataset: Dataset, types: ExpressionTypes) -> None:
+        """An item with a number in the TTL attribute, and no `ttl`, is refused."""
+        name = self.ttl_attribute
+        if dataset.ttl or name in dataset.key:
+            return
+        place: Path_ = ("properties", name)
+        expression = Expression(json.dumps(name))
+        if dataset.attributes is not None:
+            if name not in dataset.attributes:
+                return
+            place, expression = (KEYWORD, "attributes", name), dataset.attributes[name]
+        elif name not in dataset.schema.get("properties", ()):
+            return
+        given = types.of(expression.syntax)
+        if NUMBER not in given:
+            return
+        certain = given <= {NUMBER, NULL}
+        what = f'"{name}" is the TTL attribute of the table, and the dataset has no `ttl`'
+        advice = (
+            f'Add "ttl": "{name}" if it is when DynamoDB may delete the item; else rename it with '
+            "`attributes`: a record with a number there is refused."
+        )
+        self._say(dataset.name, place, what, advice, ERROR if certain else WARNING)
 
     def _check_key(self, dataset: Dataset, types: ExpressionTypes, name: str, kind: str) -> None:
         place: Path_ = (KEYWORD, "key", name)
@@ -342,7 +368,7 @@ class _Check:
             self._try(name, path, partial(self._validate, record, path, dataset, probe))
             is_valid = len(self.found) == before
             if is_valid and KEYWORD in schema and name not in self.no_keys:
-                self._try(name, path, partial(self._transform, record, dataset, probe))
+                self._try(name, path, partial(self._transform, record, path, dataset, probe))
 
     def _try(self, name: str, path: Path_, step: Callable[[], None]) -> None:
         try:
@@ -360,7 +386,9 @@ class _Check:
             where = pointer(path) + each.pointer
             self._say(dataset.name, where, what, "Mend the example, or the schema.")
 
-    def _transform(self, record: Record, dataset: Dataset, catalogue: Catalogue) -> None:
+    def _transform(
+        self, record: Record, path: Path_, dataset: Dataset, catalogue: Catalogue
+    ) -> None:
         key = _example_key(dataset)
         found = Snapshot(
             action="validate",
@@ -375,8 +403,9 @@ class _Check:
             size=1,
             last_modified=now(),
         )
-        for _ in make_items([record], found, dataset, self.table_key, self.ttl_attribute):
-            pass
+        for made in make_items([record], found, dataset, self.table_key, self.ttl_attribute):
+            if not is_readable(made.text):
+                self._warn(dataset.name, path, f"the example has {WHAT}", ADVICE)
 
 
 def _meta_schema() -> dict[str, Any]:

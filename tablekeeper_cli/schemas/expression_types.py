@@ -40,7 +40,7 @@ _RESULTS: Mapping[str, Types] = {
     **dict.fromkeys(("abs", "ceil", "floor", "length", "sum"), frozenset((NUMBER,))),
     **dict.fromkeys(("avg", "to_number"), frozenset((NUMBER, NULL))),
     **dict.fromkeys(("contains", "ends_with", "starts_with"), frozenset((BOOLEAN,))),
-    **dict.fromkeys(("join", "to_string", "type"), frozenset((STRING,))),
+    **dict.fromkeys(("join", "type"), frozenset((STRING,))),
     **dict.fromkeys(("keys", "map", "sort", "sort_by", "to_array", "values"), frozenset((ARRAY,))),
     **dict.fromkeys(("max", "min"), frozenset((NUMBER, STRING, NULL))),
     "merge": frozenset((OBJECT,)),
@@ -77,6 +77,9 @@ class ExpressionTypes:
         if kind == "function_expression":
             if node["value"] == "not_null":
                 return frozenset().union(*map(self.of, children))
+            if node["value"] == "to_string" and len(children) == 1:
+                given = self.of(children[0])
+                return frozenset((STRING,) if given - {NULL} else ()) | (given & {NULL})
             return _RESULTS.get(node["value"], ANY)
         if kind == "or_expression":
             first, second = map(self.of, children)

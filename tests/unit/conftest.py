@@ -42,7 +42,7 @@ CATALOGUE = Catalogue(
             "type": "object",
             "required": ["pk", "sk"],
             "properties": {"count": {"type": "number", "minimum": 0}},
-            "x-tablekeeper": {"prefix": "notes/"},
+            "x-tablekeeper": {"prefix": "notes/", "ttl": "expires_at"},
         },
         "versions": {
             "type": "object",

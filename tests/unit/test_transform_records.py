@@ -45,7 +45,7 @@ def test_every_json_type_has_its_dynamodb_type() -> None:
         "t": True,
         "z": None,
         "l": [1, "1", []],
-        "m": {"": {}},
+        "m": {"x": {}},
     }
     assert items(record) == [
         {
@@ -57,7 +57,7 @@ def test_every_json_type_has_its_dynamodb_type() -> None:
             "t": {"BOOL": True},
             "z": {"NULL": True},
             "l": {"L": [{"N": "1"}, {"S": "1"}, {"L": []}]},
-            "m": {"M": {"": {"M": {}}}},
+            "m": {"M": {"x": {"M": {}}}},
         }
     ]
 
@@ -105,6 +105,27 @@ def test_ttl_is_epoch_seconds(value: Any, seconds: str | None) -> None:
         ({"pk": "a", "sk": "b", "x": "x" * 410_000}, errors.ItemTooLargeError, "record 0"),
         ({"pk": "a", "sk": "b", "x": nested(33)}, errors.NestingError, "32 levels"),
         ({"pk": "a", "sk": "b", "x": [10**39 + 1]}, errors.NumberRangeError, '"/x/0"'),
+        ({"pk": "a", "sk": "b", "": 1}, errors.FieldNameError, "a field has an empty name"),
+        (
+            {"pk": "a", "sk": "b", "x": [{"y": {"": 1}}]},
+            errors.FieldNameError,
+            'a field inside "/x/0/y" has an empty name',
+        ),
+        (
+            {"pk": "a", "sk": "b", "\ufeffid": 1},
+            errors.FieldNameError,
+            'the name of the field "id" begins with a byte order mark',
+        ),
+        (
+            {"pk": "a", "sk": "b", "x": {"é" * 32_768: 1}},
+            errors.FieldNameError,
+            "65,536 bytes, more than 65,535",
+        ),
+        (
+            {"pk": "a", "sk": "b", "expires_at": 1_790_000_000},
+            errors.ReservedAttributeError,
+            'in "expires_at", the TTL attribute of the table, and its dataset has no `ttl`',
+        ),
     ],
 )
 def test_what_the_table_cannot_hold_is_rejected(record: Any, error: Any, says: str) -> None:
@@ -136,6 +157,9 @@ def test_a_key_that_is_missing_is_told_with_the_reason(keyword: Any, says: str) 
         {"pk": "x" * 2048, "sk": "é" * 512},
         {"pk": "a", "sk": "b", "x": nested(32)},
         {"pk": "a", "sk": "b", "x": "x" * 408_000},
+        {"pk": "a", "sk": "b", "é" * 32_767 + "x": 1},
+        {"pk": "a", "sk": "b", "x\ufeff": 1},
+        {"pk": "a", "sk": "b", "expires_at": "1790000000"},
     ],
 )
 def test_what_is_just_within_the_limits_is_an_item(record: Any) -> None:
@@ -177,6 +201,48 @@ def test_no_field_is_dropped_for_one_that_tablekeeper_sets(keyword: Any) -> None
 def test_a_ttl_that_is_no_time_is_rejected(value: Any) -> None:
     with pytest.raises(errors.TtlError):
         items({"pk": "a", "sk": "b", "until": value}, keyword={"ttl": "until"})
+
+
+@pytest.mark.parametrize(
+    ("value", "unit"),
+    [
+        (253_402_300_800, "milliseconds"),
+        (1_893_456_000_000, "milliseconds"),
+        (Decimal("1893456000000.0"), "milliseconds"),
+        (1_893_456_000_000_000, "microseconds"),
+        (1_893_456_000_000_000_000, "nanoseconds"),
+    ],
+)
+def test_a_ttl_in_another_unit_is_named_by_it(value: Any, unit: str) -> None:
+    with pytest.raises(errors.TtlError, match=f"record 0: `ttl` gives {unit}, not epoch seconds"):
+        items({"pk": "a", "sk": "b", "until": value}, keyword={"ttl": "until"})
+
+
+def test_the_last_second_of_the_year_9999_is_a_ttl() -> None:
+    record = {"pk": "a", "sk": "b", "until": "9999-12-31T23:59:59Z"}
+    (item,) = items(record, keyword={"ttl": "until"})
+    assert item["expires_at"] == {"N": "253402300799"}
+
+
+@pytest.mark.parametrize("ttl", ["until", "`null`"])
+def test_a_record_without_a_ttl_may_not_bring_one_of_its_own(ttl: str) -> None:
+    """DynamoDB would delete it, although its dataset says that it stays."""
+    record = {"pk": "a", "sk": "b", "expires_at": 1_790_000_000}
+    with pytest.raises(errors.ReservedAttributeError, match="`ttl` gives nothing for it"):
+        items(record, keyword={"ttl": ttl})
+
+
+def test_a_field_in_the_ttl_attribute_may_be_the_ttl() -> None:
+    record = {"pk": "a", "sk": "b", "expires_at": 1_790_000_000}
+    (item,) = items(record, keyword={"ttl": "expires_at"})
+    assert item["expires_at"] == {"N": "1790000000"}
+
+
+@pytest.mark.parametrize("key", ["to_string(id)", "to_string(deep.er)", "to_string(none)"])
+def test_the_text_of_nothing_is_no_key(key: str) -> None:
+    """JMESPath makes "null" of it, which would be one key for all such records."""
+    with pytest.raises(errors.KeyMissingError, match="expression in `key` finds none"):
+        items({"sk": "b", "none": None}, keyword={"key": {"pk": key}})
 
 
 @pytest.mark.parametrize(

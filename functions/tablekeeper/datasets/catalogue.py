@@ -17,7 +17,7 @@ from tablekeeper.documents.pointers import pointer, shown, walk
 from tablekeeper.errors import DatasetDefinitionError, NoDatasetError
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
-TRANSFORM_VERSION = 1
+TRANSFORM_VERSION = 2
 """Part of every digest. Raise it when the same record would become another item than before."""
 
 MAX_DEPTH = 100

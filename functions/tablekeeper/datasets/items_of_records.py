@@ -6,7 +6,7 @@ Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -15,8 +15,10 @@ from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.records import RESERVED, Record
 from tablekeeper.documents.numbers import OutOfRangeError, check_number, format_number
 from tablekeeper.documents.pointers import pointer, shown, walk
+from tablekeeper.documents.text import BYTE_ORDER_MARK
 from tablekeeper.errors import (
     ExpressionError,
+    FieldNameError,
     InvalidFileError,
     ItemTooLargeError,
     KeyLengthError,
@@ -35,6 +37,9 @@ from tablekeeper.model.snapshot import Snapshot
 MAX_ITEM_BYTES = 400 * 1024
 MAX_DEPTH = 32
 MAX_KEY_BYTES = (2048, 1024)
+MAX_NAME_BYTES = 65_535
+LATEST_TTL = 253_402_300_799
+"""The last second of the year 9999: epoch seconds beyond it are milliseconds, or finer still."""
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
@@ -81,6 +86,9 @@ def _item(
     else:
         given = {name: expression(scope) for name, expression in dataset.attributes.items()}
         values = {name: value for name, value in given.items() if value is not None}
+    unfit = _unfit_name(values)
+    if unfit is not None:
+        raise FieldNameError(f"{where}, {_named(unfit, ())}")
     item = {name: _located(value, name, where) for name, value in values.items()}
     for name in RESERVED:
         if name in item:
@@ -94,9 +102,20 @@ def _item(
             why = _why_no_key(name, dataset)
             raise KeyMissingError(f'{where} gives no value for the key attribute "{name}": {why}')
         _check_key(item[name], name, kind, limit, where)
-    if dataset.ttl:
-        _set(item, ttl_attribute, _epoch_seconds(dataset.ttl(scope), where), where, "ttl")
+    ttl = _epoch_seconds(dataset.ttl(scope), where) if dataset.ttl else None
+    _set(item, ttl_attribute, ttl, where, "ttl")
+    if ttl is None and "N" in item.get(ttl_attribute, ()):
+        _refuse_expiry(ttl_attribute, dataset, where)
     return item
+
+
+def _refuse_expiry(name: str, dataset: Dataset, where: str) -> None:
+    """Raises ReservedAttributeError: DynamoDB would delete an item that nobody said may go."""
+    why = "and `ttl` gives nothing for it" if dataset.ttl else "and its dataset has no `ttl`"
+    raise ReservedAttributeError(
+        f'{where} has a number in "{name}", the TTL attribute of the table, {why}: DynamoDB would '
+        f'delete the item at that time. If this is meant, add "ttl": "{name}" to the dataset'
+    )
 
 
 def _why_no_key(name: str, dataset: Dataset) -> str:
@@ -123,6 +142,33 @@ def _set(item: Item, name: str, value: Any, where: str, what: str) -> None:
     item[name] = computed
 
 
+def _unfit_name(names: Iterable[str]) -> str | None:
+    """The first name that no attribute can have, or should: empty, too long, or with a byte order
+    mark that a program took for a part of its first field's name.
+    """
+    for name in names:
+        if not name or name[0] == BYTE_ORDER_MARK:
+            return name
+        if len(name) > MAX_NAME_BYTES // 4 and len(name.encode()) > MAX_NAME_BYTES:
+            return name
+    return None
+
+
+def _named(name: str, path: Sequence[str | int]) -> str:
+    """What is wrong with a field's name, and which field it is."""
+    inside = f' inside "{shown(pointer(path))}"' if path else ""
+    if not name:
+        return f"a field{inside} has an empty name"
+    if name[0] == BYTE_ORDER_MARK:
+        rest = shown(name[1:])
+        return f'the name of the field "{rest}"{inside} begins with a byte order mark (U+FEFF)'
+    size = len(name.encode())
+    return (
+        f'the name of the field "{name[:40]}…"{inside} has {size:,} bytes, more than '
+        f"{MAX_NAME_BYTES:,}"
+    )
+
+
 class _UnfitError(Exception):
     """A value that no attribute can hold."""
 
@@ -144,6 +190,9 @@ def _located(value: Any, name: str, where: str) -> AttributeValue:
     for path, each in walk(value, (name,)):
         if len(path) > MAX_DEPTH + 1:
             raise error.error(f'{where}, "{shown(pointer(path[:4]))}…": {error.why}')
+        bad = _unfit_name(each) if isinstance(each, dict) else None
+        if bad is not None:
+            raise FieldNameError(f"{where}, {_named(bad, path)}")
         if not isinstance(each, dict | list):
             try:
                 _attribute(each)
@@ -190,6 +239,8 @@ def _attribute(value: Any, depth: int = 0) -> AttributeValue:
     if isinstance(value, list):
         return {"L": [_attribute(each, depth + 1) for each in value]}
     if isinstance(value, dict):
+        if _unfit_name(value) is not None:
+            raise _UnfitError(FieldNameError, "a field has a name that DynamoDB does not take")
         return {"M": {name: _attribute(each, depth + 1) for name, each in value.items()}}
     raise _UnfitError(ExpressionError, "an expression gave no JSON value")
 
@@ -223,6 +274,11 @@ def _epoch_seconds(value: Any, where: str) -> int | None:
     if isinstance(value, Decimal) and value == value.to_integral_value():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
+        if value > LATEST_TTL:
+            raise TtlError(
+                f"{where}: `ttl` gives {_finer_unit(value)}, not epoch seconds: as seconds it "
+                "would be a time after the year 9999"
+            )
         return value
     if isinstance(value, str) and _ISO_TIME.fullmatch(value):
         try:
@@ -232,6 +288,13 @@ def _epoch_seconds(value: Any, where: str) -> int | None:
     raise TtlError(
         f"{where}: `ttl` gives neither whole epoch seconds nor an ISO 8601 time with an offset"
     )
+
+
+def _finer_unit(value: int) -> str:
+    for factor, unit in ((10**3, "milliseconds"), (10**6, "microseconds")):
+        if value <= LATEST_TTL * factor:
+            return unit
+    return "nanoseconds"
 
 
 def _check_size(item: Item, index: int) -> None:

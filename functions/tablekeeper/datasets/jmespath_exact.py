@@ -40,8 +40,11 @@ class _ExactFunctions(functions.Functions):
         return super()._func_type(0 if isinstance(arg, Decimal) else arg)  # type: ignore[misc]
 
     @signature({"types": []})
-    def _func_to_string(self, arg: Any) -> str:
-        return arg if isinstance(arg, str) else compact_json(arg)
+    def _func_to_string(self, arg: Any) -> str | None:
+        """None of null, which JMESPath makes the text "null": a key of a field that is not there
+        would be one and the same text for all such records.
+        """
+        return arg if arg is None or isinstance(arg, str) else compact_json(arg)
 
     @signature({"types": []})
     def _func_to_number(self, arg: Any) -> Any:
