@@ -59,7 +59,7 @@ check: $(VENVS)/dev/.ready audit ## Lint, check types, and hold what refers to e
 	@$(DEV)/mypy
 	@$(DEV)/cfn-lint template.yaml
 	@for folder in schemas tests/e2e/schemas; do $(RUN) -m tablekeeper_cli schemas check $$folder || exit 1; done
-	@$(RUN) -m pytest -q tests/statemachine tests/unit/test_schemas.py
+	@$(RUN) -m pytest -q tests/statemachine tests/unit/datasets/test_schemas.py
 	@$(RUN) tools/diagram.py --check
 	@$(RUN) -m tools.failure_table --check
 

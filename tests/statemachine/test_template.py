@@ -115,7 +115,7 @@ def test_one_name_everywhere() -> None:
         module = snake(name.removesuffix("Function"))
         assert function["Properties"]["Handler"] == f"handlers.{module}.handler"
         assert (ROOT / "functions" / "handlers" / f"{module}.py").exists()
-        assert (ROOT / "tests" / "unit" / f"test_{module}.py").exists()
+        assert (ROOT / "tests" / "unit" / "handlers" / f"test_{module}.py").exists()
     handlers = {p.stem for p in (ROOT / "functions" / "handlers").glob("[a-z]*.py")}
     assert handlers == {snake(name.removesuffix("Function")) for name in functions}
 

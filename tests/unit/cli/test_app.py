@@ -19,7 +19,7 @@ from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
 from tablekeeper_cli.terminal.context import Context
 from tablekeeper_cli.terminal.showing import clean
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
 DOCUMENTS = sorted(
     str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))

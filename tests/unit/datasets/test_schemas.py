@@ -26,7 +26,7 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.validation.ref_targets import check_references
 from tablekeeper.validation.validator import violations
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMAS = ROOT / "schemas"
 SAMPLES = ROOT / "samples"
 E2E_SCHEMAS = ROOT / "tests/e2e/schemas"

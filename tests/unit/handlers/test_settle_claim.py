@@ -8,8 +8,7 @@ import pytest
 from handlers import settle_claim
 from tablekeeper.errors import StaleRevisionError
 
-from tests.unit.conftest import Pipeline
-from tests.unit.test_claims import (
+from tests.unit.commit.test_large_write import (
     KEY,
     CutOffError,
     cut_off_at,
@@ -18,6 +17,7 @@ from tests.unit.test_claims import (
     records,
     small,
 )
+from tests.unit.conftest import Pipeline
 
 __all__ = ["small"]
 

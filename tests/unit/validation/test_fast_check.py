@@ -27,7 +27,7 @@ from tablekeeper.validation.formats import FORMATS
 from tablekeeper.validation.full_check import reference
 from tablekeeper.validation.validator import violations
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 DRAFT_2020 = "https://json-schema.org/draft/2020-12/schema"
 

@@ -21,7 +21,7 @@ from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
 from tablekeeper_cli.schemas.check import ERROR, WARNING, Finding, check
 from tablekeeper_cli.schemas.expression_types import ANY, ExpressionTypes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 STRINGS = TableKey.parse("pk:S,sk:S")
 RECORD = {"pk": "a", "sk": "b"}
 
