@@ -44,6 +44,7 @@ from tablekeeper_cli.schemas.expression_types import (
     STRING,
     ExpressionTypes,
 )
+from tablekeeper_cli.schemas.function_calls import bad_calls
 from tablekeeper_cli.schemas.subschemas import Path_, _subschemas
 
 ERROR, WARNING = "error", "warning"
@@ -86,7 +87,7 @@ class _Check:
         self.schemas: dict[str, dict[str, Any]] = {}
         self.found: list[Finding] = []
         self.no_patterns: set[str] = set()
-        self.no_keys: set[str] = set()
+        self.no_items: set[str] = set()
 
     def findings(self) -> list[Finding]:
         for path in sorted(self.folder.iterdir()):
@@ -108,6 +109,7 @@ class _Check:
         self._check_prefixes(catalogue)
         self._check_use(catalogue)
         for dataset in catalogue.datasets.values():
+            self._check_calls(catalogue, dataset)
             self._check_keys(catalogue, dataset)
         for name in catalogue.schemas:
             if leads[name] and name not in self.no_patterns:
@@ -268,7 +270,16 @@ class _Check:
                 what = f"no dataset refers to this schema, and it has no {KEYWORD}"
                 self._warn(name, "", what, f"Remove it, refer to it, or give it {KEYWORD}.")
 
-    # ---- keys ----
+    # ---- expressions and keys ----
+
+    def _check_calls(self, catalogue: Catalogue, dataset: Dataset) -> None:
+        """`records` sees a document, of which the schema says nothing."""
+        records, document = ExpressionTypes(catalogue, dataset.name), ExpressionTypes.unknown()
+        for path, text in _expressions(dataset.schema[KEYWORD]):
+            types = document if path == ("records",) else records
+            for call in bad_calls(Expression(text).syntax, types):
+                self._say(dataset.name, (KEYWORD, *path), call.what, call.advice)
+                self.no_items.add(dataset.name)
 
     def _check_keys(self, catalogue: Catalogue, dataset: Dataset) -> None:
         before = len(self.found)
@@ -276,10 +287,12 @@ class _Check:
         for member in dataset.key.keys() - set(self.table_key.names):
             what = f'the table has no key attribute "{member}"; its key is {self.table_key}'
             self._say(dataset.name, (KEYWORD, "key", member), what, "Remove or rename it.")
+        said = {each.pointer for each in self.found if each.file == f"{dataset.name}{SUFFIX}"}
         for name, kind in self.table_key.attributes:
-            self._check_key(dataset, types, name, kind)
+            if pointer((KEYWORD, "key", name)) not in said:
+                self._check_key(dataset, types, name, kind)
         if any(each.severity == ERROR for each in self.found[before:]):
-            self.no_keys.add(dataset.name)
+            self.no_items.add(dataset.name)
         self._check_expiry(dataset, types)
         for reserved in RESERVED:
             if reserved in dataset.schema.get("properties", ()):
@@ -292,14 +305,11 @@ class _Check:
         name = self.ttl_attribute
         if dataset.ttl or name in dataset.key:
             return
-        place: Path_ = ("properties", name)
-        expression = Expression(json.dumps(name))
-        if dataset.attributes is not None:
-            if name not in dataset.attributes:
-                return
-            place, expression = (KEYWORD, "attributes", name), dataset.attributes[name]
-        elif name not in dataset.schema.get("properties", ()):
+        expression = dataset.gives(name)
+        named = name in (dataset.attributes or ())
+        if expression is None or not (named or name in dataset.schema.get("properties", ())):
             return
+        place: Path_ = (KEYWORD, "attributes", name) if named else ("properties", name)
         given = types.of(expression.syntax)
         if NUMBER not in given:
             return
@@ -313,12 +323,15 @@ class _Check:
 
     def _check_key(self, dataset: Dataset, types: ExpressionTypes, name: str, kind: str) -> None:
         place: Path_ = (KEYWORD, "key", name)
+        given_by = dataset.gives(name)
         if name in dataset.key:
             expression = dataset.key[name]
-        elif dataset.attributes is None:
-            place, expression = (KEYWORD,), Expression(json.dumps(name))
-        elif name in dataset.attributes:
-            place, expression = (KEYWORD, "attributes", name), dataset.attributes[name]
+        elif given_by:
+            named = name in (dataset.attributes or ())
+            place = (KEYWORD, "attributes", name) if named else (KEYWORD,)
+            expression = given_by
+        elif dataset.all_fields and name not in dataset.left_out:
+            return
         else:
             what = f'nothing gives the key attribute "{name}"'
             advice = "Name it in `key`, since `attributes` leaves all other fields out."
@@ -367,7 +380,7 @@ class _Check:
             before = len(self.found)
             self._try(name, path, partial(self._validate, record, path, dataset, probe))
             is_valid = len(self.found) == before
-            if is_valid and KEYWORD in schema and name not in self.no_keys:
+            if is_valid and KEYWORD in schema and name not in self.no_items:
                 self._try(name, path, partial(self._transform, record, path, dataset, probe))
 
     def _try(self, name: str, path: Path_, step: Callable[[], None]) -> None:

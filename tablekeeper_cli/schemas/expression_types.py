@@ -37,11 +37,18 @@ _OBJECT_FIELDS: Mapping[str, Types] = {
     "last_modified": frozenset((STRING,)),
 }
 _RESULTS: Mapping[str, Types] = {
-    **dict.fromkeys(("abs", "ceil", "floor", "length", "sum"), frozenset((NUMBER,))),
+    **dict.fromkeys(("abs", "ceil", "floor", "length", "sum", "to_epoch"), frozenset((NUMBER,))),
     **dict.fromkeys(("avg", "to_number"), frozenset((NUMBER, NULL))),
     **dict.fromkeys(("contains", "ends_with", "starts_with"), frozenset((BOOLEAN,))),
-    **dict.fromkeys(("join", "type"), frozenset((STRING,))),
-    **dict.fromkeys(("keys", "map", "sort", "sort_by", "to_array", "values"), frozenset((ARRAY,))),
+    **dict.fromkeys(
+        ("join", "lower", "replace", "sha256", "substring", "to_iso", "trim", "type", "upper"),
+        frozenset((STRING,)),
+    ),
+    **dict.fromkeys(
+        ("items", "keys", "map", "sort", "sort_by", "split", "to_array", "values"),
+        frozenset((ARRAY,)),
+    ),
+    "from_items": frozenset((OBJECT,)),
     **dict.fromkeys(("max", "min"), frozenset((NUMBER, STRING, NULL))),
     "merge": frozenset((OBJECT,)),
     "reverse": frozenset((ARRAY, STRING)),
@@ -65,6 +72,11 @@ class ExpressionTypes:
     def __init__(self, catalogue: Catalogue, name: str) -> None:
         self._catalogue = catalogue
         self._record = self._parts(catalogue.schemas[name], name)
+
+    @classmethod
+    def unknown(cls) -> ExpressionTypes:
+        """The types of expressions on documents of which nothing is known."""
+        return cls(Catalogue({"unknown": {}}), "unknown")
 
     def of(self, node: Mapping[str, Any]) -> Types:
         """What the node of a syntax tree can give."""

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from tablekeeper.datasets.dataset import KEYWORD, SUFFIX, Dataset
-from tablekeeper.datasets.jmespath_exact import compact_json
+from tablekeeper.datasets.functions import compact_json
 from tablekeeper.documents.numbers import OutOfRangeError, parse_number
 from tablekeeper.documents.pointers import pointer, shown, walk
 from tablekeeper.errors import DatasetDefinitionError, NoDatasetError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -28,6 +29,10 @@ FIELDS: Mapping[str, type] = {
 """What the keyword may hold; x-tablekeeper.meta.json says it in full."""
 
 
+ALL_FIELDS = "*"
+"""The name in `attributes` whose expression gives an object: all its members are attributes."""
+
+
 JSON_LINES = (".jsonl", ".ndjson")
 
 
@@ -43,6 +48,8 @@ class Dataset:
     records: Expression | None = None
     key: Mapping[str, Expression] = field(default_factory=dict)
     attributes: Mapping[str, Expression] | None = None
+    all_fields: Expression | None = None
+    left_out: frozenset[str] = frozenset()
     ttl: Expression | None = None
 
     @classmethod
@@ -60,8 +67,7 @@ class Dataset:
                     "x-tablekeeper.meta.json says what it takes"
                 )
             if isinstance(value, dict | list) and not all(
-                isinstance(each, str)
-                for each in (value.values() if isinstance(value, dict) else value)
+                isinstance(each, str) for each in _texts(field_name, value)
             ):
                 raise DatasetDefinitionError(
                     f'{name}{SUFFIX}: {KEYWORD} takes only strings in "{field_name}"'
@@ -78,9 +84,21 @@ class Dataset:
                     attribute: Expression(text)
                     for attribute, text in keyword.get("key", {}).items()
                 },
-                attributes={a: Expression(text) for a, text in keyword["attributes"].items()}
+                attributes={
+                    attribute: Expression(text)
+                    for attribute, text in keyword["attributes"].items()
+                    if text is not None and attribute != ALL_FIELDS
+                }
                 if "attributes" in keyword
                 else None,
+                all_fields=Expression(keyword["attributes"][ALL_FIELDS])
+                if ALL_FIELDS in keyword.get("attributes", {})
+                else None,
+                left_out=frozenset(
+                    attribute
+                    for attribute, text in keyword.get("attributes", {}).items()
+                    if text is None
+                ),
                 ttl=Expression(keyword["ttl"]) if "ttl" in keyword else None,
             )
         except DatasetDefinitionError as error:
@@ -101,12 +119,38 @@ class Dataset:
         return key.lower().removesuffix(".gz").endswith(JSON_LINES)
 
     @cached_property
+    def has_all_fields(self) -> bool:
+        """Whether an item has all fields of its record, but those that `attributes` leaves out."""
+        return self.attributes is None or bool(self.all_fields and self.all_fields.is_current)
+
+    def gives(self, attribute: str) -> Expression | None:
+        """The expression of an attribute, `key` left aside, as far as one alone gives it."""
+        if attribute in self.left_out:
+            return None
+        if attribute in (self.attributes or {}):
+            return (self.attributes or {})[attribute]
+        return Expression(json.dumps(attribute)) if self.has_all_fields else None
+
+    @cached_property
     def object_fields(self) -> frozenset[str]:
         """The fields of `_object` that the dataset's expressions use ("*": all)."""
         expressions = [
             *self.key.values(),
             *(self.attributes or {}).values(),
+            None if self.has_all_fields else self.all_fields,
             self.records,
             self.ttl,
         ]
         return frozenset().union(*(e.object_fields() for e in expressions if e))
+
+
+def _texts(member: str, value: Mapping[str, Any] | list[Any]) -> Iterable[Any]:
+    """What has to be text in a member of the keyword: beside "*", null leaves a field out."""
+    if isinstance(value, list):
+        return value
+    leaves_out = member == "attributes" and ALL_FIELDS in value
+    return [
+        each
+        for attribute, each in value.items()
+        if each is not None or attribute == ALL_FIELDS or not leaves_out
+    ]

@@ -1,13 +1,9 @@
-"""JMESPath over exact documents: the standard functions, on Decimals, and errors instead of rounded
-results.
-
-jmespath tells types by the names of Python's, which leaves Decimal out; these functions put it
-beside int.
-"""
+"""JMESPath over exact documents: functions on Decimals, and errors instead of rounded results."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import DecimalException
 from functools import lru_cache
@@ -17,6 +13,7 @@ import jmespath
 from jmespath import exceptions
 from jmespath.parser import ParsedResult
 
+from tablekeeper.datasets.functions import FunctionError
 from tablekeeper.datasets.jmespath_exact import MAX_MADE, Interpreter, TooMuchError
 from tablekeeper.documents.numbers import (
     OutOfRangeError,
@@ -31,6 +28,10 @@ MAX_CHARACTERS = 10_000
 MAX_DEPTH = 100
 """How deep its syntax tree may be: it is evaluated by recursion."""
 
+
+_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`""")
+_ODD_NAME = re.compile(r"@\w[\w@:/-]*|[A-Za-z_]\w*(?:[-:/]\w+)+|\d+[A-Za-z_]\w*")
+_BARE_NUMBER = re.compile(r"(?:[=<>,(]|\|\|)\s*(-?\d+(?:\.\d+)?)")
 
 _TOO_DEEP = f"is nested too deep: an expression may have {MAX_DEPTH} levels"
 
@@ -49,9 +50,9 @@ class Expression:
         try:
             self._parsed = _compile(text)
         except (exceptions.JMESPathError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].rstrip(".:")
             raise DatasetDefinitionError(
-                f'"{text}" is not a JMESPath expression: {reason}'
+                f'"{text}" is not a JMESPath expression: {reason}{_hint(text)}'
             ) from None
         except RecursionError:
             raise DatasetDefinitionError(f'"{text}" {_TOO_DEEP}') from None
@@ -71,6 +72,8 @@ class Expression:
             raise ExpressionError(
                 f'"{self.text}": {error.function_name}() takes {expected}, not {error.actual_type}'
             ) from None
+        except FunctionError as error:
+            raise ExpressionError(f'"{self.text}": {error}') from None
         except exceptions.JMESPathError as error:
             raise ExpressionError(f'"{self.text}": {type(error).__name__}') from None
         except DecimalException:
@@ -90,6 +93,11 @@ class Expression:
         return _fields(self._parsed.parsed)
 
     @property
+    def is_current(self) -> bool:
+        """Whether the expression is `@`, which is the record itself."""
+        return bool(self._parsed.parsed["type"] == "current")
+
+    @property
     def syntax(self) -> Mapping[str, Any]:
         """The expression's syntax tree, as jmespath has it: `{type, children, value}`."""
         tree: Mapping[str, Any] = self._parsed.parsed
@@ -107,6 +115,25 @@ def _compile(text: str) -> ParsedResult:
     parsed = jmespath.compile(text)
     _make_exact(parsed.parsed)
     return parsed
+
+
+def _hint(text: str) -> str:
+    """What may have been meant by text that is no JMESPath; empty where nothing is known."""
+    bare = _QUOTED.sub(lambda match: " " * len(match[0]), text)
+    path = re.match(r"\s*\$\.?", bare)
+    if path:
+        return f". It begins as JSONPath does; in JMESPath write `{text[path.end() :] or '@'}`"
+    name = _ODD_NAME.search(bare if "{" not in bare else bare.replace(":", " "))
+    if name:
+        odd = text[name.start() : name.end()]
+        return (
+            f". A name with other characters than letters, digits and _ stands in double quotes: "
+            f'"{odd}", which is \\"{odd}\\" in the schema file'
+        )
+    number = _BARE_NUMBER.search(bare)
+    if number:
+        return f". A number stands in backticks: `{number[1]}`"
+    return ""
 
 
 def _make_exact(node: Any, depth: int = 0) -> None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tablekeeper.datasets.dataset import Dataset
+from tablekeeper.datasets.expressions import Expression
 from tablekeeper.datasets.records import RESERVED, Record
 from tablekeeper.documents.numbers import OutOfRangeError, check_number, format_number
 from tablekeeper.documents.pointers import pointer, shown, walk
@@ -81,11 +82,9 @@ def _item(
 ) -> Item:
     scope = {**record.value, "_object": source, "_index": record.place}
     where = f"record {record.place}"
-    if dataset.attributes is None:
-        values = record.value
-    else:
-        given = {name: expression(scope) for name, expression in dataset.attributes.items()}
-        values = {name: value for name, value in given.items() if value is not None}
+    values = record.value
+    if dataset.attributes is not None:
+        values = _chosen(dataset, dataset.attributes, record.value, scope, where)
     unfit = _unfit_name(values)
     if unfit is not None:
         raise FieldNameError(f"{where}, {_named(unfit, ())}")
@@ -109,6 +108,36 @@ def _item(
     return item
 
 
+def _chosen(
+    dataset: Dataset,
+    attributes: Mapping[str, Expression],
+    fields: Mapping[str, Any],
+    scope: Mapping[str, Any],
+    where: str,
+) -> dict[str, Any]:
+    """The values that `attributes` gives; a null result leaves its attribute out."""
+    values: dict[str, Any] = {}
+    if dataset.all_fields and dataset.has_all_fields:
+        values = dict(fields)
+    elif dataset.all_fields:
+        found = dataset.all_fields(scope)
+        if found is not None and not isinstance(found, dict):
+            raise ExpressionError(
+                f'{where}: "{dataset.all_fields.text}" gives no object, whose members "*" in '
+                "`attributes` takes"
+            )
+        values = dict(found or {})
+    for name in dataset.left_out:
+        values.pop(name, None)
+    for name, expression in attributes.items():
+        value = expression(scope)
+        if value is None:
+            values.pop(name, None)
+        else:
+            values[name] = value
+    return values
+
+
 def _refuse_expiry(name: str, dataset: Dataset, where: str) -> None:
     """Raises ReservedAttributeError: DynamoDB would delete an item that nobody said may go."""
     why = "and `ttl` gives nothing for it" if dataset.ttl else "and its dataset has no `ttl`"
@@ -122,7 +151,7 @@ def _why_no_key(name: str, dataset: Dataset) -> str:
     for member, expressions in (("key", dataset.key), ("attributes", dataset.attributes or {})):
         if name in expressions:
             return f"its expression in `{member}` finds none: {expressions[name].text[:200]}"
-    if dataset.attributes is None:
+    if dataset.has_all_fields and name not in dataset.left_out:
         return "the record has no such field, and `key` no expression for it"
     return "neither `key` nor `attributes` has an expression for it"
 

@@ -1,20 +1,13 @@
-"""JMESPath over exact numbers: functions that know Decimal, and bounds on what they build."""
+"""The evaluation of expressions on exact values, with bounds on what it builds."""
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from typing import Any
 
 import jmespath
-from jmespath import functions
-from jmespath.functions import signature
 from jmespath.visitor import TreeInterpreter
 
-from tablekeeper.documents.numbers import (
-    format_number,
-    parse_number,
-)
+from tablekeeper.datasets.functions import ExactFunctions, made_by
 
 MAX_MADE = 20_000_000
 """How many elements one evaluation may go through and how many characters it may join, together; as
@@ -22,50 +15,7 @@ much text as one value of a document may have.
 """
 
 
-class _ExactFunctions(functions.Functions):
-    def _get_allowed_pytypes(self, types: Any) -> Any:
-        allowed, subtypes = super()._get_allowed_pytypes(types)  # type: ignore[misc]
-        number = functions.REVERSE_TYPES_MAP["number"]
-        if any(kind == "number" for kind in types):
-            allowed = [*allowed, "Decimal"]
-        return allowed, [(*each, "Decimal") if each == number else each for each in subtypes]
-
-    def _convert_to_jmespath_type(self, pyobject: str) -> Any:
-        return super()._convert_to_jmespath_type(  # type: ignore[misc]
-            "int" if pyobject == "Decimal" else pyobject
-        )
-
-    @signature({"types": []})
-    def _func_type(self, arg: Any) -> Any:
-        return super()._func_type(0 if isinstance(arg, Decimal) else arg)  # type: ignore[misc]
-
-    @signature({"types": []})
-    def _func_to_string(self, arg: Any) -> str | None:
-        """None of null, which JMESPath makes the text "null": a key of a field that is not there
-        would be one and the same text for all such records.
-        """
-        return arg if arg is None or isinstance(arg, str) else compact_json(arg)
-
-    @signature({"types": []})
-    def _func_to_number(self, arg: Any) -> Any:
-        if isinstance(arg, int | Decimal) and not isinstance(arg, bool):
-            return arg
-        if not isinstance(arg, str):
-            return None
-        try:
-            value = json.loads(
-                arg, parse_float=parse_number, parse_int=parse_number, parse_constant=str
-            )
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
-
-    @signature({"types": ["array-number"]})
-    def _func_avg(self, arg: Any) -> Any:
-        return Decimal(sum(arg)) / len(arg) if arg else None
-
-
-_FUNCTIONS = _ExactFunctions()
+_FUNCTIONS = ExactFunctions()
 
 
 _OPTIONS = jmespath.Options(custom_functions=_FUNCTIONS)
@@ -147,10 +97,7 @@ class Interpreter(TreeInterpreter):
             if isinstance(each, dict | list | str):
                 deep = node["value"] in ("to_string", "contains")
                 self._spend(_weight(each) if deep else len(each))
-        if node["value"] == "join" and len(given) == 2 and isinstance(given[1], list):
-            parts = [each for each in (given[0], *given[1]) if isinstance(each, str)]
-            between = len(given[0]) if isinstance(given[0], str) else 0
-            self._spend(sum(map(len, parts)) + between * len(given[1]))
+        self._spend(made_by(node["value"], given))
         return _FUNCTIONS.call_function(node["value"], given)
 
 
@@ -179,22 +126,3 @@ def _weight(value: Any) -> int:
         return weights[id(each)]
 
     return of(value)
-
-
-def compact_json(value: Any) -> str:
-    """JSON text of an exact value without spaces, numbers in their shortest form.
-
-    Raises:
-        TypeError: the value holds something that JSON does not.
-    """
-    if isinstance(value, dict):
-        members = (
-            f"{json.dumps(key, ensure_ascii=False)}:{compact_json(item)}"
-            for key, item in value.items()
-        )
-        return "{" + ",".join(members) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(compact_json, value)) + "]"
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return format_number(value)
-    return json.dumps(value, ensure_ascii=False)

@@ -77,8 +77,24 @@ def test_expressions_are_exact(expression: str, result: Any) -> None:
         ("sum(text)", "sum() takes array-number, not string"),
         ("join('-', list)", "join() takes array-string"),
         ("avg(list)", "cannot be kept exactly"),
-        ("nothing(a)", "UnknownFunctionError"),
-        ("abs(a, a)", "ArityError"),
+        ("nothing(a)", "there is no function nothing(); there are abs, avg, ceil, "),
+        ("abs(a, a)", "abs() takes 1 argument, and got 2"),
+        ("not_null()", "not_null() takes at least 1 argument, and got 0"),
+        ("split(text)", "split() takes 2 or 3 arguments, and got 1"),
+        ("split(text, '')", "split() takes a separator that is not empty"),
+        ("split(text, '.', `-1`)", "whole number as its number of splits, 0 or more"),
+        ("replace(text, '', 'x')", "a text to look for that is not empty"),
+        ("substring(text, `0.5`)", "a whole number as its start"),
+        ("substring(text, `0`, `-1`)", "a whole number as its length, 0 or more"),
+        ("upper(a)", "upper() takes string, not number"),
+        ("lower(missing)", "lower() takes string, not null"),
+        ("sha256(a)", "sha256() takes string, not number"),
+        ("to_epoch(text, 'iso8601')", "got no time of the format iso8601"),
+        ("to_epoch(text, 'seconds')", "got no time of the format seconds"),
+        ("to_epoch(text, 'unix')", "there are seconds, milliseconds, microseconds, "),
+        ("to_iso(`253402300800`, 'seconds')", "in the years 1 to 9999"),
+        ("from_items(list)", "from_items() takes pairs"),
+        ('from_items(`[["a", 1], ["a", 2]]`)', "from_items() takes each name once"),
     ],
 )
 def test_what_cannot_be_evaluated_is_an_error_without_values(expression: str, says: str) -> None:
@@ -86,6 +102,183 @@ def test_what_cannot_be_evaluated_is_an_error_without_values(expression: str, sa
         Expression(expression)(SCOPE | {"list": [1, 1, Decimal("1.1")]})
     assert says in str(caught.value)
     assert "1.10" not in str(caught.value)
+
+
+ODD = {"name": " Ünïcode ß ", "path": "a/b/c/d", "tags": {"x": A, "y": None}, "emoji": "a😀b"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("lower(name)", " ünïcode ß "),
+        ("upper(name)", " ÜNÏCODE SS "),
+        ("trim(name)", "Ünïcode ß"),
+        ("replace(path, '/', '::')", "a::b::c::d"),
+        ("replace(path, 'nothing', 'x')", "a/b/c/d"),
+        ("split(path, '/')", ["a", "b", "c", "d"]),
+        ("split(path, '/', `1`)", ["a", "b/c/d"]),
+        ("split(path, '/', `0`)", ["a/b/c/d"]),
+        ("split(path, '#')", ["a/b/c/d"]),
+        ("substring(path, `2`)", "b/c/d"),
+        ("substring(path, `2`, `3`)", "b/c"),
+        ("substring(path, `-3`, `2`)", "c/"),
+        ("substring(path, `-99`, `1`)", "a"),
+        ("substring(path, `99`)", ""),
+        ("substring(emoji, `1`, `1`)", "😀"),
+        (
+            "sha256('abc')",
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
+        ("items(tags)", [["x", A], ["y", None]]),
+        ("from_items(items(tags))", {"x": A, "y": None}),
+        ("from_items(items(tags)[?[0] != 'y'])", {"x": A}),
+        ("from_items(`[]`)", {}),
+        ("tags.z && upper(tags.z)", None),
+    ],
+)
+def test_what_jmespath_lacks(expression: str, result: Any) -> None:
+    assert Expression(expression)(ODD) == result
+
+
+@pytest.mark.parametrize(
+    ("value", "time_format", "seconds", "iso"),
+    [
+        pytest.param(0, "seconds", 0, "1970-01-01T00:00:00Z", id="seconds"),
+        pytest.param(
+            1893456000123,
+            "milliseconds",
+            Decimal("1893456000.123"),
+            "2030-01-01T00:00:00.123Z",
+            id="milliseconds",
+        ),
+        pytest.param(
+            -1,
+            "microseconds",
+            Decimal("-0.000001"),
+            "1969-12-31T23:59:59.999999Z",
+            id="microseconds",
+        ),
+        pytest.param(
+            1893456000000000001,
+            "nanoseconds",
+            Decimal("1893456000.000000001"),
+            "2030-01-01T00:00:00.000000001Z",
+            id="nanoseconds",
+        ),
+        pytest.param(Decimal("1E+3"), "milliseconds", 1, "1970-01-01T00:00:01Z", id="an exponent"),
+        pytest.param(
+            Decimal("0.1"),
+            "nanoseconds",
+            Decimal("1E-10"),
+            "1970-01-01T00:00:00.0000000001Z",
+            id="a part of a nanosecond",
+        ),
+        pytest.param(
+            "2030-01-01T01:00:00.50+01:00",
+            "iso8601",
+            Decimal("1893456000.5"),
+            "2030-01-01T00:00:00.5Z",
+            id="an offset",
+        ),
+        pytest.param(
+            "2029-12-31t23:30:00-0030",
+            "iso8601",
+            1893456000,
+            "2030-01-01T00:00:00Z",
+            id="an offset without a colon",
+        ),
+        pytest.param("2030-01-01 00:00:00", "utc", 1893456000, "2030-01-01T00:00:00Z", id="SQL"),
+        pytest.param(
+            "2030-01-01T00:00:00.25",
+            "utc",
+            Decimal("1893456000.25"),
+            "2030-01-01T00:00:00.25Z",
+            id="no offset",
+        ),
+        pytest.param("2030-01-01", "date", 1893456000, "2030-01-01T00:00:00Z", id="a day"),
+        pytest.param(
+            "Tue, 01 Jan 2030 01:00:00 +0100",
+            "rfc2822",
+            1893456000,
+            "2030-01-01T00:00:00Z",
+            id="mail",
+        ),
+        pytest.param(
+            "1 Jan 2030 00:00:00 GMT",
+            "rfc2822",
+            1893456000,
+            "2030-01-01T00:00:00Z",
+            id="HTTP without a weekday",
+        ),
+        pytest.param(
+            "0001-01-01T00:00:00Z",
+            "iso8601",
+            -62135596800,
+            "0001-01-01T00:00:00Z",
+            id="the first",
+        ),
+        pytest.param(
+            "9999-12-31T23:59:59.9Z",
+            "iso8601",
+            Decimal("253402300799.9"),
+            "9999-12-31T23:59:59.9Z",
+            id="the last",
+        ),
+    ],
+)
+def test_times_keep_every_digit(value: Any, time_format: str, seconds: Any, iso: str) -> None:
+    found = Expression(f"to_epoch(t, '{time_format}')")({"t": value})
+    assert found == seconds
+    assert type(found) is type(seconds)
+    assert Expression(f"to_iso(t, '{time_format}')")({"t": value}) == iso
+    assert Expression("to_epoch(t, 'iso8601')")({"t": iso}) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "time_format"),
+    [
+        ("2030-01-01T00:00:00", "iso8601"),
+        ("2030-01-01T00:00:00Z", "utc"),
+        ("2030-02-30", "date"),
+        ("2030-01-01T24:00:01Z", "iso8601"),
+        ("٢٠٣٠-01-01", "date"),
+        ("soon", "rfc2822"),
+        ("1893456000", "seconds"),
+        (1893456000, "date"),
+        (Decimal("1E+100"), "nanoseconds"),
+    ],
+)
+def test_what_is_no_time_of_a_format(value: Any, time_format: str) -> None:
+    with pytest.raises(ExpressionError, match=f"got no time of the format {time_format}") as caught:
+        Expression(f"to_epoch(t, '{time_format}')")({"t": value})
+    assert str(value) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "hint"),
+    [
+        ("$.x", "in JMESPath write `x`"),
+        ("$", "in JMESPath write `@`"),
+        ("$.features[*].id", "in JMESPath write `features[*].id`"),
+        ("user-id", r'stands in double quotes: "user-id", which is \"user-id\" in the schema file'),
+        ("join('-', [a.user-id])", 'stands in double quotes: "user-id"'),
+        ("@timestamp", 'stands in double quotes: "@timestamp"'),
+        ("a.@version", 'stands in double quotes: "@version"'),
+        ("a == 1", "A number stands in backticks: `1`"),
+        ("split(a, '-', 2)", "A number stands in backticks: `2`"),
+    ],
+)
+def test_what_was_meant_is_said(expression: str, hint: str) -> None:
+    with pytest.raises(DatasetDefinitionError) as caught:
+        Expression(expression)
+    assert hint in str(caught.value)
+
+
+@pytest.mark.parametrize("expression", ["'user-id' b", "a b", "{a:b} c", '"@x" b', "a["])
+def test_no_hint_where_nothing_is_known(expression: str) -> None:
+    with pytest.raises(DatasetDefinitionError) as caught:
+        Expression(expression)
+    assert "stands in" not in str(caught.value)
 
 
 @pytest.mark.parametrize("expression", ["a b", "a[", "", "`1e999`"])

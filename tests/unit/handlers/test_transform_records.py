@@ -73,6 +73,70 @@ def test_keys_and_attributes_may_be_computed() -> None:
     ]
 
 
+FIELDS = {"pk": "a", "sk": "b", "x": 1, "none": None, "deep": {"y": 2, "z": None}}
+KEPT = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "more"),
+    [
+        pytest.param(
+            {"*": "@", "deep": None, "none": None}, {"x": {"N": "1"}}, id="all fields, but"
+        ),
+        pytest.param(
+            {"*": "@", "deep": None, "who": "_object.name"},
+            {"x": {"N": "1"}, "none": {"NULL": True}, "who": {"S": "x.json"}},
+            id="all fields, and",
+        ),
+        pytest.param(
+            {"*": "@", "x": "to_string(x)", "deep": "deep.none", "none": "none"},
+            {"x": {"S": "1"}},
+            id="another value, and nothing",
+        ),
+        pytest.param(
+            {"*": "deep", "pk": "pk", "sk": "sk", "y": None},
+            {"z": {"NULL": True}},
+            id="the members of a field",
+        ),
+        pytest.param({"*": "missing", "pk": "pk", "sk": "sk"}, {}, id="the members of nothing"),
+        pytest.param({"*": "@", "missing": None}, None, id="all, but what is not there"),
+    ],
+)
+def test_attributes_may_be_all_fields_but_some_and_others(attributes: Any, more: Any) -> None:
+    (item,) = items(FIELDS, keyword={"attributes": attributes})
+    (plain,) = items(FIELDS)
+    assert item == (plain if more is None else {**KEPT, **more})
+
+
+def test_all_fields_have_to_be_an_objects() -> None:
+    with pytest.raises(errors.ExpressionError, match='record 0: "x" gives no object'):
+        items(FIELDS, keyword={"attributes": {"*": "x", "pk": "pk", "sk": "sk"}})
+
+
+def test_a_key_that_is_left_out_is_missing() -> None:
+    with pytest.raises(errors.KeyMissingError, match="neither `key` nor `attributes`"):
+        items(FIELDS, keyword={"attributes": {"*": "@", "sk": None}})
+
+
+def test_all_fields_use_nothing_of_the_object() -> None:
+    """Else every new version of an equal file would be written again."""
+    keyword = {"prefix": "", "attributes": {"*": "@", "a": "_object.name"}}
+    assert Dataset.read("d", {"x-tablekeeper": keyword}).object_fields == {"name"}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param({"x": None}, id="left out of nothing"),
+        pytest.param({"*": None}, id="all fields of null"),
+        pytest.param({"*": 1}, id="all fields of a number"),
+    ],
+)
+def test_null_leaves_out_beside_all_fields_only(attributes: Any) -> None:
+    with pytest.raises(errors.DatasetDefinitionError, match="only strings"):
+        Dataset.read("d", {"x-tablekeeper": {"prefix": "", "attributes": attributes}})
+
+
 def test_a_table_may_have_a_number_for_a_key_and_no_sort_key() -> None:
     (item,) = items({"id": 7}, table_key="id:N")
     assert item == {"id": {"N": "7"}}

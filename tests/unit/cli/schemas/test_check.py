@@ -196,6 +196,83 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         WARNING,
         "boto3's Table resource cannot read back",
     ),
+    (
+        "an unknown function",
+        keyed(key={"pk": "uper(pk)"}),
+        f"/{KEYWORD}/key/pk",
+        ERROR,
+        "there is no function uper()",
+    ),
+    (
+        "an unknown function in records",
+        keyed(records="flaten(@)"),
+        f"/{KEYWORD}/records",
+        ERROR,
+        "there is no function flaten()",
+    ),
+    (
+        "too few arguments",
+        keyed(attributes={"*": "@", "a": "split(pk)"}),
+        f"/{KEYWORD}/attributes/a",
+        ERROR,
+        "split() takes 2 or 3 arguments, not 1",
+    ),
+    (
+        "a literal of another type",
+        keyed(attributes={"*": "@", "a": "list[*].split(@, `1`)"}),
+        f"/{KEYWORD}/attributes/a",
+        ERROR,
+        "split() takes string as argument 2, and this is number",
+    ),
+    (
+        "a field of another type",
+        keyed(attributes={"*": "@", "a": "sum(pk)"}),
+        f"/{KEYWORD}/attributes/a",
+        ERROR,
+        "sum() takes array-number as argument 1, and this is string",
+    ),
+    (
+        "an unknown format of a time",
+        keyed(ttl="to_epoch(until, 'ms')"),
+        f"/{KEYWORD}/ttl",
+        ERROR,
+        'to_epoch() knows no format "ms"',
+    ),
+    (
+        "a JSONPath",
+        keyed(ttl="$.until"),
+        f"/{KEYWORD}/ttl",
+        ERROR,
+        "in JMESPath write `until`",
+    ),
+    (
+        "null without all fields",
+        keyed(attributes={"pk": "pk", "sk": "sk", "x": None}),
+        f"/{KEYWORD}/attributes/x",
+        ERROR,
+        "None is not of type 'string'",
+    ),
+    (
+        "a number for an expression",
+        keyed(attributes={"*": "@", "x": 1}),
+        f"/{KEYWORD}/attributes/x",
+        ERROR,
+        "1 is not of type 'string'",
+    ),
+    (
+        "a key that is left out",
+        keyed(attributes={"*": "@", "sk": None}),
+        f"/{KEYWORD}",
+        ERROR,
+        'nothing gives the key attribute "sk"',
+    ),
+    (
+        "all fields of text",
+        keyed(attributes={"*": "pk", "pk": "pk", "sk": "sk"}),
+        "/examples/0",
+        ERROR,
+        'ExpressionError: "pk" gives no object',
+    ),
     ("an empty key", only(examples=[{**RECORD, "pk": ""}]), "/examples/0", ERROR, "KeyLengthError"),
     ("no time", keyed(ttl="pk"), "/examples/0", ERROR, "TtlError"),
     ("another own key", keyed(key={"pk": "sk"}), "/examples/0", ERROR, "ReservedAttributeError"),
@@ -289,6 +366,24 @@ def test_keys_of_other_types(tmp_path: Path) -> None:
     files = only(properties={"id": {"type": "integer"}}, required=["id"], examples=[{"id": 1}])
     assert checked(tmp_path, files, TableKey.parse("id:N")) == []
     assert len(checked(tmp_path, files)) > 1
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        pytest.param({"*": "@", "a": "tags && upper(tags)"}, id="a field that may be absent"),
+        pytest.param({"*": "@", "a": "sort_by(list, &name)"}, id="a reference"),
+        pytest.param(
+            {"*": "@", "a": "items(deep)[*].join('=', [[0], to_string([1])])"}, id="in a projection"
+        ),
+        pytest.param({"*": "@", "sk": "sk", "a": "not_null(tags, pk)"}, id="any number"),
+        pytest.param({"*": "deep", "pk": "pk", "sk": "sk"}, id="the members of a field"),
+    ],
+)
+def test_nothing_is_said_of_calls_that_may_be_right(tmp_path: Path, attributes: Any) -> None:
+    example = {**RECORD, "list": [{"name": "x"}], "deep": {"y": 1}}
+    files = only(keyword={"attributes": attributes}, examples=[example])
+    assert checked(tmp_path, files) == []
 
 
 SCHEMA = {
