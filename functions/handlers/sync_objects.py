@@ -3,9 +3,11 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.bucket.batch import Bulk, sync_batch
+from tablekeeper.bucket.batch import sync_batch
 from tablekeeper.bucket.differences import Listed
+from tablekeeper.bucket.run import Run
 from tablekeeper.model.execution import execution_of
+from tablekeeper.runtime import observer
 from tablekeeper.runtime.context import seconds_left
 from tablekeeper.runtime.deployed_datasets import catalogue
 from tablekeeper.settings import SyncObjectsSettings
@@ -16,12 +18,13 @@ aws.s3()
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Takes `{objects, how, execution}`, returns `{files, ends}`: ends of what differed."""
-    bulk = Bulk.of(
+    run = Run.of(
         SyncObjectsSettings.from_environment(),
         catalogue(),
         execution_of(event),
         seconds_left(context),
+        observer,
     )
     objects = [Listed.of(each) for each in event["objects"]]
-    ends = sync_batch(objects, event["how"], bulk)
+    ends = sync_batch(objects, event["how"], run)
     return {"files": len(objects), "ends": [end.payload() for end in ends]}

@@ -3,9 +3,10 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.bucket.batch import Bulk
 from tablekeeper.bucket.orphans import Looked, sync_orphans
+from tablekeeper.bucket.run import Run
 from tablekeeper.model.execution import execution_of
+from tablekeeper.runtime import observer
 from tablekeeper.runtime.context import seconds_left
 from tablekeeper.runtime.deployed_datasets import catalogue
 from tablekeeper.settings import SyncObjectsSettings
@@ -18,14 +19,15 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Takes `{shard, prefix, how, place, before, execution}` and returns what the next invocation
     takes as `before`: `{part, files, outcomes, after}`.
     """
-    bulk = Bulk.of(
+    run = Run.of(
         SyncObjectsSettings.from_environment(),
         catalogue(),
         execution_of(event),
         seconds_left(context),
+        observer,
     )
     before = Looked(**event["before"])
     looked = sync_orphans(
-        event["shard"], event["prefix"], event["how"], event["place"], before, bulk
+        event["shard"], event["prefix"], event["how"], event["place"], before, run
     )
     return looked._asdict()

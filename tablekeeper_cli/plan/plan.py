@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tablekeeper.validation.violation import Violation
 
-if TYPE_CHECKING:
-    pass
 from tablekeeper_cli.plan.planned_item import ACTIONS, PlannedItem
 from tablekeeper_cli.plan.store import LocalStore
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tablekeeper_cli.compare.items import (
     Change,
 )
-
-if TYPE_CHECKING:
-    pass
 
 PUT, CHANGED, UNCHANGED, REMOVED, REFUSED = ACTIONS = (
     "put",

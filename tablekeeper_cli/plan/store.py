@@ -6,7 +6,7 @@ import base64
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.validation.violation import Violation
@@ -14,9 +14,6 @@ from tablekeeper.validation.violation import Violation
 from tablekeeper_cli.compare.items import (
     Change,
 )
-
-if TYPE_CHECKING:
-    pass
 from tablekeeper_cli.plan.planned_item import REFUSED, PlannedItem
 
 

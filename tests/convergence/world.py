@@ -41,7 +41,7 @@ from handlers import (
 from moto import mock_aws
 from tablekeeper import aws
 from tablekeeper.commit import claim, commit, key_lists, lanes, large_write, transaction
-from tablekeeper.commit.transaction import Committed, Tables
+from tablekeeper.commit.transaction import Tables
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError, message_of
 from tablekeeper.ledger import failures, reads, writes
@@ -51,6 +51,7 @@ from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import owner
 from tablekeeper.model.objects import object_uri
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery import sweep as sweep_module

@@ -8,11 +8,11 @@ import random
 import time
 import traceback
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tablekeeper.bucket.ends import ORPHAN, TRACED, Seen
+from tablekeeper.bucket.run import Run
 from tablekeeper.commit.commit import commit_absence, commit_items, commit_unchanged
-from tablekeeper.commit.transaction import Committed
 from tablekeeper.errors import (
     TRANSFORM,
     VALIDATE,
@@ -29,23 +29,16 @@ from tablekeeper.ledger.failures import Failure, record_failure, record_invalid
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.objects import object_uri
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
-from tablekeeper.runtime import metrics
-from tablekeeper.runtime.context import logger
-from tablekeeper.runtime.deployed_datasets import dataset_of
 from tablekeeper.staging.item_set import ItemSet
 from tablekeeper.steps.fetch import MAX_ROUNDS, look
 from tablekeeper.steps.transform import transform_document
 from tablekeeper.steps.validate import validate
 
-if TYPE_CHECKING:
-    from tablekeeper.bucket.batch import Bulk
-
 TRIES = 5
 """Of one file, when a service throttles or fails for a moment, beside the retries of its client."""
-
-
 CAUSE_CHARACTERS = 32_768
 """As Step Functions cuts the Cause of an error.
 https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.html
@@ -55,11 +48,11 @@ https://docs.aws.amazon.com/step-functions/latest/apireference/API_HistoryEvent.
 class Attempt:
     """One file's way through the steps."""
 
-    def __init__(self, bulk: Bulk, key: str, finding: str, *, patient: bool) -> None:
-        self.bulk, self.key, self.finding, self.patient = bulk, key, finding, patient
-        self.tables, self.settings = bulk.tables, bulk.settings
+    def __init__(self, run: Run, key: str, finding: str, *, patient: bool) -> None:
+        self._run, self.key, self.finding, self.patient = run, key, finding, patient
+        self.tables, self.settings = run.tables, run.settings
         self.state = "Sync Objects"
-        self.execution = replace(bulk.execution, event=bulk.input_of(key))
+        self.execution = replace(run.execution, event=run.input_of(key))
 
     def run(self, seen: Seen | None) -> tuple[str | None, str | None]:
         """The outcome, None when it is to be tried once more; and the error of a bad one."""
@@ -94,12 +87,12 @@ class Attempt:
             entered, uri = now(), object_uri(self.settings.source_bucket, self.key)
             seen = Seen(read_row(self.tables.client, self.tables.ledger, uri), entered)
         found, document = look(
-            self.key, seen.row, seen.entered, self.settings, self.bulk.catalogue, {}
+            self.key, seen.row, seen.entered, self.settings, self._run.catalogue, {}
         )
         if found.action == "unchanged":
             return self._committed(found, commit_unchanged(self.tables, found, self.execution))
         if found.action != "validate":
-            remaining = self.bulk.remaining
+            remaining = self._run.remaining
             ended = commit_absence(self.tables, found, self.execution, remaining, seen.row)
             return self._committed(found, ended)
         if self.finding == ORPHAN:
@@ -119,7 +112,7 @@ class Attempt:
     def _written(
         self, found: Snapshot, document: dict[str, Any], row: Row
     ) -> tuple[str | None, str | None]:
-        settings, catalogue = self.settings, self.bulk.catalogue
+        settings, catalogue = self.settings, self._run.catalogue
         self.state = VALIDATE
         # A report is named after its execution, which here has many files.
         one = replace(self.execution, name=f"{self.execution.name}-{self._digest()}")
@@ -130,14 +123,12 @@ class Attempt:
         if items.staged is not None:
             return TRACED, None
         self.state = WRITE
-        remaining = self.bulk.remaining
+        remaining = self._run.remaining
         committed = commit_items(self.tables, found, self.execution, items, remaining, row)
         return self._committed(found, committed)
 
     def _committed(self, found: Snapshot, committed: Committed) -> tuple[str, None]:
-        about = {"key": found.key, "execution": self.execution.id}
-        logger().info("committed", extra={**about, **committed.payload()})
-        metrics.count_commit(found, self.execution, committed)
+        self._run.observer.committed(found, self.execution, committed)
         return committed.outcome, None
 
     def _invalid(self, found: Snapshot, error: InvalidFileError) -> tuple[str, str]:
@@ -164,9 +155,7 @@ class Attempt:
         return self._ended_badly("FAILED", failure)
 
     def _ended_badly(self, outcome: str, failure: Failure) -> tuple[str, str]:
-        about = {"key": self.key, "execution": self.execution.id}
-        logger().warning("ended badly", extra={**about, "outcome": outcome, "error": failure.error})
-        metrics.count_bad_end(dataset_of(self.key), outcome)
+        self._run.observer.ended_badly(self.key, self.execution, outcome, failure.error)
         return outcome, failure.error
 
     def _digest(self) -> str:

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tablekeeper.ledger.rows import Row
-
-if TYPE_CHECKING:
-    pass
-
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 TRACED = "TRACED"
 """The end of a file that is left to an execution of its own."""

@@ -14,9 +14,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from tablekeeper import aws
-from tablekeeper.bucket.batch import Bulk
+from tablekeeper.bucket.batch import sync_all
 from tablekeeper.bucket.differences import is_under_way
 from tablekeeper.bucket.ends import ORPHAN, ORPHANS, TRACED, End
+from tablekeeper.bucket.run import Run
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.model.objects import key_of, object_uri
 
@@ -39,9 +40,7 @@ class Looked(NamedTuple):
     after: str | None = None
 
 
-def sync_orphans(
-    shard: str, prefix: str, how: str, place: str, before: Looked, bulk: Bulk
-) -> Looked:
+def sync_orphans(shard: str, prefix: str, how: str, place: str, before: Looked, run: Run) -> Looked:
     """Removes the items of files whose objects are gone, of one shard, under a prefix of keys.
 
     Writes a line for each to the staging bucket, under the prefix `place`. A file whose items are
@@ -53,29 +52,29 @@ def sync_orphans(
     files, outcomes, ends = before.files, Counter(before.outcomes), list[End]()
     after: str | None = None
     with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
-        for rows, last in _pages(bulk, shard, prefix, before.after):
+        for rows, last in _pages(run, shard, prefix, before.after):
             after = last
             files += len(rows)
-            are_gone = pool.map(partial(_is_orphan, bulk), rows)
+            are_gone = pool.map(partial(_is_orphan, run), rows)
             gone = [row.key for row, is_gone in zip(rows, are_gone, strict=True) if is_gone]
-            found = _removed(bulk, gone, how)
+            found = _removed(run, gone, how)
             ends += found
             outcomes.update(end.outcome or how for end in found)
-            if bulk.remaining() < LAST_SECONDS or len(ends) >= MAX_ORPHANS:
+            if run.remaining() < LAST_SECONDS or len(ends) >= MAX_ORPHANS:
                 break
     if ends:
         body = "".join(json.dumps(end.payload(), ensure_ascii=False) + "\n" for end in ends)
         key = f"{place}{ORPHANS}/{shard}-{before.part}.jsonl"
         with aws.transient_errors():
-            aws.s3().put_object(Bucket=bulk.settings.staging_bucket, Key=key, Body=body.encode())
+            aws.s3().put_object(Bucket=run.settings.staging_bucket, Key=key, Body=body.encode())
     return Looked(before.part + 1, files, dict(outcomes), after)
 
 
-def _removed(bulk: Bulk, gone: list[str], how: str) -> list[End]:
+def _removed(run: Run, gone: list[str], how: str) -> list[End]:
     if how == "look":
         return [End(key, ORPHAN) for key in gone]
-    ends = list(bulk.sync_all([(key, ORPHAN, None) for key in gone]))
-    bulk.start_traced([end.key for end in ends if end.outcome == TRACED])
+    ends = list(sync_all(run, [(key, ORPHAN, None) for key in gone]))
+    run.start_traced([end.key for end in ends if end.outcome == TRACED])
     return ends
 
 
@@ -87,15 +86,15 @@ class _Row(NamedTuple):
 
 
 def _pages(
-    bulk: Bulk, shard: str, prefix: str, after: str | None
+    run: Run, shard: str, prefix: str, after: str | None
 ) -> Iterator[tuple[list[_Row], str | None]]:
     """Those of a shard's files that have items, a problem or a claim, a page at a time, with the
     ledger's key that the page ends with; None for the last.
     """
-    uri = object_uri(bulk.settings.source_bucket, prefix)
+    uri = object_uri(run.settings.source_bucket, prefix)
     while True:
         query: dict[str, Any] = {
-            "TableName": bulk.tables.ledger,
+            "TableName": run.tables.ledger,
             "IndexName": "files",
             "KeyConditionExpression": "file_shard = :shard AND begins_with(pk, :uri)",
             "FilterExpression": "#status = :synced OR attribute_exists(problem_status) OR "
@@ -115,7 +114,7 @@ def _pages(
                 "sk": {"S": "CURRENT"},
             }
         with aws.transient_errors():
-            page: Mapping[str, Any] = bulk.tables.client.query(**query)
+            page: Mapping[str, Any] = run.tables.client.query(**query)
         last = page.get("LastEvaluatedKey")
         after = last["pk"]["S"] if last else None
         yield [_Row(key_of(row["pk"]["S"]), "claim_state" in row) for row in page["Items"]], after
@@ -123,23 +122,23 @@ def _pages(
             return
 
 
-def _is_orphan(bulk: Bulk, row: _Row) -> bool:
+def _is_orphan(run: Run, row: _Row) -> bool:
     from botocore.exceptions import ClientError
 
-    bucket = bulk.settings.source_bucket
+    bucket = run.settings.source_bucket
     try:
         with aws.transient_errors():
             aws.s3().head_object(Bucket=bucket, Key=row.key)
     except ClientError as error:
         code = error.response["Error"].get("Code")
         if code in ("404", "NoSuchKey"):
-            return not (row.is_claimed and _is_being_written(bulk, row.key))
+            return not (row.is_claimed and _is_being_written(run, row.key))
         # An object that cannot be read, such as one encrypted with SSE-C, is there.
         if code not in ("400", "403"):
             raise
     return False
 
 
-def _is_being_written(bulk: Bulk, key: str) -> bool:
-    uri = object_uri(bulk.settings.source_bucket, key)
-    return is_under_way(bulk.states, read_row(bulk.tables.client, bulk.tables.ledger, uri))
+def _is_being_written(run: Run, key: str) -> bool:
+    uri = object_uri(run.settings.source_bucket, key)
+    return is_under_way(run.states, read_row(run.tables.client, run.tables.ledger, uri))

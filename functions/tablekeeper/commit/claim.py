@@ -20,7 +20,6 @@ from tablekeeper.commit.lanes import UNDO, Progress, SupersededError, _lane_acti
 from tablekeeper.commit.large_write import LargeWrite, Remaining, _content
 from tablekeeper.commit.transaction import (
     CancelledError,
-    Committed,
     Tables,
     recorded_or_stale,
     transact,
@@ -48,6 +47,7 @@ from tablekeeper.ledger.writes import (
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
 from tablekeeper.staging.item_set import ItemSet

@@ -14,7 +14,6 @@ from typing import Any
 from tablekeeper.commit import claim, key_lists
 from tablekeeper.commit.transaction import (
     CancelledError,
-    Committed,
     Tables,
     recorded_or_stale,
     transact,
@@ -26,6 +25,7 @@ from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, item_key, lineage
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.sizes import item_size
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.item_set import ItemSet

@@ -26,7 +26,6 @@ from tablekeeper.commit.lanes import (
 )
 from tablekeeper.commit.transaction import (
     CancelledError,
-    Committed,
     Tables,
     transact,
 )
@@ -55,6 +54,7 @@ from tablekeeper.ledger.writes import (
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, item_key, lineage
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging import partitioned_lines
 from tablekeeper.staging.partitioned_lines import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import dynamodb, transient_errors
 from tablekeeper.errors import (
@@ -17,6 +17,7 @@ from tablekeeper.ledger.reads import read_outcome
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, owner
 from tablekeeper.model.keys import ItemKey, TableKey
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import DeleteSettings, SweepSettings, WriteSettings
 
@@ -48,18 +49,6 @@ class Tables:
             audit_retention=settings.audit_retention_seconds,
             staging_bucket=getattr(settings, "staging_bucket", ""),
         )
-
-
-class Committed(NamedTuple):
-    """How an execution ended; the counts are None when an earlier attempt had ended it."""
-
-    outcome: str
-    items_put: int | None = None
-    items_removed: int | None = None
-
-    def payload(self) -> dict[str, Any]:
-        """As the execution's output."""
-        return self._asdict()
 
 
 class CancelledError(Exception):

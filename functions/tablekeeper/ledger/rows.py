@@ -8,13 +8,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.times import looked_at
-
-if TYPE_CHECKING:
-    pass
 
 CURRENT = "CURRENT"
 PROBLEM = ("problem", "problem_status", "problem_at", "problem_error", "problem_dataset")

@@ -5,18 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tablekeeper.model.times import iso_milliseconds
-
-if TYPE_CHECKING:
-    pass
 
 
 def event_text(event: Any) -> str:

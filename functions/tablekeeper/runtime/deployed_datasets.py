@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import DatasetDefinitionError
-
-if TYPE_CHECKING:
-    pass
 
 
 @cache

@@ -18,8 +18,8 @@ from tablekeeper.model.execution import occurred_at
 if TYPE_CHECKING:
     from aws_lambda_powertools.metrics import EphemeralMetrics
 
-    from tablekeeper.commit.transaction import Committed
     from tablekeeper.model.execution import Execution
+    from tablekeeper.model.outcome import Committed
     from tablekeeper.model.snapshot import Snapshot
 
 NAMESPACE = "Tablekeeper"

@@ -11,9 +11,9 @@ import pytest
 from handlers import safety_net, sweep
 from tablekeeper import aws
 from tablekeeper.commit import transaction
-from tablekeeper.commit.transaction import Committed
 from tablekeeper.errors import SchemaViolationError
 from tablekeeper.model.execution import Execution
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import as_of, iso_milliseconds
 from tablekeeper.runtime import context, deployed_datasets, metrics

@@ -1,0 +1,17 @@
+"""How an execution ended."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Committed(NamedTuple):
+    """How an execution ended; the counts are None when an earlier attempt had ended it."""
+
+    outcome: str
+    items_put: int | None = None
+    items_removed: int | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """As the execution's output."""
+        return self._asdict()
