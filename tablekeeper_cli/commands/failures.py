@@ -158,13 +158,17 @@ def shown_problem(problem: Problem) -> RenderableType:
         ]
     )
     if problem.violations:
-        shown = table("record", "JSON Pointer", "keyword", "expected", numbers=["record"])
+        columns = ("record", "line", "JSON Pointer", "keyword", "expected", "found")
+        has_lines = any(each.line for each in problem.violations)
+        shown = table(*columns if has_lines else columns[:1] + columns[2:], numbers=columns[:2])
         for each in problem.violations[:SHOWN_VIOLATIONS]:
             shown.add_row(
                 str(each.record),
+                *([str(each.line or "")] if has_lines else []),
                 told(each.pointer or '""'),
                 told(each.keyword),
                 told(each.expected),
+                told(each.found),
             )
         summary = told(problem.message.partition("\n")[0])
         rest = len(problem.violations) - SHOWN_VIOLATIONS

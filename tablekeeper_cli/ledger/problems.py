@@ -25,7 +25,9 @@ _REPORT = re.compile(r"^Report: (s3://\S+?\.json)\. ", re.MULTILINE)
 
 
 _VIOLATION = re.compile(
-    r'^record (\d+), (?:"(.*)"|the whole record): (\S+): expected (.*)$', re.MULTILINE
+    r'^record (\d+)(?: \(line ([\d,]+)\))?, (?:"(.*)"|the whole record): (\S+): '
+    r"expected (.*), found (.*)$",
+    re.MULTILINE,
 )
 
 
@@ -49,6 +51,8 @@ class Violation:
     pointer: str
     keyword: str
     expected: str
+    found: str
+    line: int | None
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,11 @@ def _problem(stack: Stack, key: str, row: Attributes) -> Problem | None:
         message=message,
         advice=advice(held["error"]),
         violations=[
-            Violation(int(record), pointer or "", keyword, expected)
-            for record, pointer, keyword, expected in _VIOLATION.findall(message)
+            Violation(
+                *(int(record), pointer or "", keyword, expected, found),
+                line=int(line.replace(",", "")) if line else None,
+            )
+            for record, line, pointer, keyword, expected, found in _VIOLATION.findall(message)
         ],
         report=report[1] if report else None,
         owner=owner,

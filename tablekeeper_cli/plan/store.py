@@ -30,7 +30,9 @@ class LocalStore:
             CREATE TABLE new (key TEXT PRIMARY KEY, place INTEGER, item TEXT) WITHOUT ROWID;
             CREATE TABLE old (key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE entry (action TEXT, key TEXT, place INTEGER, details TEXT);
-            CREATE TABLE violation (record INTEGER, pointer TEXT, keyword TEXT, expected TEXT);
+            CREATE TABLE violation (
+                record INTEGER, pointer TEXT, keyword TEXT, expected TEXT, found TEXT, line INTEGER
+            );
             BEGIN;
             """
         )
@@ -79,7 +81,7 @@ class LocalStore:
         self.database.execute("DELETE FROM entry WHERE action <> ?", (REFUSED,))
 
     def add_violation(self, violation: Violation) -> None:
-        self.database.execute("INSERT INTO violation VALUES (?, ?, ?, ?)", violation)
+        self.database.execute("INSERT INTO violation VALUES (?, ?, ?, ?, ?, ?)", violation)
 
     def violations(self) -> Iterator[Violation]:
         for row in self.database.execute("SELECT * FROM violation"):

@@ -395,7 +395,10 @@ class _Check:
         self, record: Record, path: Path_, dataset: Dataset, catalogue: Catalogue
     ) -> None:
         for each in violations([record], dataset, catalogue):
-            what = f"the example violates `{each.keyword}`: expected {each.expected}"
+            what = (
+                f"the example violates `{each.keyword}`: expected {each.expected}, "
+                f"found {each.found}"
+            )
             where = pointer(path) + each.pointer
             self._say(dataset.name, where, what, "Mend the example, or the schema.")
 

@@ -59,7 +59,14 @@ def test_a_failure_names_the_record_the_pointer_and_what_to_do(desk: Desk) -> No
     desk.settled(key, "INVALID")
     told = desk.ask("failure", key)
     assert told["violations"] == [
-        {"record": 1, "pointer": "/stars", "keyword": "maximum", "expected": "5"}
+        {
+            "record": 1,
+            "pointer": "/stars",
+            "keyword": "maximum",
+            "expected": "at most 5",
+            "found": "an integer",
+            "line": None,
+        }
     ]
     report = desk.stack.client("s3").get_object(
         Bucket=desk.stack.outputs["StagingBucketName"], Key=told["report"].split("/", 3)[3]

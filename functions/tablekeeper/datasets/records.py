@@ -19,10 +19,13 @@ Placed = tuple[str, int, Any]
 
 
 class Record(NamedTuple):
-    """A record and its place in its file, from 0."""
+    """A record and its place in its file, from 0; in a file of lines the line where it begins, from
+    1.
+    """
 
     place: int
     value: dict[str, Any]
+    line: int | None = None
 
 
 def read_records(chunks: Iterable[str], key: str, dataset: Dataset) -> Iterator[Record]:
@@ -36,7 +39,8 @@ def read_records(chunks: Iterable[str], key: str, dataset: Dataset) -> Iterator[
     """
     document = Document(chunks)
     found: Iterable[Placed]
-    if dataset.is_json_lines(key):
+    in_lines = dataset.is_json_lines(key)
+    if in_lines:
         found = (("line {}", number, value) for number, value in document.lines())
     elif dataset.records and dataset.records.path is None:
         found = _selected(document, dataset.records)
@@ -53,7 +57,7 @@ def read_records(chunks: Iterable[str], key: str, dataset: Dataset) -> Iterator[
                     f'{name.format(number)} has a field "{reserved}", a name that Tablekeeper '
                     "itself uses"
                 )
-        yield Record(place, value)
+        yield Record(place, value, number if in_lines else None)
 
 
 def _selected(document: Document, records: Expression) -> Iterator[Placed]:

@@ -32,12 +32,11 @@ from tablekeeper.validation.ref_targets import (
     _specification,
     unresolvable,
 )
+from tablekeeper.validation.sentences import expected, found, keyword_of, place_of
 from tablekeeper.validation.violation import Violation
 
 MAX_VIOLATIONS = 10_000
 """How many violations are told of one record: each takes kilobytes, until all are sorted."""
-
-_EXPECTED_LENGTH = 200
 
 
 class Reference:
@@ -115,22 +114,12 @@ def reference(catalogue: Catalogue, name: str) -> Reference:
 def _violation(record: Record, error: Any) -> Violation:
     return Violation(
         record.place,
-        pointer(tuple(error.absolute_path)),
-        str(error.validator),
-        _expected(error),
+        pointer(place_of(error)),
+        keyword_of(error),
+        expected(error),
+        found(error),
+        record.line,
     )
-
-
-def _expected(error: Any) -> str:
-    """What the schema wanted, in words that hold nothing of the record."""
-    value = error.validator_value
-    if error.validator == "required":
-        missing = re.match(r"'(.*)' is a required property", error.message)
-        return f'a field "{missing.group(1)}"' if missing else "its required fields"
-    if error.validator == "additionalProperties":
-        return "no fields but those that the schema names"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _EXPECTED_LENGTH else text[:_EXPECTED_LENGTH] + "…"
 
 
 def _is_integer(_checker: Any, value: Any) -> bool:

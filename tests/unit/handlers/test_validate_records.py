@@ -33,10 +33,74 @@ def found_violations(schema: Any, *records: Any, **others: Any) -> list[str]:
         (
             {"properties": {"a": {"minimum": 0}}},
             {"a": Decimal("-1.5")},
-            '"/a": minimum: expected 0',
+            '"/a": minimum: expected at least 0, found a number that is no integer',
         ),
-        ({"required": ["a"]}, {}, 'the whole record: required: expected a field "a"'),
-        ({"additionalProperties": False}, {"a": 1}, "additionalProperties"),
+        ({"required": ["a"]}, {}, '"/a": required: expected a field "a", found none'),
+        (
+            {"properties": {"o": {"required": ["it's", "b"]}}},
+            {"o": {"b": 1}},
+            '"/o/it\'s": required: expected a field "it\'s", found none',
+        ),
+        (
+            {"additionalProperties": False},
+            {"a": 1},
+            "additionalProperties: expected no fields but those that the schema names, found a "
+            'field "a"',
+        ),
+        (
+            {
+                "additionalProperties": False,
+                "properties": {"a": {}},
+                "patternProperties": {"^x": {}},
+            },
+            {"a": 1, "xa": 1, "b": 1, "c": 1, "d": 1, "e": 1},
+            'found fields "b", "c", "d" and 1 more',
+        ),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-04/schema#",
+                "properties": {"a": {"minimum": 0, "exclusiveMinimum": True}},
+            },
+            {"a": 0},
+            '"/a": minimum: expected greater than 0, found an integer',
+        ),
+        (
+            {"properties": {"a": {"exclusiveMaximum": Decimal("1.10")}}},
+            {"a": 2},
+            "exclusiveMaximum: expected less than 1.1, found an integer",
+        ),
+        (
+            {"properties": {"a": {"minLength": 3}}},
+            {"a": "é"},
+            '"/a": minLength: expected at least 3 characters, found a string of 1 character',
+        ),
+        (
+            {"properties": {"a": {"maxItems": 1}}},
+            {"a": [1, 2]},
+            '"/a": maxItems: expected at most 1 elements, found an array of 2 elements',
+        ),
+        (
+            {"properties": {"a": {"type": "string"}}},
+            {"a": None},
+            '"/a": type: expected "string", found null',
+        ),
+        (
+            {"properties": {"a": {"type": ["string", "null"]}}},
+            {"a": {"b": 1}},
+            '"/a": type: expected ["string","null"], found an object of 1 field',
+        ),
+        ({"properties": {"a": {"type": "string"}}}, {"a": True}, "found a boolean"),
+        ({"properties": {"a": False}}, {"a": 1}, "false: expected no value in it where its schema"),
+        (
+            {"propertyNames": {"maxLength": 1}},
+            {"ab": 1},
+            '"/ab": maxLength: expected at most 1 characters, found a name of 2 characters',
+        ),
+        (
+            {"properties": {"a": {"uniqueItems": True}}},
+            {"a": [1, 1]},
+            "expected elements that differ from each other, found an array of 2 elements",
+        ),
         ({"properties": {"a": {"format": "date-time"}}}, {"a": "then"}, "format"),
         ({"properties": {"a": {"format": "ipv4"}}}, {"a": "300.1.1.1"}, "format"),
         ({"properties": {"a": {"items": {"type": "string"}}}}, {"a": ["x", 1]}, '"/a/1": type'),
@@ -47,7 +111,11 @@ def found_violations(schema: Any, *records: Any, **others: Any) -> list[str]:
             "multipleOf",
         ),
         ({"properties": {"a": {"const": Decimal("1.1")}}}, {"a": Decimal("1.2")}, "const"),
-        ({"properties": {"a": {"enum": [1, 2]}}}, {"a": 3}, "enum: expected [1, 2]"),
+        (
+            {"properties": {"a": {"enum": [1, 2]}}},
+            {"a": 3},
+            "enum: expected [1,2], found an integer",
+        ),
     ],
 )
 def test_a_violation_says_where_and_what_was_expected(
@@ -126,6 +194,16 @@ def test_json_lines_are_records(pipeline: Pipeline) -> None:
     assert validate(pipeline, "notes/a.jsonl") == {"records": 2}
 
 
+def test_a_violation_in_a_file_of_lines_has_its_line(pipeline: Pipeline) -> None:
+    """Empty lines are no records, and count as lines."""
+    pipeline.put(
+        "notes/a.jsonl", b'{"pk": "a", "sk": "1"}\n\n{"pk": "b", "sk": "1", "count": -1}\n'
+    )
+    with pytest.raises(SchemaViolationError) as caught:
+        validate(pipeline, "notes/a.jsonl")
+    assert 'record 1 (line 3), "/count": minimum: expected at least 0' in str(caught.value)
+
+
 def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
     bad = [{"pk": "a", "sk": "sekrit", "count": -number} for number in range(1, 151)]
     pipeline.put("notes/a.json", [GOOD, *bad])
@@ -133,7 +211,7 @@ def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
         validate(pipeline, "notes/a.json")
     message = str(caught.value)
     assert "150 violations of notes.schema.json in 151 records" in message
-    assert 'record 1, "/count": minimum: expected 0' in message
+    assert 'record 1, "/count": minimum: expected at least 0, found an integer' in message
     body = pipeline.s3.get_object(Bucket="staging", Key="reports/e1.json")["Body"].read()
     report = json.loads(body)
     assert (report["violations"], len(report["listed"])) == (150, 150)
@@ -141,7 +219,9 @@ def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
         "record": 1,
         "pointer": "/count",
         "keyword": "minimum",
-        "expected": "0",
+        "expected": "at least 0",
+        "found": "an integer",
+        "line": None,
     }
     assert b"sekrit" not in body
     assert "sekrit" not in message

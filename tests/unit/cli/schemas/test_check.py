@@ -146,7 +146,13 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("an index", keyed(key={"pk": "_index"}), f"/{KEYWORD}/key/pk", ERROR, "it is number"),
     ("a key left out", keyed(attributes={"pk": "pk"}), f"/{KEYWORD}", ERROR, "nothing gives"),
     ("a bad example", only(examples=[{**RECORD, "sk": 1}]), "/examples/0/sk", ERROR, "`type`"),
-    ("a bad second one", only(examples=[RECORD, {"pk": "x"}]), "/examples/1", ERROR, "`required`"),
+    (
+        "a bad second one",
+        only(examples=[RECORD, {"pk": "x"}]),
+        "/examples/1/sk",
+        ERROR,
+        "`required`",
+    ),
     (
         "a field in the TTL attribute",
         only(properties={**dataset()["properties"], "expires_at": {"type": "integer"}}),
