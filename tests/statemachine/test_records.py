@@ -66,7 +66,7 @@ def test_the_definition_and_the_code_give_an_execution_the_same_audit_row(
 
 
 @pytest.mark.parametrize("state", SERVICE_TASKS)
-@pytest.mark.parametrize("event", INPUTS, ids=json.dumps)
+@pytest.mark.parametrize("event", INPUTS, ids=range(len(INPUTS)))
 def test_the_definition_and_the_code_give_an_object_the_same_row(state: str, event: Any) -> None:
     """Whatever an execution is started with."""
     uri = _evaluate(_expression(_audit_item(state)["pk"]), STARTS[0], event, 0)

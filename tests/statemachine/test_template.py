@@ -121,7 +121,9 @@ def test_one_name_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    "handler", sorted((ROOT / "functions" / "handlers").glob("[a-z]*.py")), ids=str
+    "handler",
+    sorted((ROOT / "functions" / "handlers").glob("[a-z]*.py")),
+    ids=lambda path: path.stem,
 )
 def test_a_handler_only_parses_calls_and_returns(handler: Any) -> None:
     text = handler.read_text()

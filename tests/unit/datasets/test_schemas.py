@@ -111,7 +111,28 @@ class TestMetaSchema:
             {"prefix": "notes/", "attributes": {"": "text"}},
             {"prefix": "notes/", "ttl": 86400},
         ],
-        ids=json.dumps,
+        ids=[
+            "empty",
+            "a list",
+            "null prefix",
+            "prefix from the root",
+            "prefix with a bucket",
+            "misspelled",
+            "suffixes as text",
+            "no suffixes",
+            "an empty suffix",
+            "unknown format",
+            "records of lines",
+            "blank records",
+            "empty key",
+            "key as text",
+            "key by number",
+            "key of three",
+            "no attributes",
+            "a reserved attribute",
+            "an attribute without a name",
+            "ttl by number",
+        ],
     )
     def test_refuses_a_mistake(self, mistake: object) -> None:
         """What a user may get wrong is refused before anything is deployed."""
@@ -250,6 +271,7 @@ def test_the_code_takes_the_fields_that_the_meta_schema_describes() -> None:
         lambda schema: {"$schema": "http://json-schema.org/draft-07/schema#", "then": schema},
         lambda schema: {"$ref": "#/$defs/a", "$defs": {"a": schema}},
     ],
+    ids=["root", "properties", "not", "unevaluatedProperties", "then", "definition"],
 )
 def test_a_reference_to_the_network_is_told_before_any_record(branch: Any) -> None:
     """Even if no record comes to it, and nobody is asked."""

@@ -34,7 +34,7 @@ def validate(pipeline: Pipeline, fetched: Any) -> Any:
     return validate_records.handler({**fetched, "execution": pipeline.execution(KEY)}, None)
 
 
-@pytest.mark.parametrize("body", [LARGE, gzip.compress(LARGE)], ids=["plain", "gzip"])
+@pytest.mark.parametrize("body", [LARGE, gzip.compress(LARGE, mtime=0)], ids=["plain", "gzip"])
 def test_a_large_document_is_read_where_it_is(pipeline: Pipeline, body: bytes) -> None:
     pipeline.put(KEY, body)
     fetched = pipeline.fetch(KEY)

@@ -312,7 +312,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "lies in that of d.schema.json",
     ),
     (
-        "an $id twice",
+        "an id twice",
         {
             **only(**{"$id": "https://x.example/a"}),
             "e.schema.json": dataset("e/") | {"$id": "https://x.example/a"},
