@@ -33,33 +33,31 @@ MORE_COUNTS = ("resultsWritten", "failuresNotRedrivable", "pendingRedrive")
 ENDS = {"SUCCEEDED": "succeeded", "ABORTED": "aborted", "TIMED_OUT": "timedOut"}
 
 
-def install() -> None:
-    """Puts the patches in place. Raises PatchPointError."""
+@mends(
+    stepfunctions,
+    "_run_distributed_map",
+    "state_def, raw_input, effective, iterator, execution, ctx",
+)
+def _distributed(
+    _stock: Callable[..., Any],
+    state: Json,
+    data: Any,
+    _effective: Any,
+    processor: Json,
+    execution: Json,
+    ctx: Json,
+) -> Any:
+    return _MapRun(state, data, processor, execution, ctx).result()
 
-    @mends(
-        stepfunctions,
-        "_run_distributed_map",
-        "state_def, raw_input, effective, iterator, execution, ctx",
-    )
-    def _distributed(
-        _stock: Callable[..., Any],
-        state: Json,
-        data: Any,
-        _effective: Any,
-        processor: Json,
-        execution: Json,
-        ctx: Json,
-    ) -> Any:
-        return _MapRun(state, data, processor, execution, ctx).result()
 
-    # AWS: however a nested execution ends badly, the task's error is States.TaskFailed, and its
-    # cause is what DescribeExecution says. Stock: the nested execution's own error and cause.
-    @mends(stepfunctions, "_nested_execution_failure", "payload")
-    def _nested(_stock: Callable[..., Any], payload: Json) -> tuple[str, str]:
-        output = json.loads(payload.get("output") or "{}")
-        told = {"ExecutionArn": payload.get("executionArn"), "Status": payload.get("status")}
-        told |= {name: output[name] for name in ("Error", "Cause") if name in output}
-        return "States.TaskFailed", json.dumps(told)
+# AWS: however a nested execution ends badly, the task's error is States.TaskFailed, and its
+# cause is what DescribeExecution says. Stock: the nested execution's own error and cause.
+@mends(stepfunctions, "_nested_execution_failure", "payload")
+def _nested(_stock: Callable[..., Any], payload: Json) -> tuple[str, str]:
+    output = json.loads(payload.get("output") or "{}")
+    told = {"ExecutionArn": payload.get("executionArn"), "Status": payload.get("status")}
+    told |= {name: output[name] for name in ("Error", "Cause") if name in output}
+    return "States.TaskFailed", json.dumps(told)
 
 
 @dataclass

@@ -86,7 +86,7 @@ def test_does_not_start_when_a_patch_point_has_changed(change: str, complaint: s
     changed = (
         "from ministack.core import lambda_runtime\n"
         "from ministack.services import stepfunctions\n"
-        f"{change}\nimport local.engine.__main__"
+        f"{change}\nfrom local.engine.__main__ import patch; patch()"
     )
     run = subprocess.run(
         [python("engine"), "-c", changed],

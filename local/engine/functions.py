@@ -1,0 +1,189 @@
+"""Lambda: what runs a function, its errors, and faults of its invocations."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
+
+from local.engine.patches import Json, PatchPointError, mends
+from local.engine.state import (
+    CHAOS,
+    FAULTS,
+    PAYLOAD_BYTES,
+    SLOTS,
+    has_slot,
+)
+from local.faults import Fault
+
+
+def rewrites(old: str, new: str) -> None:
+    """Replaces `old` in the script that runs Python functions. Raises PatchPointError."""
+    script = lambda_runtime._PYTHON_WORKER_SCRIPT
+    if script.count(old) != 1:
+        raise PatchPointError(f"the script that runs Python functions does not hold once: {old}")
+    lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(old, new)
+
+
+# AWS: a function finds its zip and what the runtime brings, nothing else.
+# Stock: it also finds every package of the engine.
+@mends(lambda_runtime, "_detect_runtime_binary", "runtime")
+def _interpreter(stock: Callable[..., Any], runtime: str) -> tuple[str, str]:
+    binary, script = stock(runtime)
+    return os.environ["ENGINE_LAMBDA_PYTHON"] if runtime.startswith("python") else binary, script
+
+
+# AWS: an error that the handler raises has the name of its class, and the process goes on.
+# Stock: all are called Runtime.HandlerError, and the process is ended.
+rewrites(
+    'json.dumps({"status": "error", "error": str(e), "trace": traceback.format_exc()})',
+    'json.dumps({"status": "ok", "result": None, "raised": {"errorMessage": str(e), '
+    '"errorType": type(e).__name__, "stackTrace": traceback.format_tb(e.__traceback__)[1:]}, '
+    '"trace": traceback.format_exc()})',
+)
+# AWS: an error while the module is imported has a name too. Stock: it is called RuntimeError.
+rewrites(
+    '_real_stdout.write(json.dumps({"status": "error", "error": str(e)})',
+    '_real_stdout.write(json.dumps({"status": "error", "error": json.dumps({'
+    '"errorMessage": str(e), "errorType": '
+    '"Runtime.ImportModuleError" if isinstance(e, ImportError) else type(e).__name__})})',
+)
+INVOCATION_SECONDS = 10
+"""How long the update of a function waits for what runs of it."""
+INIT_FAILED = "Worker init failed: "
+DIED = ("Worker process died", "Worker process exited immediately")
+TIMED_OUT = "Task timed out after "
+
+
+_answer: contextvars.ContextVar[Json] = contextvars.ContextVar("answer")
+
+
+@mends(
+    lambda_runtime.Worker,
+    "invoke",
+    "self, event, request_id, trace_id, depth, durable, invoked_function_arn",
+)
+def _invoke(stock: Callable[..., Any], *args: Any, **kwargs: Any) -> Json:
+    worker = args[0]
+    seconds = CHAOS.kill_after(worker.func_name)
+    killer = threading.Timer(seconds, _kill, (worker,)) if seconds is not None else None
+    if killer:
+        killer.start()
+    answer: Json = stock(*args, **kwargs)
+    if killer:
+        killer.cancel()
+    _answer.set(answer)
+    return answer
+
+
+# AWS: what runs while the code is updated goes on with the old code. Stock: it is killed.
+@mends(lambda_svc, "invalidate_worker", "func_name, qualifier, account, region")
+def _invalidate(stock: Callable[..., Any], func_name: str, *args: Any, **kwargs: Any) -> None:
+    with lambda_runtime._lock:
+        workers = [
+            worker
+            for key, found in lambda_runtime._workers.items()
+            if func_name in key.split(":")
+            for worker in found
+        ]
+    held = [each for each in workers if each._lock.acquire(timeout=INVOCATION_SECONDS)]
+    try:
+        stock(func_name, *args, **kwargs)
+    finally:
+        for worker in held:
+            worker._lock.release()
+
+
+def _kill(worker: Any) -> None:
+    if worker._proc:
+        worker._proc.kill()
+
+
+# AWS: as many executions as there is concurrency, the others are throttled and tried again.
+# Stock: no bound. Here they wait for a slot, which costs no attempt.
+@mends(lambda_svc, "_execute_function_warm", "func, event, request_id")
+def _execute(stock: Callable[..., Any], func: Json, event: Any, request_id: str) -> Json:
+    name = func.get("config", func).get("FunctionName", "")
+    with SLOTS:
+        if running := has_slot.get():
+            running.set()
+        fault = FAULTS.take(name, json.dumps(event, ensure_ascii=False)) or CHAOS.fault(name)
+        if fault and not fault.after:
+            struck = _strike(fault, request_id)
+            if struck is not None:
+                return struck
+        _answer.set({})
+        result = _named(stock(func, event, request_id), _answer.get(), request_id)
+        if fault and fault.after:
+            struck = _strike(fault, request_id)
+            if struck is not None:
+                return struck
+    return result
+
+
+def _named(result: Json, answer: Json, request_id: str) -> Json:
+    """The result of an invocation, its error under the name that AWS gives it."""
+    if raised := answer.get("raised"):
+        return _function_error(request_id, raised, answer)
+    if not result.get("error"):
+        return result
+    message = str(result["body"].get("errorMessage", ""))
+    if message.startswith(INIT_FAILED):
+        return _function_error(request_id, json.loads(message.removeprefix(INIT_FAILED)), result)
+    if message.startswith(DIED):
+        message, kind = "Runtime exited without providing a reason", "Runtime.ExitError"
+    elif message.startswith(TIMED_OUT):
+        kind = "Sandbox.Timedout"
+    else:
+        return result
+    return _function_error(
+        request_id, {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}
+    )
+
+
+def _function_error(request_id: str, error: Json, logged: Json | None = None) -> Json:
+    body = {
+        "errorMessage": error["errorMessage"],
+        "errorType": error["errorType"],
+        "requestId": request_id,
+        "stackTrace": error.get("stackTrace", []),
+    }
+    logged = logged or {}
+    log = "\n".join(filter(None, [logged.get("log", ""), logged.get("trace", "")]))
+    return {"body": body, "error": True, "log": log}
+
+
+def _strike(fault: Fault, request_id: str) -> Json | None:
+    """What the invocation answers instead; None if it goes on."""
+
+    def fails(kind: str, message: str) -> Json:
+        return _function_error(request_id, {"errorType": kind, "errorMessage": message})
+
+    match fault.mode:
+        case "delay":
+            time.sleep(fault.seconds)
+            return None
+        case "crash":
+            return fails("Runtime.ExitError", "Error: Runtime exited with error: signal: killed")
+        case "timeout":
+            return fails("Sandbox.Timedout", "Error: Task timed out")
+        case "throttle":
+            throttled: Json = lambda_svc._throttle_response("CallerRateLimitExceeded", "injected")
+            return throttled
+        case "oversized":
+            return {"body": "x" * (PAYLOAD_BYTES + 1), "log": ""}
+        case "malformed":
+            return {"body": {"unexpected": fault.cause}, "log": ""}
+        case "access-denied":
+            message = (
+                "An error occurred (AccessDeniedException) when calling an operation: injected"
+            )
+            return fails("ClientError", message)
+    return fails(fault.error, fault.cause)
