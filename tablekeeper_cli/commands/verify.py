@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tablekeeper.datasets.catalogue import Catalogue
 
     from tablekeeper_cli.verify.findings import Finding
-    from tablekeeper_cli.verify.verification import Summary, Verification, Verifier
+    from tablekeeper_cli.verify.verification import Verification
+    from tablekeeper_cli.verify.verifier import Summary, Verifier
 
 SHOWN = 40
 """How many findings a person is shown."""
@@ -101,7 +102,7 @@ def _verifier(
     context: Context, catalogue: Catalogue, prefix: str, settle: float, concurrency: int
 ) -> Verifier:
     from tablekeeper_cli.compare.target import fetch_settings
-    from tablekeeper_cli.verify.verification import Verifier
+    from tablekeeper_cli.verify.verifier import Verifier
 
     stack = context.stack
     return Verifier(
@@ -122,6 +123,8 @@ def _verified(context: Context, verifier: Verifier) -> Verification:
     from tablekeeper import aws
     from tablekeeper.errors import DatasetDefinitionError, TransientServiceError
 
+    from tablekeeper_cli.verify import verification
+
     tasks: dict[str, Any] = {}
     try:
         with aws.clients_by(context.stack.client), context.progress() as progress:
@@ -131,7 +134,7 @@ def _verified(context: Context, verifier: Verifier) -> Verification:
                     tasks[stage] = progress.add_task(stage, total=None)
                 progress.advance(tasks[stage], done)
 
-            return verifier.verify(tell)
+            return verification.verify(verifier, tell)
     except TransientServiceError as error:
         raise CommandError(f"{error}; try again") from None
     except DatasetDefinitionError as error:

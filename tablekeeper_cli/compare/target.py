@@ -1,15 +1,28 @@
-"""The settings of a deployed stack, and the key of its table."""
+"""The stack that is compared with its bucket, its settings, and the key of its table."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.model.keys import TableKey
 from tablekeeper.settings import FetchSettings
 
 if TYPE_CHECKING:
     from tablekeeper_cli.stack import Stack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One stack with the schemas of one folder; it keeps the keys that begin with `key_prefix`."""
+
+    catalogue: Catalogue
+    settings: FetchSettings
+    items_table: str
+    staging_bucket: str
+    key_prefix: str = ""
 
 
 def fetch_settings(stack: Stack) -> FetchSettings:

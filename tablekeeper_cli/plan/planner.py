@@ -26,15 +26,15 @@ from tablekeeper.ledger.rows import Row
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
-from tablekeeper.settings import FetchSettings
 from tablekeeper.steps.content import CHUNK_BYTES, read_document
 from tablekeeper.steps.fetch import before_the_object, fetch, judge
+from tablekeeper.steps.file_content import FileContent
 
 from tablekeeper_cli.compare.side_by_side import side_by_side
-from tablekeeper_cli.compare.target import fetch_settings
+from tablekeeper_cli.compare.target import Target, fetch_settings
 from tablekeeper_cli.errors import CommandError, UnknownError
 from tablekeeper_cli.plan.plan import Plan
-from tablekeeper_cli.plan.planning import Planning, _shown
+from tablekeeper_cli.plan.planning import Planning, shown_status
 from tablekeeper_cli.plan.store import LocalStore
 
 if TYPE_CHECKING:
@@ -44,17 +44,11 @@ ROUNDS = 5
 UNKNOWN_VERSION = "(the version id that S3 will give)"
 
 
-@dataclass(frozen=True)
-class Planner:
+@dataclass(frozen=True, kw_only=True)
+class Planner(Target):
     """Makes plans for one stack with the schemas of one folder; use it within
     `aws.clients_by(stack.client)`.
     """
-
-    catalogue: Catalogue
-    settings: FetchSettings
-    items_table: str
-    staging_bucket: str
-    key_prefix: str = ""
 
     @classmethod
     def of(cls, stack: Stack, catalogue: Catalogue) -> Planner:
@@ -180,14 +174,15 @@ class Planner:
 
     def _left_out(self, key: str, row: Row) -> Plan:
         why = f'the stack keeps only keys that begin with "{self.key_prefix}": nothing would happen'
-        return Plan(key, None, None, "IGNORED", row.revision, _shown(row), assumptions=[why])
+        return Plan(key, None, None, "IGNORED", row.revision, shown_status(row), assumptions=[why])
 
     def _plan(
         self, found: Snapshot, row: Row, text: Callable[[], Iterator[str]], assumptions: list[str]
     ) -> Plan:
         store = LocalStore()
         try:
-            return Planning(self, found, row, text, assumptions, store).plan()
+            content = FileContent(found, self.catalogue, text)
+            return Planning(self, content, row, assumptions, store).plan()
         except BaseException:
             store.close()
             raise

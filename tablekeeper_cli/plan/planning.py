@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from tablekeeper import aws
 from tablekeeper.commit.key_lists import key_lists
-from tablekeeper.datasets.items_of_records import make_items
-from tablekeeper.datasets.records import Record, read_records
 from tablekeeper.errors import (
     DatasetDefinitionError,
     DuplicateItemKeyError,
@@ -22,9 +19,8 @@ from tablekeeper.errors import (
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.items import Item, item_key, owner
 from tablekeeper.model.keys import ItemKey
-from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
-from tablekeeper.validation.validator import violations
+from tablekeeper.steps.file_content import FileContent
 
 from tablekeeper_cli.compare.items import (
     BATCH_KEYS,
@@ -34,9 +30,7 @@ from tablekeeper_cli.compare.items import (
 )
 from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.compare.side_by_side import side_by_side
-
-if TYPE_CHECKING:
-    from tablekeeper_cli.plan.planner import Planner
+from tablekeeper_cli.compare.target import Target
 from tablekeeper_cli.plan.plan import Plan
 from tablekeeper_cli.plan.planned_item import CHANGED, PUT, REFUSED, REMOVED, UNCHANGED
 from tablekeeper_cli.plan.store import LocalStore
@@ -50,23 +44,23 @@ class Planning:
 
     def __init__(
         self,
-        planner: Planner,
-        found: Snapshot,
+        target: Target,
+        content: FileContent,
         row: Row,
-        text: Callable[[], Iterator[str]],
         assumptions: list[str],
         store: LocalStore,
     ) -> None:
-        self.planner, self.found, self.row = planner, found, row
-        self.text, self.store = text, store
-        self.table_key = planner.settings.item_keys
+        found = content.snapshot
+        self.target, self.content, self.found = target, content, found
+        self.row, self.store = row, store
+        self.table_key = target.settings.item_keys
         self.made = Plan(
             found.key,
             found.dataset,
             found.digest,
             "SYNCED",
             row.revision,
-            _shown(row),
+            shown_status(row),
             assumptions=assumptions,
             _store=store,
         )
@@ -109,33 +103,24 @@ class Planning:
 
     def _validate(self) -> None:
         """Raises InvalidFileError and DatasetDefinitionError."""
-        made, catalogue = self.made, self.planner.catalogue
-
-        def counted(records: Iterable[Record]) -> Iterator[Record]:
-            for record in records:
-                made.records += 1
-                yield record
-
-        dataset = catalogue.get(self.found.key)
-        records = counted(read_records(self.text(), self.found.key, dataset))
-        for violation in violations(records, dataset, catalogue):
-            made.violation_count += 1
-            self.store.add_violation(violation)
+        made = self.made
+        try:
+            for violation in self.content.violations():
+                made.violation_count += 1
+                self.store.add_violation(violation)
+        finally:
+            made.records = self.content.records_read
         if made.violation_count:
             plural = "violation" if made.violation_count == 1 else "violations"
             raise SchemaViolationError(
-                f"{made.violation_count:,} {plural} of {dataset.name}.schema.json "
+                f"{made.violation_count:,} {plural} of {made.dataset}.schema.json "
                 f"in {made.records:,} records"
             )
 
     def _transform(self) -> None:
         """Raises InvalidFileError."""
-        settings, dataset = self.planner.settings, self.planner.catalogue.get(self.found.key)
-        records = read_records(self.text(), self.found.key, dataset)
         first: DuplicateItemKeyError | None = None
-        for made in make_items(
-            records, self.found, dataset, settings.item_keys, settings.ttl_attribute
-        ):
+        for made in self.content.items(self.target.settings):
             if not self.made.warnings and not is_readable(made.text):
                 self.made.warnings.append(f"record {made.place} has {WHAT}. {ADVICE}")
             key = item_key(made.item, self.table_key)
@@ -181,7 +166,7 @@ class Planning:
         """The keys of the items that this file may have in the table."""
         self.store.add_old(key.text for key in self.row.item_keys)
         for prefix in key_lists(self.row):
-            lines = Lines(self.planner.staging_bucket, copied_manifest(prefix))
+            lines = Lines(self.target.staging_bucket, copied_manifest(prefix))
             if prefix == self.row.keys_at or lines.exists():
                 for partition in range(PARTITIONS):
                     self.store.add_old(lines.partition(partition))
@@ -201,10 +186,10 @@ class Planning:
         self, batch: list[tuple[str, int, str]]
     ) -> tuple[list[tuple[str, int, str]], dict[str, Item]]:
         keys = [ItemKey(key).attributes for key, _, _ in batch]
-        items = read_items(aws.dynamodb(), self.planner.items_table, keys)
+        items = read_items(aws.dynamodb(), self.target.items_table, keys)
         return batch, {stored_key(item, self.table_key).text: item for item in items}
 
 
-def _shown(row: Row) -> str | None:
+def shown_status(row: Row) -> str | None:
     """What a person is shown for a file."""
     return row.problem["status"]["S"] if row.problem else row.status

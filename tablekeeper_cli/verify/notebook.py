@@ -63,8 +63,6 @@ class Notebook:
         """Frees the memory and the disk."""
         self.database.close()
 
-    # ---- the first look ----
-
     def saw(self, sightings: Iterable[Sighting]) -> None:
         """Notes items."""
         self._many("INSERT INTO sighting VALUES (?, ?, ?, ?, ?)", sightings)
@@ -83,8 +81,6 @@ class Notebook:
         rows = self.database.execute("SELECT * FROM sighting ORDER BY key, side")
         for _, each in groupby(map(Sighting._make, rows), key=lambda sighting: sighting.key):
             yield list(each)
-
-    # ---- what is looked at again ----
 
     def suspect(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Notes files with the keys of items to be looked at again; the key "" is for the file."""
@@ -125,8 +121,6 @@ class Notebook:
         """Notes which suspects the ledger lists for a file."""
         sql = "UPDATE suspect SET listed = 1 WHERE file = ? AND key = ?"
         self._many(sql, ((file, key) for key in keys))
-
-    # ---- what came of it ----
 
     def moving(self, file: str, state: str) -> None:
         """Notes a file that may be on its way, with the state in which it was seen first."""

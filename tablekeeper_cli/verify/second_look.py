@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tablekeeper import aws
 from tablekeeper.datasets.items_of_records import Made
@@ -45,23 +45,20 @@ from tablekeeper_cli.verify.findings import (
     UNVERIFIABLE,
     Finding,
 )
-from tablekeeper_cli.verify.notebook import (
-    NOBODY,
-)
+from tablekeeper_cli.verify.notebook import NOBODY, Notebook
+from tablekeeper_cli.verify.sources import GoneError, Sources
+from tablekeeper_cli.verify.verifier import Verifier
 
 ROUNDS = 5
 """How often a file is looked at again at once, when it moves under the eyes or a read fails."""
-
-if TYPE_CHECKING:
-    from tablekeeper_cli.verify.verification import Verification
 
 
 class SecondLook:
     """One look at the suspects of a file."""
 
-    def __init__(self, verification: Verification, file: str) -> None:
-        self.verification, self.file = verification, file
-        self.notebook, self.settings = verification.notebook, verification.settings
+    def __init__(self, verifier: Verifier, sources: Sources, notebook: Notebook, file: str) -> None:
+        self.verifier, self.sources, self.notebook = verifier, sources, notebook
+        self.file, self.settings = file, verifier.settings
         self.uri = object_uri(self.settings.source_bucket, file)
         self.items_differ = False
 
@@ -74,7 +71,7 @@ class SecondLook:
         """
         row = self._row()
         try:
-            with self.verification._content(self.file, row) as (stands, present, made):
+            with self.sources.content(self.file, row) as (stands, present, made):
                 state = f"{row.revision} {present and (present.etag, present.version_id)}"
                 self._find(row, stands, made)
         except GoneError as gone:
@@ -122,7 +119,7 @@ class SecondLook:
             self.notebook.found(Finding(UNRECORDED, self.file, detail=f"{name}: {error}"))
 
     def _is_outdated(self, row: Row) -> bool:
-        catalogue = self.verification.verifier.catalogue
+        catalogue = self.verifier.catalogue
         dataset = catalogue.find(self.file)
         if dataset is None or row.digest is None:
             return row.digest is not None
@@ -148,11 +145,11 @@ class SecondLook:
 
     def _compare(self, key: ItemKey, item: Item, have: Item | None) -> None:
         if have is None:
-            expires = self.verification._expires(item)
+            expires = self.verifier.expires(item)
             if expires is None or expires > time.time():
                 self._found(MISSING, key)
         elif owner(have) != self.uri:
-            theirs = self.verification._file_of(have) != NOBODY
+            theirs = self.verifier.file_of(have) != NOBODY
             self._found(MISSING if theirs else FOREIGN, key, whose(have))
         else:
             values = {name: value for name, value in have.items() if name != "_source"}
@@ -175,7 +172,7 @@ class SecondLook:
                 self.notebook.found(Finding(kind, self.file, ItemKey(text).attributes))
 
     def _suspects_of_row(self, row: Row) -> Iterator[str]:
-        for key in self.verification._keys_of_row(row):
+        for key in self.sources.keys_of_row(row):
             if self.notebook.is_suspect(self.file, key):
                 yield key
 
@@ -194,7 +191,7 @@ class SecondLook:
 
     def _held(self, keys: Sequence[ItemKey]) -> dict[ItemKey, Item]:
         asked = [key.attributes for key in keys]
-        table = self.verification.verifier.items_table
+        table = self.verifier.items_table
         items = read_items(aws.dynamodb(), table, asked)
         return {stored_key(item, self.settings.item_keys): item for item in items}
 
@@ -226,7 +223,3 @@ def clock() -> float:
 def pause(seconds: float) -> None:
     """Waits."""
     time.sleep(seconds)
-
-
-class GoneError(Exception):
-    """The content that the items were made of cannot be read; the message says why."""

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from tablekeeper.ledger.rows import CURRENT, OBJECT, PROBLEM, RELEASED, attribute, shard_of
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
 
-if TYPE_CHECKING:
-    from tablekeeper.commit.transaction import Tables
+
+class AuditTable(Protocol):
+    """The ledger's table, and for how many seconds it holds an outcome."""
+
+    @property
+    def ledger(self) -> str: ...
+    @property
+    def audit_retention(self) -> int: ...
 
 
 def audit_action(
-    tables: Tables,
+    tables: AuditTable,
     found: Snapshot,
     execution: Execution,
     outcome: str,

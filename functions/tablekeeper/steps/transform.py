@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from tablekeeper.datasets.catalogue import Catalogue
-from tablekeeper.datasets.items_of_records import Made, make_items
-from tablekeeper.datasets.records import read_records
+from tablekeeper.datasets.items_of_records import Made
 from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
 from tablekeeper.model.items import item_key
 from tablekeeper.model.snapshot import Snapshot
@@ -15,6 +15,7 @@ from tablekeeper.settings import TransformSettings
 from tablekeeper.staging.item_set import ItemSetWriter
 from tablekeeper.staging.partitioned_lines import key_hash
 from tablekeeper.steps.content import read_document
+from tablekeeper.steps.file_content import FileContent
 
 
 def transform_document(
@@ -28,19 +29,15 @@ def transform_document(
         TransientServiceError: a retry helps.
     """
 
-    def items() -> Iterator[Made]:
-        dataset = catalogue.get(found.key)
-        text = read_document(document, found, settings.max_document_bytes)
-        records = read_records(text, found.key, dataset)
-        return make_items(records, found, dataset, settings.item_keys, settings.ttl_attribute)
-
+    text = partial(read_document, document, found, settings.max_document_bytes)
+    content = FileContent(found, catalogue, text)
     try:
         with ItemSetWriter(settings.staging_bucket, settings.item_keys) as writer:
-            for made in items():
+            for made in content.items(settings):
                 writer.add(made.item, made.text)
             suspects = writer.suspects()
             if suspects:
-                _check_keys(items(), suspects, settings)
+                _check_keys(content.items(settings), suspects, settings)
             return writer.close()
     except InvalidFileError as error:
         raise type(error)(f"{found.uri}: {error}. {error.advice}") from None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from functools import partial
 
 from tablekeeper.datasets.catalogue import Catalogue
-from tablekeeper.datasets.records import Record, read_records
 from tablekeeper.errors import InvalidFileError, SchemaViolationError
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.staging.violation_report import Report
 from tablekeeper.steps.content import read_document
-from tablekeeper.validation.validator import violations
+from tablekeeper.steps.file_content import FileContent
 from tablekeeper.validation.violation import Violation
 
 MESSAGE_VIOLATIONS = 10
@@ -34,21 +33,12 @@ def validate(
         ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
-    count = 0
-
-    def counted(records: Iterable[Record]) -> Iterator[Record]:
-        nonlocal count
-        for record in records:
-            count += 1
-            yield record
-
+    text = partial(read_document, document, found, settings.max_document_bytes)
+    content = FileContent(found, catalogue, text)
     report: Report | None = None
     first: list[Violation] = []
     try:
-        dataset = catalogue.get(found.key)
-        text = read_document(document, found, settings.max_document_bytes)
-        records = counted(read_records(text, found.key, dataset))
-        for violation in violations(records, dataset, catalogue):
+        for violation in content.violations():
             report = report or Report(settings.staging_bucket, execution.name)
             report.add(violation._asdict())
             if len(first) < MESSAGE_VIOLATIONS:
@@ -63,11 +53,12 @@ def validate(
                 "etag": found.etag,
                 "dataset": found.dataset,
                 "execution": execution.id,
-                "records": count,
+                "records": content.records_read,
             }
         )
+        count = content.records_read
         raise SchemaViolationError(_summary(found, first, report.count, count, where))
-    return count
+    return content.records_read
 
 
 def _summary(found: Snapshot, first: list[Violation], count: int, records: int, where: str) -> str:

@@ -29,7 +29,10 @@ PlanOf = Callable[..., Plan]
 @pytest.fixture
 def planner(pipeline: Pipeline) -> Planner:
     """Of the pipeline's stack."""
-    return Planner(CATALOGUE, FetchSettings.from_environment(), "items", "staging")
+    settings = FetchSettings.from_environment()
+    return Planner(
+        catalogue=CATALOGUE, settings=settings, items_table="items", staging_bucket="staging"
+    )
 
 
 @pytest.fixture

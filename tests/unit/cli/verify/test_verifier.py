@@ -17,9 +17,10 @@ from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import TransientServiceError, UnfinishedWriteError
 from tablekeeper.settings import FetchSettings
 
-from tablekeeper_cli.verify import second_look, verification
+from tablekeeper_cli.verify import first_look, second_look
 from tablekeeper_cli.verify.findings import Finding
-from tablekeeper_cli.verify.verification import Summary, Verifier
+from tablekeeper_cli.verify.verification import verify
+from tablekeeper_cli.verify.verifier import Summary, Verifier
 from tests.unit.conftest import CATALOGUE, Pipeline
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:sync"
@@ -78,7 +79,7 @@ def verifier(executions: Executions) -> Verifier:
 
 def found(verifier: Verifier) -> list[Finding]:
     """What verify finds."""
-    verification = verifier.verify()
+    verification = verify(verifier)
     findings = list(verification.findings())
     summary = verification.summary
     verification.close()
@@ -97,7 +98,7 @@ def told(verifier: Verifier) -> list[tuple[str, str | None, str | None]]:
 
 def summary(verifier: Verifier) -> Summary:
     """What verify sums up."""
-    verification = verifier.verify()
+    verification = verify(verifier)
     made = verification.summary
     verification.close()
     return made
@@ -421,7 +422,7 @@ def test_what_moves_between_the_looks_is_no_difference(
         notes.put("notes/a.json", [note("a1", count=next(change)), note(f"a{next(change)}x")])
         notes.sync("notes/a.json")
 
-    see_table, find = verification.Verification._see_table, second_look.SecondLook._find
+    see_table, find = first_look.FirstLook._see_table, second_look.SecondLook._find
 
     def between(self: Any, pool: Any) -> None:
         change_file()
@@ -432,7 +433,7 @@ def test_what_moves_between_the_looks_is_no_difference(
             change_file()
         find(self, *arguments)
 
-    monkeypatch.setattr(verification.Verification, "_see_table", between)
+    monkeypatch.setattr(first_look.FirstLook, "_see_table", between)
     monkeypatch.setattr(second_look.SecondLook, "_find", within)
     assert found(verifier) == []
     assert next(change) > 3
@@ -448,7 +449,7 @@ def test_a_service_that_keeps_failing_ends_it(
     monkeypatch.setattr(second_look.SecondLook, "_held", fail)
     monkeypatch.setattr(second_look, "pause", lambda _: None)
     with pytest.raises(TransientServiceError):
-        verifier.verify()
+        verify(verifier)
 
 
 def test_it_never_writes(notes: Pipeline, verifier: Verifier, executions: Executions) -> None:

@@ -1,0 +1,167 @@
+"""The items that a file should have: made again from the content that its ledger row names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any
+
+from tablekeeper import aws
+from tablekeeper.datasets.catalogue import is_ignored
+from tablekeeper.datasets.items_of_records import Made
+from tablekeeper.documents.text import text_of
+from tablekeeper.errors import ArchivedObjectError, EncryptedObjectError
+from tablekeeper.ledger.rows import Row
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import iso_milliseconds
+from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
+from tablekeeper.steps.content import CHUNK_BYTES
+from tablekeeper.steps.file_content import FileContent
+
+from tablekeeper_cli.compare.target import Target
+from tablekeeper_cli.verify.expectation import (
+    COMMITTED,
+    CURRENT,
+    Present,
+    Standing,
+    standing,
+    version_of,
+)
+
+
+class GoneError(Exception):
+    """The content that the items were made of cannot be read; the message says why."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Reads the files of a bucket until `stopped` is set."""
+
+    target: Target
+    stopped: threading.Event
+
+    @contextmanager
+    def content(
+        self, key: str, row: Row
+    ) -> Generator[tuple[Standing, Present | None, Iterator[Made]]]:
+        """What the items of a file stand for, the object that is there now, and the items.
+
+        Making them raises InvalidFileError, ObjectChangedError and TransientServiceError.
+        """
+        bucket = self.target.settings.source_bucket
+        with _opened(bucket, key) as (present, chunks):
+            ignored = is_ignored(key, self.target.settings.ignore_patterns)
+            stands = standing(row, present, ignored=ignored)
+            if stands.items == CURRENT and present:
+                yield stands, present, self._make(key, present, chunks)
+            elif stands.items != COMMITTED:
+                yield stands, present, iter(())
+            elif present and (row.etag, version_of(row.version_id)) == (
+                present.etag,
+                version_of(present.version_id),
+            ):
+                yield stands, present, self._make(key, present, chunks)
+            else:
+                with self._committed(key, row) as made:
+                    yield stands, present, made
+
+    @contextmanager
+    def _committed(self, key: str, row: Row) -> Generator[Iterator[Made]]:
+        """The items of the version that the row names. Raises GoneError."""
+        version = version_of(row.version_id)
+        with _opened(self.target.settings.source_bucket, key, version) as (present, chunks):
+            if present is None or present.etag != row.etag:
+                named = f"version {version}" if version else f"the content with etag {row.etag}"
+                raise GoneError(f"{named}, which the items were made of, is gone")
+            if present.unreadable:
+                raise GoneError(str(present.unreadable))
+            yield self._make(key, present, chunks)
+
+    def _make(self, key: str, present: Present, chunks: Iterable[bytes]) -> Iterator[Made]:
+        """The items of an object, as the functions make them. Raises InvalidFileError."""
+        settings, catalogue = self.target.settings, self.target.catalogue
+        if present.unreadable:
+            raise present.unreadable
+        dataset = catalogue.get(key)
+        found = Snapshot(
+            action="validate",
+            bucket=settings.source_bucket,
+            key=key,
+            revision=0,
+            as_of="",
+            dataset=dataset.name,
+            etag=present.etag,
+            version_id=present.version_id,
+            size=present.size,
+            last_modified=present.last_modified,
+        )
+
+        def text() -> Iterator[str]:
+            return text_of(chunks, settings.max_document_bytes)
+
+        made = FileContent(found, catalogue, text).valid_items(settings)
+        yield from takewhile(lambda _: not self.stopped.is_set(), made)
+
+    def keys_of_row(self, row: Row) -> Iterator[str]:
+        """The keys that the ledger lists. Raises StagedSetMissingError."""
+        yield from (key.text for key in row.item_keys)
+        if row.keys_at:
+            lines = Lines(self.target.staging_bucket, copied_manifest(row.keys_at))
+            for partition in range(PARTITIONS):
+                yield from lines.partition(partition)
+
+
+@contextmanager
+def _opened(
+    bucket: str, key: str, version: str | None = None
+) -> Generator[tuple[Present | None, Iterator[bytes]]]:
+    """An object, or a version of it, and its content; None when it is not there.
+
+    Reading the content raises TransientServiceError.
+    """
+    present, body = _open(bucket, key, {"VersionId": version} if version else {})
+    if body is None:
+        yield present, iter(())
+        return
+    with closing(body):
+        yield present, _chunks(body)
+
+
+def _open(bucket: str, key: str, version: Any) -> tuple[Present | None, Any]:
+    from botocore.exceptions import ClientError
+
+    try:
+        with aws.transient_errors():
+            answer: Any = aws.s3().get_object(Bucket=bucket, Key=key, **version)
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "")
+        message = error.response["Error"].get("Message", "")
+        if code in ("NoSuchKey", "NoSuchVersion", "404"):
+            return None, None
+        if code == "InvalidObjectState":
+            with aws.transient_errors():
+                answer = aws.s3().head_object(Bucket=bucket, Key=key, **version)
+            why = ArchivedObjectError("the object is in an archive storage class")
+            return replace(_present(answer), unreadable=why), None
+        if code == "InvalidRequest" and "encrypt" in message.lower():
+            unreadable = EncryptedObjectError("the object is encrypted with SSE-C")
+            return Present(None, None, 0, "", unreadable), None
+        raise
+    return _present(answer), answer["Body"]
+
+
+def _present(answer: Any) -> Present:
+    return Present(
+        etag=answer["ETag"].strip('"'),
+        version_id=answer.get("VersionId"),
+        size=answer["ContentLength"],
+        last_modified=iso_milliseconds(answer["LastModified"]),
+    )
+
+
+def _chunks(body: Any) -> Iterator[bytes]:
+    with aws.transient_errors():
+        yield from body.iter_chunks(CHUNK_BYTES)

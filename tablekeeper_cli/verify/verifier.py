@@ -1,0 +1,68 @@
+"""One stack that is verified, and what verifying it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tablekeeper.model.items import Item, owner
+from tablekeeper.model.objects import key_of, object_uri
+
+from tablekeeper_cli.compare.target import Target
+from tablekeeper_cli.verify.notebook import NOBODY
+
+Progress = Callable[[str, int], None]
+"""Is told a stage, and how many more are done: objects, items, files looked at again."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was compared, and what came of it; `differences` decides.
+
+    items are those that the files make, held those in the table that name these files; expired
+    ones may be absent, and were. problems are the files whose newest content is not in the table
+    and whose ledger row says why, by status. kinds counts the findings, differences or not.
+    """
+
+    files: int
+    items: int
+    held: int
+    expired: int
+    problems: dict[str, int]
+    kinds: dict[str, int]
+    differences: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verifier(Target):
+    """What is to be verified; where no function runs, within `aws.clients_by`.
+
+    With a prefix, the files under it alone are looked at. In a table of Tablekeeper's own an item
+    without a file is a difference; in one that was there before it may be anybody's.
+    `state_machine` is the ARN of the one that keeps an object.
+    """
+
+    state_machine: str
+    owns_table: bool
+    prefix: str = ""
+    settle_seconds: float = 60.0
+    concurrency: int = 8
+
+    @property
+    def scope(self) -> str | None:
+        """The prefix of the keys that are looked at; None when there can be none."""
+        if self.prefix.startswith(self.key_prefix):
+            return self.prefix
+        return self.key_prefix if self.key_prefix.startswith(self.prefix) else None
+
+    def uri(self, key: str) -> str:
+        return object_uri(self.settings.source_bucket, key)
+
+    def file_of(self, item: Item) -> str:
+        """The key of the file that an item names; NOBODY when it names none that can be here."""
+        named, prefix = owner(item), self.uri(self.key_prefix)
+        return key_of(named) if named and named.startswith(prefix) else NOBODY
+
+    def expires(self, item: Item) -> float | None:
+        value = item.get(self.settings.ttl_attribute, {}).get("N")
+        return None if value is None else float(value)
