@@ -57,6 +57,7 @@ check: $(VENVS)/dev/.ready audit ## Lint, check types, and hold what refers to e
 	@$(DEV)/ruff check .
 	@$(DEV)/ruff format --check .
 	@$(DEV)/mypy
+	@PYTHONPATH=.:functions $(DEV)/lint-imports --no-logo --no-cache
 	@$(DEV)/cfn-lint template.yaml
 	@for folder in schemas tests/e2e/schemas; do $(RUN) -m tablekeeper_cli schemas check $$folder || exit 1; done
 	@$(RUN) -m pytest -q tests/statemachine tests/unit/datasets/test_schemas.py
