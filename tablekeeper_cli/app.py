@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
+
+import typer
 
 from tablekeeper_cli.commands import (
     bucket,
     console,
     failures,
+    items,
     plan,
     reprocess,
     schemas,
     status,
     trace,
     verify,
+    watch,
 )
 from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, CommandError
 from tablekeeper_cli.terminal.context import group
@@ -22,17 +27,32 @@ from tablekeeper_cli.terminal.context import group
 app = group(
     name="tablekeeper",
     add_completion=True,
+    examples=("status --stack my-stack", "failures", "trace products/tools.json"),
     pretty_exceptions_enable=False,
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"tablekeeper {version('tablekeeper')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _tablekeeper() -> None:
+def _tablekeeper(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Sees what a stack of Tablekeeper did, why, and puts it right."""
 
 
 for subject in (
     status,
+    watch,
+    items,
     failures,
     reprocess,
     trace,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tablekeeper_cli import engine
 from tablekeeper_cli.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
@@ -16,17 +17,21 @@ if TYPE_CHECKING:
 
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
 URI_SCHEME = "s3://"
+CONNECT_SECONDS = 3
 LOCAL_FILE = Path(".local") / "stack.json"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack and its outputs; endpoint_url is None on AWS."""
+    """A stack and its outputs; endpoint_url is None on AWS. by_default says that nobody named it:
+    it is the local one, whose stack.json is here.
+    """
 
     name: str
     region: str
     outputs: dict[str, str]
     endpoint_url: str | None = None
+    by_default: bool = False
     session: Session | None = field(default=None, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -39,7 +44,7 @@ class Stack:
         region: str | None = None,
         profile: str | None = None,
     ) -> Stack:
-        """The stack that the options name, or the environment.
+        """The stack that the options name, or the environment, or the local one where there is one.
 
         Raises:
             UsageError: no stack is named, or two.
@@ -50,12 +55,14 @@ class Stack:
         if local:
             return cls.on_local_engine()
         name = name or os.environ.get(STACK_VARIABLE)
-        if not name:
-            raise UsageError(
-                "which stack? --stack NAME (or the environment variable TABLEKEEPER_STACK), "
-                "or --local for the engine that `make up` started"
-            )
-        return cls.on_aws(name, region, profile)
+        if name:
+            return cls.on_aws(name, region, profile)
+        if _local_file() and not region and not profile:
+            return replace(cls.on_local_engine(), by_default=True)
+        raise UsageError(
+            "which stack? --stack NAME (or the environment variable TABLEKEEPER_STACK), "
+            "or --local for the engine that `make up` started"
+        )
 
     @classmethod
     def on_local_engine(cls) -> Stack:
@@ -65,33 +72,39 @@ class Stack:
         """
         from boto3.session import Session
 
-        named = os.environ.get(LOCAL_VARIABLE)
-        here = Path.cwd()
-        places = [Path(named)] if named else [up / LOCAL_FILE for up in (here, *here.parents)]
-        found = next((place for place in places if place.is_file()), None)
+        found = _local_file()
         if not found:
             raise CommandError(
-                f"there is no {named or LOCAL_FILE} here or above: start the engine with `make up`"
+                f"there is no {os.environ.get(LOCAL_VARIABLE) or LOCAL_FILE} here or above: "
+                "start the engine with `make up`"
             )
         held = json.loads(found.read_text())
+        engine.check(held["endpoint_url"], held["outputs"]["SourceBucketName"])
         session = Session(
             aws_access_key_id=held["access_key_id"],
             aws_secret_access_key=held["secret_access_key"],
             region_name=held["region"],
         )
         return cls(
-            held["stack_name"], held["region"], held["outputs"], held["endpoint_url"], session
+            held["stack_name"],
+            held["region"],
+            held["outputs"],
+            held["endpoint_url"],
+            session=session,
         )
 
     @classmethod
     def on_aws(cls, name: str, region: str | None, profile: str | None) -> Stack:
         """A stack of an account, by its outputs. Raises CommandError."""
         from boto3.session import Session
+        from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             session = Session(profile_name=profile, region_name=region)
-            described = session.client("cloudformation").describe_stacks(StackName=name)
+            settings = Config(connect_timeout=3, read_timeout=10, retries={"max_attempts": 1})
+            client = session.client("cloudformation", config=settings)
+            described = client.describe_stacks(StackName=name)
         except (BotoCoreError, ClientError) as error:
             raise CommandError(f"stack {name}: {error}") from None
         outputs = {
@@ -114,6 +127,7 @@ class Stack:
                 region_name=self.region,
                 config=Config(
                     max_pool_connections=50,
+                    connect_timeout=CONNECT_SECONDS,
                     retries={"mode": "standard", "max_attempts": 8},
                     user_agent_extra="tablekeeper-cli",
                 ),
@@ -128,6 +142,17 @@ class Stack:
             each["ParameterKey"]: each["ParameterValue"]
             for each in described["Stacks"][0].get("Parameters", ())
         }
+
+    @cached_property
+    def caller(self) -> str | None:
+        """The ARN of whoever calls AWS here; None where AWS does not say."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            arn: str = self.client("sts").get_caller_identity()["Arn"]
+        except (BotoCoreError, ClientError):
+            return None
+        return arn
 
     @property
     def bucket(self) -> str:
@@ -179,3 +204,13 @@ class Stack:
         """
         key = uri.removeprefix(f"s3://{self.bucket}/")
         return uri if key.startswith(URI_SCHEME) else key
+
+
+def _local_file() -> Path | None:
+    """The nearest .local/stack.json at or above this folder, or the file that the environment
+    names.
+    """
+    named = os.environ.get(LOCAL_VARIABLE)
+    here = Path.cwd()
+    places = [Path(named)] if named else [up / LOCAL_FILE for up in (here, *here.parents)]
+    return next((place for place in places if place.is_file()), None)

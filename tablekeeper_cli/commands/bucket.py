@@ -22,7 +22,7 @@ InBulk = Annotated[
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what differs; change nothing.")]
 Concurrency = Annotated[
-    int, typer.Option(min=1, max=1000, help="Batches of 100 objects side by side.")
+    int, typer.Option(min=1, max=1000, metavar="N", help="Batches of 100 objects side by side.")
 ]
 Report = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write every file that differed, one a line.")
@@ -32,8 +32,12 @@ Wait = Annotated[bool, typer.Option(help="Wait for the end and tell it.")]
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
-    for command in (backfill, reconcile):
-        add_command(app, command)
+    add_command(
+        app, backfill, examples=("backfill --dry-run", "backfill --bulk --prefix products/")
+    )
+    add_command(
+        app, reconcile, examples=("reconcile --dry-run", "reconcile --bulk --report found.jsonl")
+    )
 
 
 def backfill(
@@ -45,10 +49,10 @@ def backfill(
     report: Report = None,
     wait: Wait = True,
 ) -> None:
-    """Brings the objects that are in the bucket already into the table; a live change always wins.
+    """Brings the objects of the bucket into the table.
 
-    Files that are in the table as they are in the bucket are skipped, so starting it again does
-    what is left. Exit code 1 if differences remain.
+    A live change always wins. Files that are in the table as they are in the bucket are skipped,
+    so starting it again does what is left. Exit code 1 if differences remain.
     """
     how = "look" if dry_run else "bulk" if bulk else "traced"
     _run(context, how, False, prefix, concurrency, report, wait)
@@ -63,11 +67,11 @@ def reconcile(
     report: Report = None,
     wait: Wait = True,
 ) -> None:
-    """Finds every file that differs from the table, also those whose objects are gone, and mends
-    it.
+    """Finds every file that differs from the table, and mends it.
 
-    It compares what the ledger says with what the bucket lists, and reads no object that does not
-    differ: `tablekeeper verify` compares the items. Exit code 1 if differences remain.
+    It also finds files whose objects are gone. It compares what the ledger says with what the
+    bucket lists, and reads no object that does not differ: `tablekeeper verify` compares the
+    items. Exit code 1 if differences remain.
     """
     how = "look" if dry_run else "bulk" if bulk else "traced"
     _run(context, how, True, prefix, concurrency, report, wait)
@@ -145,19 +149,27 @@ def _shown(ended: Ended, some: list[dict[str, Any]], report: Path | None) -> Ren
     from rich.console import Group
     from tablekeeper.bucket.ends import FINDINGS
 
-    from tablekeeper_cli.terminal.showing import fields, outcome, plural, table, told
+    from tablekeeper_cli.terminal.showing import outcome, plural, told
+    from tablekeeper_cli.terminal.tables import Column, Fields, Table
 
     summary = ended.summary
     if summary is None:
         return told(f"{ended.status} {ended.error or ''}: {ended.execution}", "bold red")
     found = {name: count for name, count in summary["findings"].items() if count}
-    findings = table("found", "files", "which means", numbers=["files"])
+    findings = Table(
+        "found", Column("files", number=True), Column("which means", goes=1, least=20, wraps=True)
+    )
     for name, count in found.items():
         findings.add_row(told(name), f"{count:,}", told(FINDINGS.get(name, "")))
-    outcomes = table("outcome", "files", numbers=["files"])
+    outcomes = Table("outcome", Column("files", number=True))
     for name, count in summary["outcomes"].items():
         outcomes.add_row(outcome(name), f"{count:,}")
-    named = table("found", "outcome", "error", "file")
+    named = Table(
+        Column("found", goes=1),
+        "outcome",
+        Column("error", goes=2, least=12),
+        Column("file", least=30, middle=True),
+    )
     for each in some:
         ends_as, error = each.get("outcome"), told(each.get("error"))
         named.add_row(each["finding"], outcome(ends_as or ""), error, told(each["key"]))
@@ -171,7 +183,7 @@ def _shown(ended: Ended, some: list[dict[str, Any]], report: Path | None) -> Ren
         ("report", str(report) if report else None),
         ("results", summary["results"]),
     ]
-    shown = [each for each in (findings, outcomes, named) if each.row_count]
+    shown = [each for each in (findings, outcomes, named) if each.rows]
     parts: list[RenderableType] = [part for each in shown for part in (each, "")]
     good = told("nothing differs", "bold green")
-    return Group(*parts, fields(lines), told(verdict, "bold red") if ended.is_different else good)
+    return Group(*parts, Fields(lines), told(verdict, "bold red") if ended.is_different else good)

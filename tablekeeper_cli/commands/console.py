@@ -13,17 +13,17 @@ PORT = 8765
 
 def add_to(app: typer.Typer) -> None:
     """Adds the command of this subject."""
-    add_command(app, console)
+    add_command(app, console, examples=("console --open", "console --port 0"))
 
 
 def console(
     context: Context,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes any.")
+        int, typer.Option(min=0, max=65535, metavar="N", help="The port on 127.0.0.1; 0 takes any.")
     ] = PORT,
     look: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
-    """Serves read-only pages about the stack on 127.0.0.1, until Ctrl-C."""
+    """Serves read-only pages on 127.0.0.1, until Ctrl-C."""
     from tablekeeper_cli.errors import CommandError
     from tablekeeper_cli.web.app import serve
 

@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.ledger import problems, queries
+from tablekeeper_cli.commands.chosen import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.ledger.problems import Failure, Problem
+    from tablekeeper_cli.ledger.problems import Failure, Problem, Violation
 
 SHOWN_VIOLATIONS = 20
-_AGE = re.compile(r"(\d+)(min|m|h|d|w)")
-_MINUTES = {"m": 1, "min": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
-
-Status = Annotated[
-    str | None, typer.Option(help="FAILED, INVALID or INCOMPLETE.", metavar="STATUS")
-]
-Error = Annotated[str | None, typer.Option(help="The name of an error.", metavar="NAME")]
-Dataset = Annotated[str | None, typer.Option(help="The name of a dataset.", metavar="NAME")]
-Since = Annotated[
-    str | None,
-    typer.Option(help="A time in ISO 8601, or an age such as 90min, 4h, 2d.", metavar="TIME"),
-]
-Prefix = Annotated[str, typer.Option(help="Keys that begin with this.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
-    for command in (failures, failure):
-        add_command(app, command)
-
-
-def moment(text: str | None) -> datetime | None:
-    """The time that `--since` names. Raises UsageError."""
-    from datetime import UTC, timedelta
-
-    from tablekeeper_cli.errors import UsageError
-
-    if text is None:
-        return None
-    if age := _AGE.fullmatch(text):
-        return datetime.now(UTC) - timedelta(minutes=int(age[1]) * _MINUTES[age[2]])
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is no time: 2026-01-31T12:00:00Z, or an age as 4h") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def checked(status: str | None) -> str | None:
-    """The status that `--status` names. Raises UsageError."""
-    from tablekeeper_cli.errors import UsageError
-
-    statuses = ("FAILED", "INVALID", "INCOMPLETE")
-    if status is not None and status.upper() not in statuses:
-        raise UsageError(f"{status!r} is none of {', '.join(statuses)}")
-    return status.upper() if status else None
+    add_command(
+        app,
+        failures,
+        examples=(
+            "failures",
+            "failures --dataset products --since 4h",
+            "failures --error SchemaViolationError --json",
+        ),
+    )
+    add_command(
+        app,
+        failure,
+        examples=("failure products/tools.json", "failure products/tools.json --report"),
+    )
 
 
 def failures(
@@ -72,25 +43,24 @@ def failures(
     dataset: Dataset = None,
     since: Since = None,
     prefix: Prefix = "",
-    limit: Annotated[int, typer.Option(min=0, help="List so many; 0 lists all.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="N", help="List so many; 0 lists all.")
+    ] = 100,
 ) -> None:
-    """Every file that has a problem: how many by error, and which. Exit code 1 if there is one."""
+    """Every file that has a problem, and how many by error.
+
+    Exit code 1 if there is one.
+    """
     from collections import Counter
 
     from tablekeeper_cli.errors import DIFFERENT
+    from tablekeeper_cli.ledger.queries import Capacity
 
-    capacity = queries.Capacity()
+    capacity = Capacity()
     counts: Counter[tuple[str, str, str]] = Counter()
     listed: list[Failure] = []
-    for each in problems.failures(
-        context.stack,
-        status=checked(status),
-        error=error,
-        dataset=dataset,
-        since=moment(since),
-        prefix=prefix,
-        capacity=capacity,
-    ):
+    choice = Choice(status, error, dataset, since, prefix)
+    for each in choice.failures(context.stack, capacity):
         counts[each.status, each.error, each.dataset] += 1
         if not limit or len(listed) < limit:
             listed.append(each)
@@ -112,17 +82,30 @@ def failures(
 def _shown_failures(counts: Any, listed: list[Failure], total: int) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import outcome, plural, table, told, when
+    from tablekeeper_cli.terminal.showing import moment_ago, outcome, plural, told, utc
+    from tablekeeper_cli.terminal.tables import Column, Table
 
     if not total:
         return told("nothing is wrong", "green")
-    by_error = table("status", "error", "dataset", "files", numbers=["files"])
+    by_error = Table(
+        "status",
+        Column("error", least=16),
+        Column("dataset", goes=1, least=8, middle=True),
+        Column("files", number=True),
+    )
     for (status, error, dataset), count in counts.most_common():
         by_error.add_row(outcome(status), told(error), told(dataset), f"{count:,}")
-    each_one = table("since", "status", "error", "file")
+    each_one = Table(
+        Column("since", goes=3),
+        Column("age", goes=2, number=True),
+        "status",
+        Column("error", goes=1, least=12),
+        Column("file", least=30, middle=True),
+    )
     for each in listed:
         each_one.add_row(
-            when(each.at),
+            utc(each.at),
+            moment_ago(each.at),
             outcome("INCOMPLETE" if each.incomplete_since else each.status),
             told(each.error),
             told(each.key),
@@ -132,21 +115,79 @@ def _shown_failures(counts: Any, listed: list[Failure], total: int) -> Renderabl
     return Group(by_error, "", each_one, *more)
 
 
-def failure(context: Context, key: Annotated[str, typer.Argument(help="An object's key.")]) -> None:
+def failure(
+    context: Context,
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.bad_keys),
+    ],
+    report: Annotated[
+        bool, typer.Option("--report", help="The report: every violation, not just the first.")
+    ] = False,
+) -> None:
     """What is wrong with a file, and what to do."""
-    from tablekeeper_cli.ledger import files
+    from tablekeeper_cli.ledger import files, reports
+    from tablekeeper_cli.terminal.text import nested
 
     found = files.problem(context.stack, key)
-    context.answer(found, lambda: shown_problem(found))
+    if report:
+        whole = reports.read(context.stack, found)
+        context.answer(whole, lambda: shown_report(whole))
+        return
+    context.answer({**vars(found), "input": nested(found.input)}, lambda: shown_problem(found))
+
+
+def shown_report(report: Any) -> RenderableType:
+    """A report, with all violations that it lists."""
+    from rich.console import Group
+
+    from tablekeeper_cli.ledger.problems import Violation
+    from tablekeeper_cli.terminal.showing import plural
+    from tablekeeper_cli.terminal.tables import Fields
+
+    listed = [Violation(**{"found": "", "line": None, **each}) for each in report["listed"]]
+    about = [
+        (name.replace("_", " "), str(value))
+        for name, value in report.items()
+        if name not in ("listed", "all", "in_all")
+    ]
+    rest = report["violations"] - len(listed)
+    more = [f"and {plural(rest, 'more')}, in {report['all']}"] if rest else []
+    return Group(Fields(about), "", _violations(listed), *more)
+
+
+def _violations(violations: list[Violation]) -> RenderableType:
+    from tablekeeper_cli.terminal.showing import told
+    from tablekeeper_cli.terminal.tables import Column, Table
+
+    shown = Table(
+        Column("record", number=True),
+        Column("line", goes=1, number=True),
+        Column("JSON Pointer", least=14, middle=True),
+        Column("keyword", goes=2),
+        Column("expected", least=16, wraps=True),
+        Column("found", least=12, wraps=True),
+    )
+    for each in violations:
+        shown.add_row(
+            str(each.record),
+            str(each.line or ""),
+            told(each.pointer or '""'),
+            told(each.keyword),
+            told(each.expected),
+            told(each.found),
+        )
+    return shown
 
 
 def shown_problem(problem: Problem) -> RenderableType:
     """A problem, in full."""
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import fields, outcome, plural, table, told, when
+    from tablekeeper_cli.terminal.showing import outcome, plural, told, when
+    from tablekeeper_cli.terminal.tables import Fields
 
-    about = fields(
+    about = Fields(
         [
             ("file", problem.key),
             ("problem", outcome(problem.status)),
@@ -158,21 +199,10 @@ def shown_problem(problem: Problem) -> RenderableType:
         ]
     )
     if problem.violations:
-        columns = ("record", "line", "JSON Pointer", "keyword", "expected", "found")
-        has_lines = any(each.line for each in problem.violations)
-        shown = table(*columns if has_lines else columns[:1] + columns[2:], numbers=columns[:2])
-        for each in problem.violations[:SHOWN_VIOLATIONS]:
-            shown.add_row(
-                str(each.record),
-                *([str(each.line or "")] if has_lines else []),
-                told(each.pointer or '""'),
-                told(each.keyword),
-                told(each.expected),
-                told(each.found),
-            )
         summary = told(problem.message.partition("\n")[0])
         rest = len(problem.violations) - SHOWN_VIOLATIONS
-        more = [f"and {plural(rest, 'more')} in the report"] if rest > 0 else []
+        more = [f"and {plural(rest, 'more')} here; --report shows all"] if rest > 0 else []
+        shown = _violations(problem.violations[:SHOWN_VIOLATIONS])
         what: RenderableType = Group(summary, "", shown, *more)
     else:
         what = told(problem.message)

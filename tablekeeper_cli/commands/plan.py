@@ -51,13 +51,17 @@ def plan(
         Path, typer.Option(metavar="DIR", help="The folder of the dataset files to plan with.")
     ] = Path("schemas"),
     limit: Annotated[
-        int | None, typer.Option(min=1, help="With --dataset: look at so many objects at most.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="With --dataset: look at so many objects at most."),
     ] = None,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=32, help="With --dataset: objects looked at side by side.")
+        int,
+        typer.Option(
+            min=1, max=32, metavar="N", help="With --dataset: objects looked at side by side."
+        ),
     ] = 8,
 ) -> None:
-    """Shows what a file, or a changed schema, would do to the table, and does nothing.
+    """Shows what a file or a schema would do, and does nothing.
 
     Exit code 0: the table would be as the bucket is. 1: something would be refused.
     """

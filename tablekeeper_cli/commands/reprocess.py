@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.failures import (
-    Dataset,
-    Error,
-    Prefix,
-    Since,
-    Status,
-    checked,
-    moment,
-)
-from tablekeeper_cli.ledger import problems as ledger_problems
+from tablekeeper_cli.commands.chosen import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command, group
 
 if TYPE_CHECKING:
@@ -28,21 +20,34 @@ if TYPE_CHECKING:
     from tablekeeper_cli.executions.swaps import Swap
     from tablekeeper_cli.ledger.problems import Problem
 
-Rate = Annotated[float, typer.Option(min=0.01, help="Executions to start a second, at most.")]
+Rate = Annotated[
+    float, typer.Option(min=0.01, metavar="N", help="Executions to start a second, at most.")
+]
 SHOWN = 30
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
-    add_command(app, reprocess)
-    failed_events = group(list_events)
-    add_command(failed_events, redrive)
+    add_command(
+        app,
+        reprocess,
+        examples=(
+            "reprocess products/tools.json",
+            "reprocess --all --dry-run",
+            "reprocess --error TransientServiceError --since 4h --rate 5",
+        ),
+    )
+    failed_events = group(list_events, examples=("events", "events redrive"))
+    add_command(failed_events, redrive, examples=("events redrive --limit 1", "events redrive"))
     app.add_typer(failed_events, name="events")
 
 
 def reprocess(
     context: Context,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="[KEY]...", help="Objects.")] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY", help="Objects.", autocompletion=completion.keys),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every file that has a problem.")] = False,
     status: Status = None,
     error: Error = None,
@@ -56,16 +61,18 @@ def reprocess(
     rate: Rate = 10,
     wait: Annotated[bool, typer.Option(help="Wait for the ends and tell them.")] = True,
 ) -> None:
-    """Starts new executions for files, from the inputs that the ledger keeps, and tells how each
-    ends. It is always safe: an execution looks at the bucket as it is now.
+    """Starts new executions for files, and shows how each ends.
+
+    It starts them from the inputs that the ledger keeps. It is always safe: an execution looks at
+    the bucket as it is now.
 
     Files that wait for each other's items are a swap: the smaller one lets its items go first.
     Exit code 1 if a file still has a problem.
     """
     from tablekeeper_cli.errors import DIFFERENT, UsageError
 
-    chosen = bool(every or status or error or dataset or since or prefix)
-    if bool(keys) == chosen:
+    choice = Choice(status, error, dataset, since, prefix)
+    if bool(keys) == (every or bool(choice)):
         raise UsageError(
             "name keys, or choose files that have a problem: --all, --status, --error, --dataset, "
             "--since, --prefix"
@@ -74,15 +81,7 @@ def reprocess(
     if keys:
         named = [stack.key(stack.uri(each)) for each in dict.fromkeys(keys)]
     else:
-        found = ledger_problems.failures(
-            stack,
-            status=checked(status),
-            error=error,
-            dataset=dataset,
-            since=moment(since),
-            prefix=prefix,
-        )
-        named = [each.key for each in found]
+        named = [each.key for each in choice.failures(stack)]
     run = _Run(context, force)
     problems = run.read_problems(named)
     swaps = run.find_swaps(problems)
@@ -113,6 +112,7 @@ class _Run:
 
     def read_problems(self, keys: Sequence[str]) -> dict[str, Problem]:
         """The problems of these files; a file without one has none."""
+        from tablekeeper_cli.ledger import problems as ledger_problems
 
         with self.context.progress() as progress:
             return {
@@ -161,7 +161,7 @@ class _Run:
     def break_swaps(self, swaps: Sequence[Swap]) -> list[Ended]:
         """Ends each swap; the files' last ends."""
         from tablekeeper_cli.executions.swaps import break_swap
-        from tablekeeper_cli.terminal.showing import clean
+        from tablekeeper_cli.terminal.text import clean
 
         ended: list[Ended] = []
         for swap in swaps:
@@ -184,10 +184,13 @@ def _shown_plan(
 ) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import outcome, plural, table, told
+    from tablekeeper_cli.terminal.showing import outcome, plural, told
+    from tablekeeper_cli.terminal.tables import Column, Table
 
     total = len(alone) + sum(len(swap.keys) for swap in swaps)
-    shown = table("status", "error", "file")
+    shown = Table(
+        "status", Column("error", goes=1, least=12), Column("file", least=30, middle=True)
+    )
     for key in alone:
         problem = problems.get(key)
         shown.add_row(
@@ -207,17 +210,23 @@ def _shown_ends(
 ) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import outcome, plural, table, told
+    from tablekeeper_cli.terminal.showing import outcome, plural, told
+    from tablekeeper_cli.terminal.tables import Column, Table
 
     if not wait:
         return told(f"{plural(len(started), 'execution')} started")
-    counts = table("outcome", "files", numbers=["files"])
+    counts = Table("outcome", Column("files", number=True))
     for name, count in outcomes.most_common():
         counts.add_row(outcome(name), f"{count:,}")
     bad = [each for each in ended if each.is_bad]
     if not bad:
         return counts if ended else told("nothing to reprocess", "green")
-    again = table("outcome", "error", "file", "says")
+    again = Table(
+        "outcome",
+        Column("error", goes=2, least=12),
+        Column("file", least=30, middle=True),
+        Column("says", goes=1, least=30, wraps=True),
+    )
     for each in bad[:SHOWN]:
         says = (each.message or "").partition("\n")[0]
         again.add_row(outcome(each.outcome), told(each.error), told(each.key), told(says))
@@ -228,15 +237,25 @@ def _shown_ends(
 
 def list_events(
     context: Context,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many.")] = 100,
 ) -> None:
-    """What the failed events queue holds. Exit code 1 if it is not empty."""
+    """Events that could not start an execution.
+
+    Exit code 1 if the failed events queue is not empty.
+    """
     from tablekeeper_cli.errors import DIFFERENT
     from tablekeeper_cli.executions import failed_events
+    from tablekeeper_cli.terminal.text import nested
 
     found = failed_events.waiting(context.stack, limit)
     context.answer(
-        [{**vars(each), "receipt": None} for each in found],
+        [
+            {
+                **{name: value for name, value in vars(each).items() if name != "receipt"},
+                "body": nested(each.body),
+            }
+            for each in found
+        ],
         lambda: _shown_events(found),
     )
     if found:
@@ -244,23 +263,39 @@ def list_events(
 
 
 def _shown_events(found: Sequence[Any]) -> RenderableType:
-    from tablekeeper_cli.terminal.showing import table, told, when
+    from tablekeeper_cli.terminal.showing import moment_ago, told, utc
+    from tablekeeper_cli.terminal.tables import Column, Table
 
     if not found:
         return told("no event waits", "green")
-    shown = table("sent", "file", "event", "why it could not start")
+    shown = Table(
+        Column("sent", goes=3),
+        Column("age", goes=2, number=True),
+        Column("file", least=24, middle=True),
+        Column("event", goes=1, least=14),
+        Column("why it could not start", least=22, wraps=True),
+    )
     for each in found:
-        shown.add_row(when(each.sent), told(each.key), told(each.reason), told(each.error))
+        shown.add_row(
+            utc(each.sent),
+            moment_ago(each.sent),
+            told(each.key),
+            told(each.reason),
+            told(each.error),
+        )
     return shown
 
 
 def redrive(
     context: Context,
-    limit: Annotated[int | None, typer.Option(min=1, help="Start so many at most.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Start so many at most.")
+    ] = None,
     rate: Rate = 10,
 ) -> None:
-    """Starts an execution for each event of the failed events queue, and removes only those events
-    that started one. Exit code 1 if an event stays.
+    """Starts an execution for each event of the queue.
+
+    It removes only those events that started one. Exit code 1 if an event stays.
     """
     from tablekeeper_cli.errors import DIFFERENT
     from tablekeeper_cli.executions import failed_events
@@ -288,12 +323,15 @@ def redrive(
 def _shown_redriven(done: Sequence[Any], stay: Sequence[Any]) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import plural, table, told
+    from tablekeeper_cli.terminal.showing import plural, told
+    from tablekeeper_cli.terminal.tables import Column, Table
 
     summary = told(f"{plural(len(done) - len(stay), 'execution')} started")
     if not stay:
         return summary
-    shown = table("file", "why it stays")
+    shown = Table(
+        Column("file", least=24, middle=True), Column("why it stays", least=22, wraps=True)
+    )
     for each in stay:
         shown.add_row(told(each.event.key), told(each.problem))
     return Group(summary, "", shown)

@@ -24,8 +24,10 @@ DEFAULT_KEY = "pk:S,sk:S"
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
-    schemas = group(help="The files in schemas/.")
-    add_command(schemas, check)
+    schemas = group(help="Checks the files in schemas/.", examples=("schemas check",))
+    add_command(
+        schemas, check, examples=("schemas check", "schemas check ../my/schemas --item-keys id:S")
+    )
     app.add_typer(schemas, name="schemas")
 
 

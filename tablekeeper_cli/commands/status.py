@@ -1,4 +1,4 @@
-"""`status`, `history` and `item`: what is in the table, and where it came from."""
+"""`status` and `history`: what is in the table, what became of a file, and what runs now."""
 
 from __future__ import annotations
 
@@ -6,52 +6,79 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.executions import running
-from tablekeeper_cli.ledger import history as ledger_history
-from tablekeeper_cli.ledger import items
+from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from tablekeeper_cli.executions.running import Progress
     from tablekeeper_cli.ledger.files import File
     from tablekeeper_cli.ledger.history import Event
+
+RUNNING = "RUNNING"
+NEVER_LEFT_OUT = ("FAILED", "INVALID", "INCOMPLETE", "SYNCED")
 
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
-    for command in (status, history, item):
-        add_command(app, command)
+    add_command(app, status, examples=("status", "status products/tools.json"))
+    add_command(
+        app, history, examples=("history products/tools.json", "history products/tools.json --wide")
+    )
 
 
 def status(
     context: Context,
     key: Annotated[
-        str | None, typer.Argument(help="An object's key; all files without it.")
+        str | None,
+        typer.Argument(
+            metavar="KEY",
+            help="An object's key; all files without it.",
+            autocompletion=completion.keys,
+        ),
     ] = None,
 ) -> None:
     """What is in the table: all files by outcome, or one file."""
-    from tablekeeper_cli.ledger import files
-
     if key is None:
         _status_of_all(context)
         return
-    found = files.file(context.stack, key)
-    context.answer(found, lambda: _shown_file(found))
+    from tablekeeper_cli.errors import UnknownError
+    from tablekeeper_cli.ledger import files
+    from tablekeeper_cli.terminal.text import nested
+
+    now = _running(context, key)
+    try:
+        found = files.file(context.stack, key)
+    except UnknownError:
+        if not now:
+            raise
+        found = files.unknown(context.stack, key)
+    data = {**vars(found), "running": [_running_data(each) for each in now]}
+    if now:
+        data["status"] = RUNNING
+    if found.problem:
+        data["problem"] = {**vars(found.problem), "input": nested(found.problem.input)}
+    context.answer(data, lambda: _shown_file(found, now))
+
+
+def _running(context: Context, key: str) -> list[Progress]:
+    from tablekeeper_cli.executions import running
+
+    stack = context.stack
+    return [running.progress(stack, each) for each in running.of_file(stack, key)]
+
+
+def _running_data(each: Progress) -> dict[str, Any]:
+    from tablekeeper_cli.terminal.text import nested
+
+    return {**vars(each), "event": nested(each.event)}
 
 
 def _status_of_all(context: Context) -> None:
-    from tablekeeper_cli.executions import bucket_runs
+    from tablekeeper_cli.executions import bucket_runs, running
     from tablekeeper_cli.ledger import files
-    from tablekeeper_cli.terminal.showing import (
-        STYLES,
-        fields,
-        outcome,
-        plural,
-        table,
-        told,
-        when,
-    )
+    from tablekeeper_cli.terminal.showing import STYLES
 
     counts = files.counts(context.stack)
     work, run = running.work(context.stack), bucket_runs.last(context.stack)
@@ -70,47 +97,60 @@ def _status_of_all(context: Context) -> None:
         "last_run": run,
     }
 
-    def show() -> RenderableType:
-        from rich.console import Group
-        from rich.text import Text
-
-        shown = table("dataset", *statuses, numbers=statuses)
-        for dataset in datasets:
-            numbers = (counts[each, dataset] for each in statuses)
-            shown.add_row(told(dataset), *(f"{number:,}" if number else "" for number in numbers))
-        if len(datasets) > 1:
-            sums = (sum(counts[each, dataset] for dataset in datasets) for each in statuses)
-            shown.add_row("all", *(f"{number:,}" for number in sums), style="bold")
-        for column, each in zip(shown.columns[1:], statuses, strict=True):
-            column.header = outcome(each)
-        more = "more than " if work.running_at_least else ""
-        oldest = f", the oldest since {when(work.oldest_running)}" if work.oldest_running else ""
-        waiting = plural(work.failed_events, "event")
-        bad = "bold red" if run and bucket_runs.is_bad(run) else ""
-        last_run = told(bucket_runs.sentence(run), bad) if run else None
-        lines = fields(
-            [
-                ("running", f"{more}{plural(work.running, 'execution')}{oldest}"),
-                ("failed events", told(waiting, "bold red" if work.failed_events else "")),
-                ("last run", last_run),
-            ]
-        )
-        return Group(shown if datasets else Text("no files yet"), "", lines)
-
-    context.answer(data, show)
+    context.answer(data, lambda: _shown_files(data, statuses))
 
 
-def _shown_file(found: File) -> RenderableType:
+def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
+    from rich.console import Group
+
+    from tablekeeper_cli.executions import bucket_runs
+    from tablekeeper_cli.terminal.showing import outcome, plural, told, when
+    from tablekeeper_cli.terminal.tables import Column, Fields, Table
+
+    counts, run, events = data["files"], data["last_run"], data["failed_events"]
+    shown = Table(
+        Column("dataset", least=10, middle=True),
+        *(
+            Column(each, number=True, goes=0 if each in NEVER_LEFT_OUT else 1 + place)
+            for place, each in enumerate(statuses)
+        ),
+    )
+    shown.header[1:] = map(outcome, statuses)
+    for dataset, numbers in counts.items():
+        cells = (f"{numbers[each]:,}" if each in numbers else "" for each in statuses)
+        shown.add_row(told(dataset), *cells)
+    if len(counts) > 1:
+        sums = (sum(each.get(status, 0) for each in counts.values()) for status in statuses)
+        shown.add_row("all", *(f"{number:,}" for number in sums), style="bold")
+    more = "more than " if data["running_executions_at_least"] else ""
+    since = data["oldest_running_execution"]
+    oldest = f", the oldest since {when(since)}" if since else ""
+    bad = "bold red" if run and bucket_runs.is_bad(run) else ""
+    lines = Fields(
+        [
+            ("running", f"{more}{plural(data['running_executions'], 'execution')}{oldest}"),
+            ("failed events", told(plural(events, "event"), "bold red" if events else "")),
+            ("last run", told(bucket_runs.sentence(run), bad) if run else None),
+        ]
+    )
+    return Group(shown if counts else "no files yet", "", lines)
+
+
+def _shown_file(found: File, now: list[Progress]) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.commands.failures import shown_problem
-    from tablekeeper_cli.terminal.showing import fields, outcome, size, when
+    from tablekeeper_cli.terminal.showing import outcome, size, told, when
+    from tablekeeper_cli.terminal.tables import Fields
 
     items = "many" if found.items is None else f"{found.items:,}"
     of_items = found.outcome and found.problem
     shown: list[tuple[str, Any]] = [
         ("file", found.key),
-        ("status", outcome(found.status)),
+        ("status", outcome(RUNNING if now else found.status)),
+        *(("now", told(f"{each.sentence}; since {when(each.started)}")) for each in now),
+        *(("by", each.execution) for each in now[:1]),
+        ("before", outcome(found.status) if now and found.status != RUNNING else None),
         ("items are", outcome(found.outcome) if of_items and found.outcome else None),
         ("dataset", found.dataset),
         ("items", items if found.outcome else None),
@@ -122,94 +162,73 @@ def _shown_file(found: File) -> RenderableType:
         ("execution", found.execution),
         ("being written by", found.writing),
         ("incomplete since", when(found.incomplete_since) if found.incomplete_since else None),
-        ("revision", str(found.revision)),
+        ("revision", str(found.revision) if found.revision else None),
     ]
-    about = fields(shown)
+    about = Fields(shown)
     return Group(about, "", shown_problem(found.problem)) if found.problem else about
 
 
 def history(
     context: Context,
-    key: Annotated[str, typer.Argument(help="An object's key.")],
-    limit: Annotated[int, typer.Option(min=1, help="Show so many, the newest first.")] = 50,
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.keys)
+    ],
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Show so many, the newest first.")
+    ] = 50,
 ) -> None:
-    """Every event of a file: when, who, which version, what came of it, and by which execution."""
-    from tablekeeper_cli.errors import UnknownError
+    """Every event of a file: when, who, and what came of it.
 
-    events = list(ledger_history.history(context.stack, key, limit))
+    Executions that run come first, then those that have ended, the newest start first.
+    """
+    from tablekeeper_cli.errors import UnknownError
+    from tablekeeper_cli.ledger import history as ledger_history
+    from tablekeeper_cli.terminal.text import nested
+
+    events = [_event(each) for each in _running(context, key)]
+    events += ledger_history.history(context.stack, key, limit)
     if not events:
-        raise UnknownError(f"no execution of {key} has ended, or its audit rows have expired")
-    context.answer(events, lambda: _shown_history(events))
+        raise UnknownError(f"no execution of {key} runs or has ended, or its audit rows expired")
+    data = [{**vars(each), "event": nested(each.event)} for each in events]
+    context.answer(data, lambda: _shown_history(events))
+
+
+def _event(now: Progress) -> Event:
+    from tablekeeper_cli.ledger import history as ledger_history
+
+    found = ledger_history.event_of(now.execution, now.started, RUNNING, now.event)
+    found.details.update({"state": now.sentence})
+    return found
 
 
 def _shown_history(events: list[Event]) -> RenderableType:
-    from tablekeeper_cli.terminal.showing import outcome, table, told
+    from tablekeeper_cli.terminal.showing import outcome, told, utc
+    from tablekeeper_cli.terminal.tables import Column, Table
 
-    shown = table("ended", "outcome", "items", "version", "event", "who", "execution")
+    shown = Table(
+        "ended",
+        "outcome",
+        Column("what", least=20),
+        Column("version", goes=4),
+        Column("event", goes=3, least=14),
+        Column("who", goes=1, least=9),
+        Column("execution", goes=2, least=13, middle=True),
+    )
     for each in events:
+        running = each.outcome == RUNNING
         put, removed = (each.details.get(name) for name in ("items_put", "items_removed"))
-        error = each.details.get("error")
+        what = each.details.get("state" if running else "error")
+        if what is None:
+            what = f"+{put} -{removed}" if put is not None else ""
+        version = each.details.get("version_id") or each.details.get("etag") or ""
+        who = f"{each.who}: {each.requester}" if each.requester else each.who
         shown.add_row(
-            each.at[:19].replace("T", " ") + "Z",
+            f"since {each.at[11:19]}Z" if running else utc(each.at),
             outcome(each.outcome),
-            told(error) if error else told(f"+{put} -{removed}" if put is not None else ""),
-            told((each.details.get("version_id") or each.details.get("etag") or "")[:12]),
+            told(what),
+            told(str(version)[:12]),
             told(each.reason),
-            told(each.requester),
+            told(who),
             told(each.execution.rpartition(":")[2]),
         )
     return shown
-
-
-def item(
-    context: Context,
-    pk: Annotated[str, typer.Argument(metavar="PK", help="The value of the partition key.")],
-    sk: Annotated[
-        str | None, typer.Argument(metavar="[SK]", help="The value of the sort key.")
-    ] = None,
-) -> None:
-    """Where an item came from: the file, its version and the execution that wrote it."""
-
-    if sk is None and items.has_sort_key(context.stack):
-        keys = items.items_of_partition(context.stack, pk)
-        if len(keys) > 1:
-            context.answer(keys, lambda: _shown_keys(keys))
-            return
-        sk = list(keys[0].values())[1]
-    found = items.item(context.stack, pk, sk)
-    context.answer(found, lambda: _shown_item(found))
-
-
-def _shown_keys(keys: list[dict[str, str]]) -> RenderableType:
-    from rich.console import Group
-
-    from tablekeeper_cli.terminal.showing import table, told
-
-    names = list(keys[0])
-    shown = table(*names)
-    for each in keys:
-        shown.add_row(*(told(each[name]) for name in names))
-    return Group(f"{len(keys)} items have this partition key; name the sort key, too", "", shown)
-
-
-def _shown_item(found: Any) -> RenderableType:
-    import json
-
-    from rich.console import Group
-    from rich.text import Text
-
-    from tablekeeper_cli.terminal.showing import fields, told
-
-    if found.lineage:
-        names = ("key", "version_id", "etag", "dataset", "execution", "time")
-        shown = [(name.replace("_", " "), found.lineage.get(name)) for name in names]
-        lineage: RenderableType = fields([("file" if n == "key" else n, v) for n, v in shown])
-    else:
-        lineage = Text("Tablekeeper did not write this item: it has no _source", style="red")
-    attributes = fields(
-        [
-            (told(name).plain, json.dumps(value, ensure_ascii=False))
-            for name, value in sorted(found.attributes.items())
-        ]
-    )
-    return Group(lineage, "", attributes)

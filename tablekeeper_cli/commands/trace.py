@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import RenderableType
 
     from tablekeeper_cli.executions.traces import Trace
@@ -17,7 +20,15 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer) -> None:
     """Adds the command of this subject."""
-    add_command(app, trace)
+    add_command(
+        app,
+        trace,
+        examples=(
+            "trace products/tools.json",
+            "trace products/tools.json --open",
+            "trace reprocess-20260131T120000-0123456789ab --data",
+        ),
+    )
 
 
 def trace(
@@ -27,6 +38,7 @@ def trace(
         typer.Argument(
             metavar="KEY|EXECUTION",
             help="An object's key, for its newest execution; or an execution's name or ARN.",
+            autocompletion=completion.keys,
         ),
     ],
     html: Annotated[
@@ -37,8 +49,9 @@ def trace(
         bool, typer.Option("--data", help="With the states' inputs and outputs: the documents.")
     ] = False,
 ) -> None:
-    """The path of an execution through its states: how long each took, what was tried again, what
-    failed where.
+    """The path of an execution through its states.
+
+    How long each took, what was tried again and why, and what failed where.
     """
     from tablekeeper_cli.executions import traces
 
@@ -55,7 +68,19 @@ def trace(
             webbrowser.open(page.resolve().as_uri())
         if not context.json:
             return
-    context.answer({**vars(found), "definition": None}, lambda: _shown(found))
+    context.answer(_data(found), lambda: _shown(found))
+
+
+def _data(found: Trace) -> dict[str, Any]:
+    """A trace in JSON: the definition, which is long, is left out, and text that is JSON nested."""
+    from tablekeeper_cli.terminal.text import nested
+
+    shown = {name: value for name, value in vars(found).items() if name != "definition"}
+    visits = [
+        {**vars(each), "input": nested(each.input), "output": nested(each.output)}
+        for each in found.visits
+    ]
+    return {**shown, "event": nested(found.event), "visits": visits}
 
 
 def _temporary(name: str) -> Path:
@@ -65,53 +90,28 @@ def _temporary(name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix="tablekeeper-")) / f"{name}.html"
 
 
-def _first_line(text: str | None) -> str:
-    return (text or "").partition("\n")[0]
-
-
 def _shown(found: Trace) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import duration, fields, outcome, table, told, when
+    from tablekeeper_cli.terminal.showing import duration, outcome, told, when
+    from tablekeeper_cli.terminal.tables import Fields
 
-    about = fields(
+    about = Fields(
         [
             ("file", found.key or "the input names none"),
             ("status", outcome(found.status)),
             ("execution", found.execution),
             ("started", when(found.started)),
-            ("took", duration(found.seconds)),
+            ("took", duration(found.seconds) if found.stopped else None),
             ("redrives", str(found.redrives) if found.redrives else None),
             ("error", told(found.error, "bold") if found.error else None),
             ("in state", found.failed_in),
             ("AWS console", found.console_url),
         ]
     )
-    numbers = ("took", "input", "output")
-    shown = table("state", "ended", *numbers, "error", numbers=numbers)
-    for visit in found.visits:
-        shown.add_row(
-            told(visit.state),
-            outcome(visit.status),
-            duration(visit.seconds),
-            *(
-                "" if size is None else f"{size:,} B"
-                for size in (visit.input_bytes, visit.output_bytes)
-            ),
-            told(visit.error or ""),
-        )
-        if len(visit.attempts) > 1:
-            for number, each in enumerate(visit.attempts, start=1):
-                waited = f", after {duration(each.waited)}" if each.waited else ""
-                shown.add_row(
-                    told(f"  attempt {number}{waited}", "dim"),
-                    outcome(each.status),
-                    duration(each.seconds),
-                    "",
-                    "",
-                    told(": ".join(filter(None, (each.error, _first_line(each.cause))))),
-                )
-    parts: list[RenderableType] = [about, "", shown]
+    parts: list[RenderableType] = [about, "", _states(found)]
+    for reason in _reasons(found):
+        parts += ["", told(reason)]
     if found.cause:
         parts += ["", told(found.cause)]
     for visit in found.visits:
@@ -119,3 +119,51 @@ def _shown(found: Trace) -> RenderableType:
             if text is not None:
                 parts += ["", told(f"{visit.state}, {name}", "bold"), told(text)]
     return Group(*parts)
+
+
+def _states(found: Trace) -> RenderableType:
+    from tablekeeper_cli.executions.visits import attempts_by_error
+    from tablekeeper_cli.terminal.showing import duration, outcome, told
+    from tablekeeper_cli.terminal.tables import Column, Table
+
+    shown = Table(
+        Column("state", least=16),
+        "ended",
+        Column("took", goes=1, number=True),
+        Column("input", goes=3, number=True),
+        Column("output", goes=2, number=True),
+        Column("error", least=20, middle=True),
+    )
+    for visit in found.visits:
+        sizes = (visit.input_bytes, visit.output_bytes)
+        shown.add_row(
+            told(visit.state),
+            outcome(visit.status),
+            duration(visit.seconds) if visit.exited else "so far",
+            *("" if size is None else f"{size:,} B" for size in sizes),
+            told(visit.error or ""),
+        )
+        if len(visit.attempts) == 1 and visit.exited:
+            continue
+        for each in attempts_by_error(visit.attempts):
+            shown.add_row(
+                told(f"  {each.sentence}", "dim"),
+                outcome(each.status),
+                duration(each.seconds),
+                "",
+                "",
+                told(each.error or ""),
+            )
+    return shown
+
+
+def _reasons(found: Trace) -> Iterator[str]:
+    """Why attempts failed, each reason once, but for what ended the execution."""
+    from tablekeeper_cli.executions.visits import attempts_by_error
+
+    said = {found.cause}
+    for visit in found.visits:
+        for each in attempts_by_error(visit.attempts):
+            if each.cause and each.cause not in said:
+                said.add(each.cause)
+                yield f"{visit.state}, {each.sentence}: {each.error}: {each.cause}"

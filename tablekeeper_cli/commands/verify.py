@@ -43,7 +43,7 @@ TYPES = {
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
-    add_command(app, verify)
+    add_command(app, verify, examples=("verify", "verify --prefix products/ --report found.jsonl"))
 
 
 def verify(
@@ -64,12 +64,13 @@ def verify(
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for files under way.")
     ] = 60,
     concurrency: Annotated[
-        int, typer.Option(min=1, max=32, help="Objects looked at side by side.")
+        int, typer.Option(min=1, max=32, metavar="N", help="Objects looked at side by side.")
     ] = 8,
 ) -> None:
-    """Derives every item again from the bucket and compares it with the table.
+    """Proves that table == bucket, or shows the differences.
 
-    Writes nothing. Exit code 0: table == bucket. 1: they differ, or the ledger does.
+    Derives every item again from the bucket and compares it with the table. Writes nothing. Exit
+    code 0: table == bucket. 1: they differ, or the ledger does.
     """
     catalogue = load_catalogue(schemas)
     with ExitStack() as open_files:

@@ -16,6 +16,7 @@ from tablekeeper.errors import message_of
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.times import iso_milliseconds
 
+from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN
 from tablekeeper_cli.stack import Stack
 
 BATCH = 100
@@ -57,9 +58,13 @@ class Ended:
         return self.outcome in BAD
 
 
+OF_ONE_EXECUTION = ("force", "release", REPROCESSED_BY, STARTED_BY_RUN)
+"""Members of an input that an execution which is started again does not inherit."""
+
+
 def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> str:
     """The input to start with: that of the execution that failed, else one that names the object;
-    flags stand beside `detail`.
+    flags, and the ARN of whoever reprocesses, stand beside `detail`.
     """
     event: Any = None
     if kept:
@@ -69,7 +74,8 @@ def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> 
             event = None
     if not isinstance(event, dict):
         event = {"detail": {"bucket": {"name": stack.bucket}, "object": {"key": key}}}
-    event = {name: value for name, value in event.items() if name not in ("force", "release")}
+    event = {name: value for name, value in event.items() if name not in OF_ONE_EXECUTION}
+    event |= {REPROCESSED_BY: stack.caller} if stack.caller else {}
     return json.dumps({**event, **{name: True for name, on in flags.items() if on}})
 
 

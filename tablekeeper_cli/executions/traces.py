@@ -14,6 +14,7 @@ from typing import Any
 from tablekeeper.errors import message_of
 
 from tablekeeper_cli.errors import CommandError, UnknownError
+from tablekeeper_cli.executions.running import object_key, of_file
 from tablekeeper_cli.executions.visits import (
     CAUGHT,
     FAILED,
@@ -91,7 +92,7 @@ def read(stack: Stack, what: str, *, data: bool = False) -> Trace:
     return Trace(
         execution=arn,
         name=arn.rpartition(":")[2],
-        key=_key(text),
+        key=object_key(text),
         event=text,
         status=described["status"],
         started=_iso(described["startDate"]),
@@ -122,6 +123,8 @@ def execution_arn(stack: Stack, what: str) -> str:
 
 
 def _newest_arn(stack: Stack, what: str) -> str:
+    if now := of_file(stack, what):
+        return now[0].execution
     try:
         found = files.file(stack, what)
     except UnknownError:
@@ -133,11 +136,3 @@ def _newest_arn(stack: Stack, what: str) -> str:
     newest = next(history.history(stack, what, 1), None)
     known = found.problem.execution if found.problem else found.execution
     return newest.execution if newest else known or what
-
-
-def _key(text: str) -> str | None:
-    try:
-        key = json.loads(text)["detail"]["object"]["key"]
-    except (ValueError, LookupError, TypeError):
-        return None
-    return key if isinstance(key, str) else None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from tablekeeper.errors import message_of
@@ -36,6 +37,37 @@ class Attempt:
     def seconds(self) -> float | None:
         """How long it took."""
         return _between(self.started, self.ended)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Attempts that follow each other and ended alike; seconds are from the first one's start to
+    the last one's end, with the waits between them.
+    """
+
+    first: int
+    count: int
+    status: str
+    seconds: float | None
+    error: str | None
+    cause: str | None
+
+    @property
+    def sentence(self) -> str:
+        """`attempt 3`, or `9 attempts`."""
+        return f"{self.count} attempts" if self.count > 1 else f"attempt {self.first}"
+
+
+def attempts_by_error(attempts: Sequence[Attempt]) -> list[Attempts]:
+    """The attempts of a visit, those of one error told once; the cause is the last one's."""
+    found: list[Attempts] = []
+    place = 0
+    for (status, error), group in groupby(attempts, lambda each: (each.status, each.error)):
+        same = list(group)
+        seconds = _between(same[0].started, same[-1].ended)
+        found.append(Attempts(place + 1, len(same), status, seconds, error, same[-1].cause))
+        place += len(same)
+    return found
 
 
 @dataclass

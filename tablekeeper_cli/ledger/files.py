@@ -7,7 +7,8 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from tablekeeper.ledger.rows import CURRENT, SHARDS, Row
 
@@ -154,6 +155,13 @@ def file(stack: Stack, key: str) -> File:
         writing=read.claim.execution if read.claim else None,
         problem=problem,
     )
+
+
+def unknown(stack: Stack, key: str) -> File:
+    """A file that the ledger does not know, while its first execution runs."""
+    nothing: Any = dict.fromkeys(each.name for each in fields(File))
+    nothing |= {"key": stack.key(stack.uri(key)), "status": "RUNNING", "revision": 0}
+    return File(**nothing)
 
 
 def problem(stack: Stack, key: str) -> Problem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tablekeeper import errors
 
@@ -12,13 +12,20 @@ from tablekeeper_cli.ledger.queries import Attributes, _query, _text
 from tablekeeper_cli.stack import Stack
 
 EVENT_PREFIX = "EVENT#"
+PERMANENTLY_DELETED = "Permanently Deleted"
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html"""
+REPROCESSED_BY = "reprocessed_by"
+"""The member of an input that has the ARN of whoever reprocessed the file."""
+STARTED_BY_RUN = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
+"""The member of an input that has the execution of a run over the whole bucket."""
 
 
 @dataclass(frozen=True)
 class Event:
     """How one execution ended: a row of the audit trail.
 
-    event is the execution's input, as text; details are what else the row holds.
+    event is the execution's input, as text. reason is what happened to the object, requester who
+    did that, as S3 says; who is what started the execution. details are what else the row holds.
     """
 
     at: str
@@ -27,38 +34,77 @@ class Event:
     event: str
     reason: str
     requester: str
-    details: dict[str, str]
+    who: str
+    details: dict[str, str | int]
 
 
 def history(stack: Stack, key: str, limit: int | None = None) -> Iterator[Event]:
     """How the executions of a file ended, the newest start first; none when it is unknown."""
     condition = "pk = :pk AND begins_with(sk, :event)"
     values = {":pk": {"S": stack.uri(key)}, ":event": {"S": EVENT_PREFIX}}
-    rows = _query(stack, None, condition, values, backwards=True)
-    for number, row in enumerate(rows):
+    newer: Event | None = None
+    for number, row in enumerate(_query(stack, None, condition, values, backwards=True)):
+        if newer:
+            yield _after(newer, row["outcome"]["S"])
         if number == limit:
             return
-        yield _event(row)
+        newer = event_of(
+            row["execution"]["S"], row["at"]["S"], row["outcome"]["S"], _text(row, "event") or "{}"
+        )
+        newer.details.update(_details(row))
+    if newer:
+        yield newer
 
 
-def _event(row: Attributes) -> Event:
-    shown = ("at", "outcome", "execution", "event", "pk", "sk", "expires_at")
-    text = _text(row, "event") or "{}"
+def event_of(execution: str, at: str, outcome: str, text: str) -> Event:
+    """An event by the execution's input."""
     reason, requester = hint(text)
-    details = {
-        name: str(next(iter(value.values()))) for name, value in row.items() if name not in shown
+    return Event(at, outcome, execution, text, reason, requester, origin(text, execution), {})
+
+
+def _details(row: Attributes) -> dict[str, str | int]:
+    shown = ("at", "outcome", "execution", "event", "pk", "sk", "expires_at")
+    details: dict[str, str | int] = {
+        name: int(value["N"]) if "N" in value else str(next(iter(value.values())))
+        for name, value in row.items()
+        if name not in shown
     }
     if "cause" in details:
-        details["cause"] = errors.message_of(details["cause"])
-    return Event(
-        at=row["at"]["S"],
-        outcome=row["outcome"]["S"],
-        execution=row["execution"]["S"],
-        event=text,
-        reason=reason,
-        requester=requester,
-        details=details,
-    )
+        details["cause"] = errors.message_of(str(details["cause"]))
+    return details
+
+
+def _after(event: Event, outcome_before: str) -> Event:
+    """The event, which came after one with this outcome.
+
+    S3 reports the removal of a delete marker as the removal of any version. It is the one that
+    brings an object back.
+    """
+    is_back = outcome_before == "DELETED" and event.outcome not in ("DELETED", "IGNORED")
+    if is_back and event.reason == f"Object Deleted ({PERMANENTLY_DELETED})":
+        return replace(event, reason="Object Deleted (delete marker removed)")
+    return event
+
+
+def origin(text: str, execution: str) -> str:
+    """What started an execution: an event, a run over the whole bucket, the sweep, or a person."""
+    try:
+        event = json.loads(text)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict):
+        event = {}
+    machine, _, name = execution.partition(":execution:")[2].rpartition(":")
+    if name.startswith("sweep-"):
+        return "sweep"
+    if name.startswith("reprocess-"):
+        by = event.get(REPROCESSED_BY)
+        return f"reprocess by {by}" if isinstance(by, str) else "reprocess"
+    if STARTED_BY_RUN in event or "/" in machine:
+        return "reconcile"
+    if name.startswith("redrive-"):
+        return "event, redriven"
+    return "event" if "detail-type" in event else "by hand"
 
 
 def hint(text: str) -> tuple[str, str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tablekeeper.ledger.rows import CURRENT, Row
+from tablekeeper.model.keys import ItemKey
 
-from tablekeeper_cli.errors import UnknownError, UsageError
+from tablekeeper_cli.errors import CommandError, UnknownError, UsageError
 from tablekeeper_cli.ledger.queries import Attributes, _get
 from tablekeeper_cli.stack import Stack
 
@@ -38,6 +39,41 @@ def item_keys(stack: Stack, key: str, most: int) -> Iterator[KeptKey]:
     for each in sorted(Row.of(row).item_keys)[:most]:
         values = [str(next(iter(each.attributes[name].values()))) for name in names]
         yield KeptKey(" · ".join(values), dict(zip(("pk", "sk"), values, strict=False)))
+
+
+def keys_of_file(stack: Stack, key: str) -> Iterator[dict[str, str]]:
+    """The keys of all items of a file's last commit, by attribute: those in its row in order, those
+    of a list in the staging bucket in the list's.
+
+    Raises UnknownError and CommandError.
+    """
+    row = _get(stack, stack.uri(key), CURRENT)
+    if row is None:
+        raise UnknownError(f"the ledger does not know {key}")
+    held = Row.of(row)
+    names = [name for name, _ in _key_schema(stack)]
+    for each in sorted(held.item_keys):
+        yield _values(each, names)
+    if held.keys_at:
+        yield from (_values(ItemKey(each), names) for each in _listed(stack, held.keys_at))
+
+
+def _listed(stack: Stack, prefix: str) -> Iterator[str]:
+    from tablekeeper import aws
+    from tablekeeper.errors import TransientServiceError
+    from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
+
+    try:
+        with aws.clients_by(stack.client):
+            lines = Lines(stack.staging, copied_manifest(prefix))
+            for partition in range(PARTITIONS):
+                yield from lines.partition(partition)
+    except TransientServiceError as error:
+        raise CommandError(f"{error}; try again") from None
+
+
+def _values(key: ItemKey, names: list[str]) -> dict[str, str]:
+    return {name: str(next(iter(key.attributes[name].values()))) for name in names}
 
 
 def item(stack: Stack, partition: str, sort: str | None = None) -> Item:
@@ -77,7 +113,10 @@ def items_of_partition(stack: Stack, partition: str) -> list[dict[str, str]]:
         ExpressionAttributeValues={":pk": {kind: partition}},
         Limit=1000,
     )
-    return [{each: next(iter(row[each].values())) for each, _ in schema} for row in answer["Items"]]
+    keys = [{each: next(iter(row[each].values())) for each, _ in schema} for row in answer["Items"]]
+    if not keys:
+        raise UnknownError(f"no item has the partition key {json.dumps(partition)}")
+    return keys
 
 
 def table_key(stack: Stack, partition: str, sort: str | None) -> dict[str, dict[str, str]]:

@@ -166,6 +166,17 @@ def _problem(stack: Stack, key: str, row: Attributes) -> Problem | None:
     )
 
 
+def error_names() -> list[str]:
+    """The names of Tablekeeper's own errors that a file may have."""
+    return sorted(
+        name
+        for name, known in vars(errors).items()
+        if isinstance(known, type)
+        and issubclass(known, errors.TablekeeperError)
+        and known.status in PROBLEMS
+    )
+
+
 def advice(error: str) -> str:
     """What to do about an error; an AWS error's is to look at the cause."""
     known = getattr(errors, error, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.terminal.help import PANEL, Command
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
-PANEL = "Stack and output"
-PIPED_WIDTH = 200
+UNLIMITED = 1_000_000
+"""The width of a pipe, a file, and of `--wide`: nothing is cut and no line is broken."""
 
 
 @dataclass
@@ -33,13 +34,17 @@ class Context:
     region: str | None = None
     profile: str | None = None
     json: bool = False
+    wide: bool = False
 
     @cached_property
     def stack(self) -> Stack:
         """The stack that the options name. Raises CommandError."""
-        return Stack.find(
+        found = Stack.find(
             self.stack_name, local=self.local, region=self.region, profile=self.profile
         )
+        if found.by_default and self.err.is_terminal and not self.json:
+            self.err.print(f"on the local engine {found.endpoint_url}", style="dim", markup=False)
+        return found
 
     @cached_property
     def out(self) -> Console:
@@ -47,8 +52,8 @@ class Context:
         from rich.console import Console
 
         console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = PIPED_WIDTH
+        if self.wide or not console.is_terminal:
+            console.width = UNLIMITED
         return console
 
     @cached_property
@@ -69,7 +74,7 @@ class Context:
             return
         shown = show()
         if shown is not None:
-            self.out.print(shown, markup=False)
+            self.out.print(shown, markup=False, soft_wrap=self.out.width == UNLIMITED)
 
     def write_json(self, members: Iterable[tuple[str, Any]]) -> None:
         """Prints an object as JSON, member by member; one that is an iterator as an array, element
@@ -128,7 +133,11 @@ OPTIONS: dict[str, Any] = {
     ],
     "local": Annotated[
         bool,
-        typer.Option("--local", help="The engine of `make up`.", rich_help_panel=PANEL),
+        typer.Option(
+            "--local",
+            help="The engine of `make up`: the default beside a .local/stack.json.",
+            rich_help_panel=PANEL,
+        ),
     ],
     "region": Annotated[
         str | None, typer.Option(metavar="REGION", help="Its region.", rich_help_panel=PANEL)
@@ -137,23 +146,47 @@ OPTIONS: dict[str, Any] = {
         str | None, typer.Option(metavar="NAME", help="Credentials.", rich_help_panel=PANEL)
     ],
     "json": Annotated[bool, typer.Option("--json", help="Answer in JSON.", rich_help_panel=PANEL)],
+    "wide": Annotated[
+        bool, typer.Option("--wide", help="Every column, nothing cut.", rich_help_panel=PANEL)
+    ],
 }
 """The options of every command: the fields of `Context`."""
 
 
-def add_command(app: typer.Typer, function: Callable[..., None], name: str | None = None) -> None:
-    """Adds a function as a command, with the options of `Context`, which is its first argument."""
-    app.command(name)(_with_options(function))
+def add_command(
+    app: typer.Typer,
+    function: Callable[..., None],
+    name: str | None = None,
+    *,
+    examples: Sequence[str] = (),
+) -> None:
+    """Adds a function as a command, with the options of `Context`, which is its first argument.
+    Examples are what stands behind `tablekeeper`.
+    """
+    app.command(name, cls=Command, epilog=_epilog(examples))(_with_options(function))
 
 
-def group(default: Callable[..., None] | None = None, **settings: Any) -> typer.Typer:
+def group(
+    default: Callable[..., None] | None = None, *, examples: Sequence[str] = (), **settings: Any
+) -> typer.Typer:
     """An application to add commands to, or a group of them; `default` is what the group does when
     no command of it is named.
     """
-    app = typer.Typer(no_args_is_help=default is None, rich_markup_mode=None, **settings)
+    app = typer.Typer(
+        no_args_is_help=default is None,
+        rich_markup_mode=None,
+        epilog=_epilog(examples),
+        **settings,
+    )
     if default:
         app.callback(invoke_without_command=True)(_with_options(default, is_group=True))
     return app
+
+
+def _epilog(examples: Sequence[str]) -> str | None:
+    r"""Examples as lines: `\b` keeps a paragraph from being filled."""
+    lines = [f"  tablekeeper {each}" for each in examples]
+    return "\n".join(("\b", "Examples:", *lines)) if lines else None
 
 
 def _with_options(function: Callable[..., None], *, is_group: bool = False) -> Callable[..., None]:

@@ -1,18 +1,12 @@
-"""How answers look: tables, fields, times, and text that came from somewhere else."""
+"""How values look: outcomes, times, sizes, and text that came from somewhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from rich.table import Table
 from rich.text import Text
 
-from tablekeeper_cli.terminal.text import printable
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+from tablekeeper_cli.terminal.text import clean
 
 STYLES = {
     "SYNCED": "green",
@@ -33,11 +27,6 @@ STYLES = {
 }
 
 
-def clean(text: str) -> str:
-    """Text from elsewhere, fit for a terminal: what does not print is escaped, line breaks stay."""
-    return "\n".join(map(printable, text.split("\n")))
-
-
 def told(text: object, style: str = "") -> Text:
     """Text that is not markup, cleaned; a dash for None."""
     return Text("-" if text is None else clean(str(text)), style=style, overflow="fold")
@@ -48,37 +37,19 @@ def outcome(name: str) -> Text:
     return told(name, STYLES.get(name, ""))
 
 
-def fields(pairs: Iterable[tuple[str, RenderableType | None]]) -> Table:
-    """Names and values, one a line; those without a value are left out."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in pairs:
-        if value is not None:
-            grid.add_row(name, told(value) if isinstance(value, str) else value)
-    return grid
-
-
-def table(*columns: str, numbers: Iterable[str] = ()) -> Table:
-    """An empty table; the columns in `numbers` are aligned to the right, the last one wraps."""
-    shown = Table(box=None, pad_edge=False, header_style="dim")
-    for column in columns:
-        right = column in set(numbers)
-        shown.add_column(
-            column,
-            justify="right" if right else "left",
-            overflow="fold",
-            no_wrap=column != columns[-1],
-        )
-    return shown
-
-
 def when(time: str | None) -> str:
     """A time of the ledger, to the second, and how long ago it was."""
-    if not time:
-        return "-"
-    moment = datetime.fromisoformat(time)
-    return f"{moment:%Y-%m-%d %H:%M:%S}Z, {ago(moment)}"
+    return f"{utc(time)}, {ago(datetime.fromisoformat(time))}" if time else "-"
+
+
+def utc(time: str) -> str:
+    """A time of the ledger, to the second."""
+    return f"{datetime.fromisoformat(time):%Y-%m-%d %H:%M:%S}Z"
+
+
+def moment_ago(time: str) -> str:
+    """How long ago a time of the ledger was: `5 min`."""
+    return ago(datetime.fromisoformat(time)).removesuffix(" ago")
 
 
 def ago(moment: datetime) -> str:

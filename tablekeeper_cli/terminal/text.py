@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 LONGEST = 200
 
 
@@ -16,3 +19,25 @@ def printable(text: str, longest: int | None = None) -> str:
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def clean(text: str) -> str:
+    """The text, fit for a terminal: what does not print is escaped, line breaks stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def nested(text: str | None) -> Any:
+    """The value of an object or an array in JSON; any other text as it is.
+
+    A number that a binary float does not hold stays text, so that no digit is lost.
+    """
+    if not text or text.lstrip()[:1] not in ("{", "["):
+        return text
+
+    def number(digits: str) -> float | str:
+        return float(digits) if repr(float(digits)) == digits else digits
+
+    try:
+        return json.loads(text, parse_float=number, parse_constant=str)
+    except (ValueError, RecursionError):
+        return text

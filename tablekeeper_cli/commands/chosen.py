@@ -1,0 +1,132 @@
+"""Options that choose files with a problem, and what is wrong with a choice."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tablekeeper_cli.terminal import completion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from tablekeeper_cli.ledger.problems import Failure
+    from tablekeeper_cli.ledger.queries import Capacity
+    from tablekeeper_cli.stack import Stack
+
+_AGE = re.compile(r"(\d+)(min|m|h|d|w)")
+_MINUTES = {"m": 1, "min": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
+
+Status = Annotated[
+    str | None,
+    typer.Option(
+        help="FAILED, INVALID or INCOMPLETE.",
+        metavar="STATUS",
+        autocompletion=completion.statuses,
+    ),
+]
+Error = Annotated[
+    str | None,
+    typer.Option(help="Only this error.", metavar="NAME", autocompletion=completion.errors),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(help="Only this dataset.", metavar="NAME", autocompletion=completion.datasets),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(help="From a time in ISO 8601, or an age: 90min, 4h, 2d.", metavar="TIME"),
+]
+Prefix = Annotated[str, typer.Option(help="Only keys that begin so.", metavar="P")]
+
+
+def moment(text: str | None) -> datetime | None:
+    """The time that `--since` names. Raises UsageError."""
+    from datetime import UTC, datetime, timedelta
+
+    from tablekeeper_cli.errors import UsageError
+
+    if text is None:
+        return None
+    if age := _AGE.fullmatch(text):
+        return datetime.now(UTC) - timedelta(minutes=int(age[1]) * _MINUTES[age[2]])
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no time: 2026-01-31T12:00:00Z, or an age as 4h") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Files with a problem, by status, error, dataset, time and prefix."""
+
+    status: str | None = None
+    error: str | None = None
+    dataset: str | None = None
+    since: str | None = None
+    prefix: str = ""
+
+    def __bool__(self) -> bool:
+        return any((self.status, self.error, self.dataset, self.since, self.prefix))
+
+    def failures(self, stack: Stack, capacity: Capacity | None = None) -> Iterator[Failure]:
+        """The files. When there is none, makes sure that the choice names something that there is.
+
+        Raises UsageError.
+        """
+        from tablekeeper_cli.errors import UsageError
+        from tablekeeper_cli.ledger.problems import failures
+
+        status = self.status.upper() if self.status else None
+        if status not in (None, *completion.STATUSES):
+            raise UsageError(f"{self.status!r} is none of {', '.join(completion.STATUSES)}")
+        found = False
+        for each in failures(
+            stack,
+            status=status,
+            error=self.error,
+            dataset=self.dataset,
+            since=moment(self.since),
+            prefix=self.prefix,
+            capacity=capacity,
+        ):
+            found = True
+            yield each
+        if not found:
+            self._check(stack)
+
+    def _check(self, stack: Stack) -> None:
+        from tablekeeper_cli.errors import UsageError
+        from tablekeeper_cli.ledger import files, problems
+
+        if self.error and "." not in self.error and self.error not in problems.error_names():
+            now = {each.error for each in problems.failures(stack)}
+            if self.error not in now:
+                raise UsageError(
+                    f"there is no error {self.error!r}; {_there_are('files have', now)}"
+                    f"{_near(self.error, problems.error_names())}"
+                )
+        if self.dataset and not next(files.list_files(stack, dataset=self.dataset, limit=1), None):
+            known = {dataset for _, dataset in files.counts(stack)} - {files.NO_DATASET}
+            raise UsageError(
+                f"no file belongs to a dataset {self.dataset!r}; "
+                f"{_there_are('the ledger knows', known)}"
+            )
+        if self.prefix and not next(files.list_files(stack, prefix=self.prefix, limit=1), None):
+            raise UsageError(f"the ledger knows no file whose key begins with {self.prefix!r}")
+
+
+def _there_are(what: str, names: set[str]) -> str:
+    return f"{what} {', '.join(sorted(names)) or 'none'}"
+
+
+def _near(name: str, names: list[str]) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, 3)
+    return f"; near it are {', '.join(near)}" if near else ""

@@ -1,0 +1,114 @@
+"""`item` and `items`: where an item came from, and which items a file has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tablekeeper_cli.terminal import completion
+from tablekeeper_cli.terminal.context import Context, add_command
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from tablekeeper_cli.ledger.items import Item
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands of this subject."""
+    add_command(app, items, examples=("items products/tools.json",))
+    add_command(app, item, examples=("item 4711 product", "item 4711 --json"))
+
+
+def items(
+    context: Context,
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.keys)
+    ],
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="N", help="List so many; 0 lists all.")
+    ] = 100,
+) -> None:
+    """The items of a file, by their keys.
+
+    They are those of its last commit; `item` shows one.
+    """
+    from itertools import islice
+
+    from tablekeeper_cli.ledger import items as ledger_items
+
+    found = ledger_items.keys_of_file(context.stack, key)
+    listed = list(islice(found, limit or None))
+    rest = next(found, None) is not None
+    data = {"items": listed, "more": rest}
+    context.answer(data, lambda: _shown_keys(listed, rest))
+
+
+def _shown_keys(keys: list[dict[str, str]], rest: bool) -> RenderableType:
+    from rich.console import Group
+
+    from tablekeeper_cli.terminal.showing import told
+    from tablekeeper_cli.terminal.tables import Column, Table
+
+    if not keys:
+        return told("the file has no items")
+    names = list(keys[0])
+    shown = Table(*(Column(name, least=12, middle=True) for name in names))
+    for each in keys:
+        shown.add_row(*(told(each[name]) for name in names))
+    return Group(shown, *(["and more: --limit 0 lists all"] if rest else []))
+
+
+def item(
+    context: Context,
+    pk: Annotated[str, typer.Argument(metavar="PK", help="The value of the partition key.")],
+    sk: Annotated[
+        str | None, typer.Argument(metavar="SK", help="The value of the sort key.")
+    ] = None,
+) -> None:
+    """Where an item came from: its file, version and execution."""
+    from tablekeeper_cli.ledger import items as ledger_items
+
+    if sk is None and ledger_items.has_sort_key(context.stack):
+        keys = ledger_items.items_of_partition(context.stack, pk)
+        if len(keys) > 1:
+            context.answer(keys, lambda: _shown_partition(keys))
+            return
+        sk = list(keys[0].values())[1]
+    found = ledger_items.item(context.stack, pk, sk)
+    context.answer(found, lambda: _shown_item(found))
+
+
+def _shown_partition(keys: list[dict[str, str]]) -> RenderableType:
+    from rich.console import Group
+
+    head = f"{len(keys)} items have this partition key; name the sort key, too"
+    return Group(head, "", _shown_keys(keys, rest=False))
+
+
+def _shown_item(found: Item) -> RenderableType:
+    import json
+
+    from rich.console import Group
+    from rich.text import Text
+
+    from tablekeeper_cli.terminal.tables import Fields
+    from tablekeeper_cli.terminal.text import clean
+
+    if found.lineage:
+        names = ("key", "version_id", "etag", "dataset", "execution", "time")
+        shown: list[Any] = [
+            ("file" if name == "key" else name.replace("_", " "), found.lineage.get(name))
+            for name in names
+        ]
+        lineage: RenderableType = Fields(shown)
+    else:
+        lineage = Text("Tablekeeper did not write this item: it has no _source", style="red")
+    attributes = Fields(
+        [
+            (clean(name), json.dumps(value, ensure_ascii=False))
+            for name, value in sorted(found.attributes.items())
+        ]
+    )
+    return Group(lineage, "", attributes)

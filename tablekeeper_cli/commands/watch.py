@@ -1,0 +1,83 @@
+"""`watch`: outcomes as they come."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tablekeeper_cli.terminal import completion
+from tablekeeper_cli.terminal.context import UNLIMITED, Context, add_command
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from tablekeeper_cli.executions.outcomes import LeftOut, Outcome
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the command of this subject."""
+    add_command(app, watch, examples=("watch", "watch products/ --problems", "watch --json"))
+
+
+def watch(
+    context: Context,
+    prefix: Annotated[
+        str,
+        typer.Argument(
+            metavar="PREFIX",
+            help="Only keys that begin so.",
+            autocompletion=completion.keys,
+            show_default=False,
+        ),
+    ] = "",
+    problems: Annotated[
+        bool, typer.Option("--problems", help="Only files that failed or are invalid.")
+    ] = False,
+    lines: Annotated[
+        int, typer.Option(min=0, max=1000, metavar="N", help="Begin with the newest N outcomes.")
+    ] = 10,
+) -> None:
+    """Follows the outcomes of executions as they come, until Ctrl-C.
+
+    What a run in bulk did has no execution of its own and is not here: `history KEY` has it. With
+    --json each line is an object.
+    """
+    from dataclasses import asdict
+
+    from tablekeeper_cli.executions.outcomes import Watch
+
+    for each in Watch(context.stack, prefix=prefix, problems=problems).follow(lines):
+        if context.json:
+            typer.echo(json.dumps(asdict(each), ensure_ascii=False))
+        else:
+            context.out.print(_line(each, context), soft_wrap=True)
+        context.flush()
+
+
+def _line(each: Outcome | LeftOut, context: Context) -> Text:
+    from rich.text import Text
+
+    from tablekeeper_cli.executions.outcomes import LeftOut
+    from tablekeeper_cli.terminal.showing import duration, outcome, plural, told
+    from tablekeeper_cli.terminal.tables import cut
+
+    width, bucket = context.out.width, context.stack.bucket
+    if isinstance(each, LeftOut):
+        count = plural(each.left_out, "outcome")
+        return Text(f"... {count} left out: they came faster than executions can be read", "yellow")
+    line = Text().append(f"{each.at[11:19]}Z  ", "dim")
+    line.append_text(outcome(each.outcome))
+    line.append(" " * max(1, 11 - len(each.outcome)))
+    room = max(width - len(line.plain) - 10, 16)
+    line.append_text(cut(told(each.key), room, middle=True))
+    line.append(f"  {duration(each.seconds)}", "dim")
+    if each.error:
+        message = (each.message or "").partition("\n")[0]
+        message = message.removeprefix(f"s3://{bucket}/{each.key}: ")
+        indent = "" if width == UNLIMITED else "\n" + " " * 11
+        why = told(f"{each.error}: {message}" if message else each.error)
+        line.append(indent or "  ")
+        line.append_text(cut(why, max(width - 11, 16), middle=False))
+    return line

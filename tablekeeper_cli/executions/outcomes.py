@@ -1,0 +1,134 @@
+"""Outcomes of executions as they come, for a person who watches."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from tablekeeper.errors import message_of
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.times import iso_milliseconds
+
+from tablekeeper_cli.executions.running import object_key
+from tablekeeper_cli.stack import Stack
+
+POLL_SECONDS = 2.0
+"""ListExecutions allows two to five requests a second."""
+DESCRIBED = 20
+"""Executions that are asked for their input in one poll: DescribeExecution allows ten a second."""
+WAITING = 200
+"""Outcomes that may wait to be shown; older ones are counted and left out."""
+BAD = ("FAILED", "INVALID", "TIMED_OUT", "ABORTED")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an execution ended: at is ISO 8601, seconds is how long it took; error and message are
+    of a bad end. key is None when its input names no object.
+    """
+
+    at: str
+    outcome: str
+    key: str | None
+    seconds: float
+    error: str | None
+    message: str | None
+    execution: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Outcomes that came faster than executions may be asked for."""
+
+    left_out: int
+
+
+class Watch:
+    """Reads the outcomes of a state machine. `problems` leaves good ones out, `prefix` those of
+    other files.
+    """
+
+    def __init__(self, stack: Stack, *, prefix: str = "", problems: bool = False) -> None:
+        self.stack, self.prefix, self.problems = stack, prefix, problems
+        self.seen: set[str] = set()
+        self.running: set[str] = set()
+        self.waiting: list[Any] = []
+
+    def follow(self, newest: int) -> Iterator[Outcome | LeftOut]:
+        """The newest outcomes that there are, then each as it comes, without an end."""
+        self._list()
+        self.waiting = self.waiting[-newest:] if newest else []
+        yield from self._told()
+        while True:
+            time.sleep(POLL_SECONDS)
+            yield from self.poll()
+
+    def poll(self) -> Iterator[Outcome | LeftOut]:
+        """The outcomes since the last poll."""
+        self._list()
+        rest = len(self.waiting) - WAITING
+        if rest > 0:
+            del self.waiting[:rest]
+            yield LeftOut(rest)
+        yield from self._told()
+
+    def _list(self) -> None:
+        """Notes what has ended since the last time."""
+        states = self.stack.client("stepfunctions")
+        listed = states.list_executions(stateMachineArn=self.stack.state_machine, maxResults=1000)[
+            "executions"
+        ]
+        names = {each["executionArn"] for each in listed}
+        for arn in sorted(self.running - names)[:DESCRIBED]:  # too old for the first page
+            listed.append(states.describe_execution(executionArn=arn))
+        ended = [each for each in listed if each["status"] != "RUNNING"]
+        new = [each for each in ended if each["executionArn"] not in self.seen]
+        self.running = (self.running - {each["executionArn"] for each in ended}) | {
+            each["executionArn"] for each in listed if each["status"] == "RUNNING"
+        }
+        self.seen = (self.seen & names) | {each["executionArn"] for each in new}
+        if self.problems:
+            new = [each for each in new if each["status"] != "SUCCEEDED"]
+        self.waiting += sorted(new, key=lambda each: each["stopDate"])
+
+    def _told(self) -> Iterator[Outcome]:
+        now, self.waiting = self.waiting[:DESCRIBED], self.waiting[DESCRIBED:]
+        for each in now:
+            found = self._outcome(each["executionArn"])
+            if (found.key or "").startswith(self.prefix):
+                yield found
+
+    def _outcome(self, arn: str) -> Outcome:
+        said = self.stack.client("stepfunctions").describe_execution(executionArn=arn)
+        error, cause = said.get("error"), said.get("cause")
+        key = object_key(said.get("input", ""))
+        if said["status"] == "SUCCEEDED":
+            outcome = json.loads(said.get("output") or "{}").get("outcome", "SUCCEEDED")
+        else:
+            outcome = self._recorded(key, said) or said["status"]
+        return Outcome(
+            at=iso_milliseconds(said["stopDate"].astimezone(UTC)),
+            outcome=str(outcome),
+            key=key,
+            seconds=(said["stopDate"] - said["startDate"]).total_seconds(),
+            error=error,
+            message=message_of(cause) if cause else None,
+            execution=arn,
+        )
+
+    def _recorded(self, key: str | None, said: Any) -> str | None:
+        """The outcome that the ledger has of an execution that ended badly: INVALID or FAILED."""
+        begun = iso_milliseconds(said["startDate"].astimezone(UTC))
+        execution = Execution(
+            said["executionArn"], said["name"], begun, said.get("redriveCount", 0)
+        )
+        row = self.stack.client("dynamodb").get_item(
+            TableName=self.stack.ledger,
+            Key={"pk": {"S": self.stack.uri(key or "s3:///")}, "sk": {"S": execution.audit_key}},
+        )
+        found: str | None = row.get("Item", {}).get("outcome", {}).get("S")
+        return found
