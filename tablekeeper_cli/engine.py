@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from tablekeeper_cli.errors import CommandError
 
-ANSWER_SECONDS = 6
+ANSWER_SECONDS = 5
 HEALTH = "/_ministack/health"
 
 

@@ -31,7 +31,15 @@ STYLES = {"put": "green", "changed": "yellow", "removed": "red", "refused": "bol
 
 def add_to(app: typer.Typer) -> None:
     """Adds the commands of this subject."""
-    add_command(app, plan)
+    add_command(
+        app,
+        plan,
+        examples=(
+            "plan tools.json --key products/tools.json",
+            "plan --key products/tools.json",
+            "plan --dataset products --schemas ../changed/schemas",
+        ),
+    )
 
 
 def plan(

@@ -71,7 +71,9 @@ class Table:
         ]
         if left_out:
             note = Text(f"not shown: {', '.join(left_out)} (--wide shows all)", "dim")
-            yield from note.wrap(console, width)
+            for line in note.wrap(console, width):
+                line.rstrip()
+                yield line
 
     def _is_empty(self, place: int) -> bool:
         return not any(row[place].plain for row in self.rows)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from tablekeeper_cli.errors import CommandError, UsageError
 from tablekeeper_cli.ledger.history import hint
 from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
 from tablekeeper_cli.terminal.context import Context
-from tablekeeper_cli.terminal.showing import clean
+from tablekeeper_cli.terminal.text import clean, nested
 
 ROOT = Path(__file__).parents[3]
 COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
@@ -66,6 +69,26 @@ def test_every_command_takes_the_stack_and_answers_in_json() -> None:
             assert {"--stack", "--local", "--json"} <= options, name
 
 
+def test_help_costs_little_more_than_the_libraries_that_write_it() -> None:
+    def seconds(*command: str) -> float:
+        """The least processor time of some runs."""
+        times = []
+        for _ in range(7):
+            before = os.times()
+            subprocess.run([sys.executable, *command], capture_output=True, check=True, cwd=ROOT)
+            after = os.times()
+            times.append(
+                after.children_user
+                + after.children_system
+                - before.children_user
+                - before.children_system
+            )
+        return min(times)
+
+    least = seconds("-c", "import typer, rich")
+    assert seconds("-m", "tablekeeper_cli", "--help") <= 1.5 * least
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; import tablekeeper_cli.app; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -74,14 +97,21 @@ def test_help_imports_nothing_heavy() -> None:
     )
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, folder: Path = ROOT, **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False
+        [COMMAND, *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
-def test_a_stack_has_to_be_named() -> None:
-    ran = run("status", PATH="")
+def test_a_stack_has_to_be_named(tmp_path: Path) -> None:
+    ran = run("status", folder=tmp_path, PATH="")
     assert (ran.returncode, ran.stdout) == (2, "")
     assert "--stack NAME" in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -101,12 +131,21 @@ def test_a_stack_that_does_not_answer_is_told(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text(json.dumps(held))
     ran = run("status", "a.json", "--local", **{LOCAL_VARIABLE: str(tmp_path / "stack.json")})
     assert ran.returncode == 4
-    assert ran.stderr.startswith("tablekeeper: Could not connect to the endpoint")
+    assert ran.stderr.startswith("tablekeeper: the local engine has ended: nothing listens")
+    local = tmp_path / ".local"
+    local.mkdir()
+    (tmp_path / "stack.json").rename(local / "stack.json")
+    by_default = run("status", "a.json", folder=tmp_path)
+    assert (by_default.returncode, by_default.stderr) == (4, ran.stderr)
+    assert "--stack NAME" in run("status", "--region", "eu-west-1", folder=tmp_path).stderr
     ran = run("status", "--local", **{LOCAL_VARIABLE: str(tmp_path / "none.json")})
     assert "make up" in ran.stderr
 
 
-def test_a_stack_of_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_of_the_environment_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(STACK_VARIABLE, "mine")
     found = Stack("mine", "eu-west-1", {})
     monkeypatch.setattr(Stack, "on_aws", lambda *names: found if names[0] == "mine" else None)
@@ -114,6 +153,30 @@ def test_a_stack_of_the_environment_is_taken(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv(STACK_VARIABLE)
     with pytest.raises(CommandError):
         _ = Context().stack
+
+
+def test_examples_in_help_are_calls_that_there_are() -> None:
+    known = commands()
+    examples: dict[str, list[str]] = {}
+
+    def read(command: Any, name: str) -> None:
+        lines = (command.epilog or "").splitlines()
+        examples[name] = [each for each in lines if each.startswith("  tablekeeper")]
+        for inner, sub in getattr(command, "commands", {}).items():
+            read(sub, f"{name} {inner}".strip())
+
+    read(typer.main.get_command(app), "")
+    for name, calls in examples.items():
+        assert calls, f"{name} has no example"
+        for call in calls:
+            words = shlex.split(call)[1:]
+            called = " ".join(words[:2]) if " ".join(words[:2]) in known else words[0]
+            assert not name or called.startswith(name), call
+            assert {each for each in words if each.startswith("--")} <= known[called], call
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").stdout == f"tablekeeper {version('tablekeeper')}\n"
 
 
 def test_keys_and_uris_lead_to_each_other() -> None:
@@ -140,6 +203,22 @@ def test_keys_and_uris_lead_to_each_other() -> None:
 )
 def test_an_input_tells_what_happened_and_who_did_it(text: str, reason: tuple[str, str]) -> None:
     assert hint(text) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": [1, 1.5]}', {"a": [1, 1.5]}),
+        ('{"a": 1.10}', {"a": "1.10"}),
+        ("[NaN]", ["NaN"]),
+        ("{cut", "{cut"),
+        ('"text"', '"text"'),
+        (None, None),
+    ],
+    ids=["object", "digits", "no-number", "cut", "text", "nothing"],
+)
+def test_json_in_a_text_is_nested_and_no_digit_is_lost(text: str | None, value: Any) -> None:
+    assert nested(text) == value
 
 
 def test_text_from_elsewhere_cannot_steer_a_terminal() -> None:

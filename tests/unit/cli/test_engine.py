@@ -1,0 +1,81 @@
+"""A local engine that is not there, silent, or another program."""
+
+from __future__ import annotations
+
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tablekeeper_cli import engine
+from tablekeeper_cli.errors import CommandError
+
+
+@contextmanager
+def answering(health: bytes, bucket_status: int) -> Iterator[str]:
+    """A server that answers so."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(200, health)
+
+        def do_HEAD(self) -> None:
+            self._answer(bucket_status, b"")
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_engine_that_answers_is_fine() -> None:
+    with answering(b'{"services": {}}', 403) as address:
+        engine.check(address, "bucket")
+
+
+def test_an_engine_that_has_ended_is_said() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(CommandError, match="has ended: nothing listens"):
+        engine.check(f"http://127.0.0.1:{port}", "bucket")
+
+
+def test_an_engine_that_is_frozen_is_said_within_ten_seconds() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        begun = time.monotonic()
+        with pytest.raises(CommandError, match="does not answer within 5 s"):
+            engine.check(f"http://127.0.0.1:{silent.getsockname()[1]}", "bucket")
+        assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("health", [b"<html>", b"[]"], ids=["page", "other-json"])
+def test_another_program_on_the_port_is_said(health: bytes) -> None:
+    with (
+        answering(health, 200) as address,
+        pytest.raises(CommandError, match="another program answers"),
+    ):
+        engine.check(address, "bucket")
+
+
+def test_an_engine_without_the_stack_is_said() -> None:
+    with (
+        answering(b'{"services": {}}', 404) as address,
+        pytest.raises(CommandError, match="has no bucket gone"),
+    ):
+        engine.check(address, "gone")
