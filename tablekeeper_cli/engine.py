@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from http.client import HTTPConnection, HTTPException
-from urllib.parse import urlsplit
 
 from tablekeeper_cli.errors import CommandError
 
@@ -17,6 +15,8 @@ def check(endpoint_url: str, bucket: str) -> None:
 
     Raises CommandError: nothing listens, nothing answers, or something else does.
     """
+    from http.client import HTTPException
+
     try:
         health, text = _ask(endpoint_url, "GET", HEALTH)
         found, _ = _ask(endpoint_url, "HEAD", f"/{bucket}")
@@ -46,6 +46,9 @@ def check(endpoint_url: str, bucket: str) -> None:
 
 def _ask(endpoint_url: str, method: str, path: str) -> tuple[int, bytes]:
     """The status and the body of an answer. Raises OSError and HTTPException."""
+    from http.client import HTTPConnection
+    from urllib.parse import urlsplit
+
     place = urlsplit(endpoint_url)
     connection = HTTPConnection(place.hostname or "", place.port, timeout=ANSWER_SECONDS)
     try:
