@@ -146,7 +146,10 @@ class EncryptedObjectError(InvalidFileError):
 class NoDatasetError(InvalidFileError):
     """Raised when no dataset in schemas/ has a prefix (and suffix) that matches the key."""
 
-    advice = "Add a dataset, move the object, or ignore it with the parameter IgnorePatterns."
+    advice = (
+        "Add a dataset, or the ending to the `suffixes` of one, move the object, or ignore it with "
+        "the parameter IgnorePatterns."
+    )
 
 
 class SchemaViolationError(InvalidFileError):

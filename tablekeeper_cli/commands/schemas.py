@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from tablekeeper.model.keys import TableKey
 
-    from tablekeeper_cli.schemas.check import Finding
+    from tablekeeper_cli.schemas.finding import Finding
 
 DEFAULT_KEY = "pk:S,sk:S"
 """The items table's key by the template's own parameters."""
@@ -48,7 +48,8 @@ def check(
 
     It needs no stack. Exit code 0: no errors, perhaps warnings. 1: errors.
     """
-    from tablekeeper_cli.schemas.check import ERROR, check
+    from tablekeeper_cli.schemas.check import check
+    from tablekeeper_cli.schemas.finding import ERROR
 
     if not folder.is_dir():
         raise UsageError(f"there is no folder {printable(str(folder))}")

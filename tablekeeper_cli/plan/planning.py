@@ -9,6 +9,7 @@ from itertools import islice
 
 from tablekeeper import aws
 from tablekeeper.commit.key_lists import key_lists
+from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.errors import (
     DatasetDefinitionError,
     DuplicateItemKeyError,
@@ -92,7 +93,8 @@ class Planning:
         except InvalidFileError as error:
             message = str(error)
             if not isinstance(error, KeyOwnershipError):
-                message = f"{self.found.uri}: {message}. {error.advice}"
+                hint = no_data_hint(self.found.key)
+                message = f"{self.found.uri}: {message}. {error.advice}{hint}"
             self._refuse("INVALID", error, message)
         except DatasetDefinitionError as error:
             self._refuse("FAILED", error, f"{error} {error.advice}")

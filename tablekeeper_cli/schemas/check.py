@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -37,19 +36,12 @@ from tablekeeper.validation.validator import violations
 
 from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
-from tablekeeper_cli.schemas.expression_types import (
-    ANY,
-    NULL,
-    NUMBER,
-    STRING,
-    ExpressionTypes,
-)
-from tablekeeper_cli.schemas.function_calls import bad_calls
+from tablekeeper_cli.schemas.dataset_check import DatasetCheck, expressions_of
+from tablekeeper_cli.schemas.finding import WARNING, Finding, Findings
 from tablekeeper_cli.schemas.subschemas import Path_, _subschemas
+from tablekeeper_cli.schemas.usual_mistakes import globs, mistakes
 
-ERROR, WARNING = "error", "warning"
 META = "x-tablekeeper.meta.json"
-KEY_TYPES = {"S": STRING, "N": NUMBER}
 
 _ENDLESS = (
     "the pattern can match one text in many ways: for some texts that it does not match, each "
@@ -63,19 +55,6 @@ _ONE_WAY = (
 _DRAFTS = "https://json-schema.org/draft/2020-12/schema, or that of an earlier draft"
 
 
-@dataclass(frozen=True, order=True)
-class Finding:
-    """Something wrong with a file; `pointer` is a JSON Pointer into it. With an error the file, or
-    all of them, cannot be used as they are meant.
-    """
-
-    file: str
-    pointer: str
-    severity: str
-    what: str
-    advice: str
-
-
 def check(folder: Path, table_key: TableKey, ttl_attribute: str = "expires_at") -> list[Finding]:
     """Everything that is wrong with the files of a folder, by file and place."""
     return sorted(set(_Check(folder, table_key, ttl_attribute).findings()))
@@ -85,7 +64,7 @@ class _Check:
     def __init__(self, folder: Path, table_key: TableKey, ttl_attribute: str) -> None:
         self.folder, self.table_key, self.ttl_attribute = folder, table_key, ttl_attribute
         self.schemas: dict[str, dict[str, Any]] = {}
-        self.found: list[Finding] = []
+        self.found = Findings()
         self.no_patterns: set[str] = set()
         self.no_items: set[str] = set()
 
@@ -108,22 +87,27 @@ class _Check:
         leads = {name: self._leads_somewhere(catalogue, name) for name in catalogue.schemas}
         self._check_prefixes(catalogue)
         self._check_use(catalogue)
+        no_records: set[str] = set()
         for dataset in catalogue.datasets.values():
-            self._check_calls(catalogue, dataset)
-            self._check_keys(catalogue, dataset)
+            for mistake in globs(dataset):
+                self._warn(dataset.name, *mistake)
+            checked = DatasetCheck(
+                self.found, catalogue, dataset, self.table_key, self.ttl_attribute
+            )
+            if not checked.allows_objects():
+                no_records.add(dataset.name)
+            elif not checked.may_make_items():
+                self.no_items.add(dataset.name)
         for name in catalogue.schemas:
-            if leads[name] and name not in self.no_patterns:
+            if leads[name] and name not in self.no_patterns | no_records:
                 self._check_examples(catalogue, name)
         return self.found
 
-    def _say(
-        self, name: str, path: Path_ | str, what: str, advice: str, severity: str = ERROR
-    ) -> None:
-        where = path if isinstance(path, str) else pointer(path)
-        self.found.append(Finding(f"{name}{SUFFIX}", where, severity, what, advice))
+    def _say(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
+        self.found.say(name, path, what, advice)
 
     def _warn(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self._say(name, path, what, advice, WARNING)
+        self.found.say(name, path, what, advice, WARNING)
 
     # ---- files ----
 
@@ -166,6 +150,8 @@ class _Check:
         if not bad:
             for path, each in _subschemas(schema):
                 self._check_subschema(name, path, each)
+            for mistake in mistakes(schema):
+                self._warn(name, *mistake)
         return not bad
 
     def _check_subschema(self, name: str, path: Path_, schema: Mapping[str, Any]) -> None:
@@ -198,7 +184,7 @@ class _Check:
         for error in Draft202012Validator(meta).iter_errors(keyword):
             self._say_keyword(name, keyword, error, meta)
         if isinstance(keyword, dict):
-            for path, text in _expressions(keyword):
+            for path, text in expressions_of(keyword):
                 try:
                     Expression(text)
                 except DatasetDefinitionError as error:
@@ -269,91 +255,6 @@ class _Check:
             if KEYWORD not in self.schemas[name]:
                 what = f"no dataset refers to this schema, and it has no {KEYWORD}"
                 self._warn(name, "", what, f"Remove it, refer to it, or give it {KEYWORD}.")
-
-    # ---- expressions and keys ----
-
-    def _check_calls(self, catalogue: Catalogue, dataset: Dataset) -> None:
-        """`records` sees a document, of which the schema says nothing."""
-        records, document = ExpressionTypes(catalogue, dataset.name), ExpressionTypes.unknown()
-        for path, text in _expressions(dataset.schema[KEYWORD]):
-            types = document if path == ("records",) else records
-            for call in bad_calls(Expression(text).syntax, types):
-                self._say(dataset.name, (KEYWORD, *path), call.what, call.advice)
-                self.no_items.add(dataset.name)
-
-    def _check_keys(self, catalogue: Catalogue, dataset: Dataset) -> None:
-        before = len(self.found)
-        types = ExpressionTypes(catalogue, dataset.name)
-        for member in dataset.key.keys() - set(self.table_key.names):
-            what = f'the table has no key attribute "{member}"; its key is {self.table_key}'
-            self._say(dataset.name, (KEYWORD, "key", member), what, "Remove or rename it.")
-        said = {each.pointer for each in self.found if each.file == f"{dataset.name}{SUFFIX}"}
-        for name, kind in self.table_key.attributes:
-            if pointer((KEYWORD, "key", name)) not in said:
-                self._check_key(dataset, types, name, kind)
-        if any(each.severity == ERROR for each in self.found[before:]):
-            self.no_items.add(dataset.name)
-        self._check_expiry(dataset, types)
-        for reserved in RESERVED:
-            if reserved in dataset.schema.get("properties", ()):
-                what = f'a record with the field "{reserved}" is refused'
-                advice = "Rename the field: Tablekeeper itself uses the name."
-                self._say(dataset.name, ("properties", reserved), what, advice)
-
-    def _check_expiry(self, dataset: Dataset, types: ExpressionTypes) -> None:
-        """An item with a number in the TTL attribute, and no `ttl`, is refused."""
-        name = self.ttl_attribute
-        if dataset.ttl or name in dataset.key:
-            return
-        expression = dataset.gives(name)
-        named = name in (dataset.attributes or ())
-        if expression is None or not (named or name in dataset.schema.get("properties", ())):
-            return
-        place: Path_ = (KEYWORD, "attributes", name) if named else ("properties", name)
-        given = types.of(expression.syntax)
-        if NUMBER not in given:
-            return
-        certain = given <= {NUMBER, NULL}
-        what = f'"{name}" is the TTL attribute of the table, and the dataset has no `ttl`'
-        advice = (
-            f'Add "ttl": "{name}" if it is when DynamoDB may delete the item; else rename it with '
-            "`attributes`: a record with a number there is refused."
-        )
-        self._say(dataset.name, place, what, advice, ERROR if certain else WARNING)
-
-    def _check_key(self, dataset: Dataset, types: ExpressionTypes, name: str, kind: str) -> None:
-        place: Path_ = (KEYWORD, "key", name)
-        given_by = dataset.gives(name)
-        if name in dataset.key:
-            expression = dataset.key[name]
-        elif given_by:
-            named = name in (dataset.attributes or ())
-            place = (KEYWORD, "attributes", name) if named else (KEYWORD,)
-            expression = given_by
-        elif dataset.all_fields and name not in dataset.left_out:
-            return
-        else:
-            what = f'nothing gives the key attribute "{name}"'
-            advice = "Name it in `key`, since `attributes` leaves all other fields out."
-            self._say(dataset.name, (KEYWORD,), what, advice)
-            return
-        wanted, given = KEY_TYPES[kind], types.of(expression.syntax)
-        it = f'the key attribute "{name}", by `{expression.text}`,'
-        if wanted not in given:
-            gives = " or ".join(sorted(given - {NULL} or given)).replace(NULL, "nothing")
-            what = f"{it} is never a {wanted}: it is {gives}"
-            advice = f"Give a {wanted}" + (
-                f": to_string({expression.text})" if wanted == STRING and given != {NULL} else "."
-            )
-            self._say(dataset.name, place, what, advice)
-        elif given == ANY:
-            what = f"{it} may be anything: the schema does not say that it is a {wanted}"
-            self._warn(dataset.name, place, what, f"Require it, with `type` {wanted}.")
-        elif given != {wanted}:
-            others = " or ".join(sorted(given - {wanted})).replace(NULL, "missing")
-            what = f"{it} may be {others}"
-            advice = f"Make the schema require a {wanted}: else the whole file is refused."
-            self._warn(dataset.name, place, what, advice)
 
     # ---- examples ----
 
@@ -434,18 +335,6 @@ def _meta_schema() -> dict[str, Any]:
 
 def _without_keyword(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in schema.items() if name != KEYWORD}
-
-
-def _expressions(keyword: Mapping[str, Any]) -> Iterator[tuple[Path_, str]]:
-    """Each expression of a keyword and where it stands."""
-    for member in ("records", "ttl"):
-        if isinstance(keyword.get(member), str):
-            yield (member,), keyword[member]
-    for member in ("key", "attributes"):
-        if isinstance(keyword.get(member), dict):
-            for name, text in keyword[member].items():
-                if isinstance(text, str):
-                    yield (member, name), text
 
 
 def _share_suffixes(one: Dataset, other: Dataset) -> bool:

@@ -78,6 +78,11 @@ class ExpressionTypes:
         """The types of expressions on documents of which nothing is known."""
         return cls(Catalogue({"unknown": {}}), "unknown")
 
+    @property
+    def record(self) -> Types:
+        """What a valid record can be."""
+        return self._types(self._record)
+
     def of(self, node: Mapping[str, Any]) -> Types:
         """What the node of a syntax tree can give."""
         kind, children = node["type"], node["children"]

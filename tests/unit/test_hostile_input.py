@@ -42,7 +42,8 @@ from tablekeeper.steps.events import object_of
 from tablekeeper.validation.full_check import MAX_VIOLATIONS
 from tablekeeper.validation.validator import violations
 
-from tablekeeper_cli.schemas.check import ERROR, check
+from tablekeeper_cli.schemas.check import check
+from tablekeeper_cli.schemas.finding import ERROR
 from tests.unit.conftest import Pipeline
 
 LIMIT = 100_000

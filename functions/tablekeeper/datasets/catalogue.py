@@ -58,9 +58,20 @@ class Catalogue:
         """Like `find`, but raises NoDatasetError where there is none."""
         dataset = self.find(key)
         if dataset is None:
-            prefixes = ", ".join(sorted(dataset.prefix for dataset in self.datasets.values()))
-            raise NoDatasetError(f'no dataset matches the key "{key}"; the prefixes are {prefixes}')
+            raise NoDatasetError(f'no dataset matches the key "{key}"; {self._why_none(key)}')
         return dataset
+
+    def _why_none(self, key: str) -> str:
+        near = [each for each in self.datasets.values() if key.startswith(each.prefix)]
+        if near:
+            nearest = max(near, key=lambda dataset: len(dataset.prefix))
+            capitals = " (capitals count)" if nearest.matches(_lower_end(key)) else ""
+            return (
+                f'the prefix "{nearest.prefix}" of {nearest.name}{SUFFIX} matches, and its '
+                f"suffixes are {', '.join(nearest.suffixes)}{capitals}"
+            )
+        prefixes = sorted(dataset.prefix for dataset in self.datasets.values())
+        return f"the prefixes are {', '.join(prefixes)}" if prefixes else "there are no datasets"
 
     def resolve(self, uri: str) -> str | None:
         """The name of the schema that a URI without fragment means: by `$id`, else by its last path
@@ -139,6 +150,11 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 def _no_number(literal: str) -> Any:
     raise ValueError(f"{literal} is no JSON number")
+
+
+def _lower_end(key: str) -> str:
+    folder, slash, name = key.rpartition("/")
+    return folder + slash + name.lower()
 
 
 def _reference_values(schema: Any) -> Iterable[str]:

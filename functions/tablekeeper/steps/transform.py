@@ -8,6 +8,7 @@ from typing import Any
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.items_of_records import Made
+from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
 from tablekeeper.model.items import item_key
 from tablekeeper.model.snapshot import Snapshot
@@ -40,7 +41,8 @@ def transform_document(
                 _check_keys(content.items(settings), suspects, settings)
             return writer.close()
     except InvalidFileError as error:
-        raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
+        hint = no_data_hint(found.key)
+        raise type(error)(f"{found.uri}: {error}. {error.advice}{hint}") from None
 
 
 def _check_keys(items: Iterator[Made], suspects: set[int], settings: TransformSettings) -> None:

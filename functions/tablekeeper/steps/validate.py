@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.errors import InvalidFileError, SchemaViolationError
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.snapshot import Snapshot
@@ -44,7 +45,8 @@ def validate(
             if len(first) < MESSAGE_VIOLATIONS:
                 first.append(violation)
     except InvalidFileError as error:
-        raise type(error)(f"{found.uri}: {error}. {error.advice}") from None
+        hint = no_data_hint(found.key)
+        raise type(error)(f"{found.uri}: {error}. {error.advice}{hint}") from None
     if report:
         where = report.close(
             {
@@ -68,5 +70,5 @@ def _summary(found: Snapshot, first: list[Violation], count: int, records: int, 
     return (
         f"{found.uri}: {count:,} {plural} of {found.dataset}.schema.json "
         f"in {records:,} records{the_first}:{shown}\n"
-        f"Report: {where}. {SchemaViolationError.advice}"
+        f"Report: {where}. {SchemaViolationError.advice}{no_data_hint(found.key)}"
     )

@@ -256,3 +256,61 @@ def test_a_key_of_no_dataset_is_named_with_the_prefixes(pipeline: Pipeline) -> N
     pipeline.put("nowhere/a.json", [GOOD])
     with pytest.raises(NoDatasetError, match="the prefixes are notes/, versions/"):
         validate(pipeline, "nowhere/a.json")
+
+
+SUFFIXES = Catalogue(
+    {
+        "all": {"x-tablekeeper": {"prefix": "all/"}},
+        "spark": {"x-tablekeeper": {"prefix": "spark/", "suffixes": [".json", ".jsonl"]}},
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        pytest.param("spark/x.csv", "its suffixes are .json, .jsonl", id="another suffix"),
+        pytest.param(
+            "spark/x.JSON",
+            'the prefix "spark/" of spark.schema.json matches, and its suffixes are .json, .jsonl '
+            "(capitals count)",
+            id="capitals",
+        ),
+        pytest.param("other/x.json", "the prefixes are all/, spark/", id="another prefix"),
+    ],
+)
+def test_a_key_of_no_dataset_is_told_from_what_nearly_matches(key: str, says: str) -> None:
+    with pytest.raises(NoDatasetError) as caught:
+        SUFFIXES.get(key)
+    assert str(caught.value).startswith(f'no dataset matches the key "{key}"; ')
+    assert str(caught.value).endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        pytest.param(
+            "notes/AWSDynamoDB/01/manifest-files.json",
+            "By its name the file is a manifest of a DynamoDB export and no data: name the endings "
+            "of the data in `suffixes`, or add `manifest-*.json` to the parameter IgnorePatterns.",
+            id="a manifest",
+        ),
+        pytest.param("notes/table_$folder$", "a folder marker of Hadoop", id="a folder marker"),
+        pytest.param(
+            "notes/1_CloudTrail-Digest_eu_t_eu_2024.json.gz",
+            "a digest of CloudTrail",
+            id="a digest",
+        ),
+        pytest.param("notes/manifests.json", None, id="a name that only looks like one"),
+        pytest.param("manifest.json/a.json", None, id="a folder of that name"),
+    ],
+)
+@pytest.mark.parametrize("content", [b"{", b'{"itemCount": 2}'], ids=["bad JSON", "another record"])
+def test_a_file_that_is_no_data_is_told_from_bad_data(
+    pipeline: Pipeline, key: str, hint: str | None, content: bytes
+) -> None:
+    pipeline.put(key, content)
+    with pytest.raises(InvalidFileError) as caught:
+        validate(pipeline, key)
+    message = str(caught.value)
+    assert hint in message if hint else "By its name" not in message

@@ -18,8 +18,10 @@ from tablekeeper.documents.pointers import pointer
 from tablekeeper.model.keys import TableKey
 
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
-from tablekeeper_cli.schemas.check import ERROR, WARNING, Finding, check
+from tablekeeper_cli.schemas.check import check
 from tablekeeper_cli.schemas.expression_types import ANY, ExpressionTypes
+from tablekeeper_cli.schemas.finding import ERROR, WARNING, Finding
+from tablekeeper_cli.schemas.usual_mistakes import mistakes
 
 ROOT = Path(__file__).parents[4]
 STRINGS = TableKey.parse("pk:S,sk:S")
@@ -279,6 +281,46 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         ERROR,
         'ExpressionError: "pk" gives no object',
     ),
+    (
+        "OpenAPI's nullable",
+        only(properties={**dataset()["properties"], "m": {"type": "string", "nullable": True}}),
+        "/properties/m/nullable",
+        WARNING,
+        "`nullable` is OpenAPI's",
+    ),
+    (
+        "a misspelt keyword",
+        only(properties={**dataset()["properties"], "m": {"minLenght": 1}}),
+        "/properties/m/minLenght",
+        WARNING,
+        "there is no keyword `minLenght`",
+    ),
+    (
+        "a keyword in other capitals",
+        only(additionalproperties=False),
+        "/additionalproperties",
+        WARNING,
+        "there is no keyword `additionalproperties`",
+    ),
+    ("a glob for a prefix", keyed(prefix="d/*"), f"/{KEYWORD}/prefix", WARNING, "no glob"),
+    (
+        "a glob for a suffix",
+        keyed(suffixes=["x.json", "*.json"]),
+        f"/{KEYWORD}/suffixes/1",
+        WARNING,
+        '"*.json" is text and no glob',
+    ),
+    (
+        "a root that is an array",
+        only(
+            type="array",
+            examples=None,
+            **{KEYWORD: {"prefix": "d/", "key": {"pk": "'a'", "sk": "'b'"}}},
+        ),
+        "/type",
+        ERROR,
+        "no record is valid: the schema allows array",
+    ),
     ("an empty key", only(examples=[{**RECORD, "pk": ""}]), "/examples/0", ERROR, "KeyLengthError"),
     ("no time", keyed(ttl="pk"), "/examples/0", ERROR, "TtlError"),
     ("another own key", keyed(key={"pk": "sk"}), "/examples/0", ERROR, "ReservedAttributeError"),
@@ -340,6 +382,18 @@ def test_finds(tmp_path: Path, files: Any, place: str, severity: str, what: str)
     assert (found.file, found.pointer, found.severity) == (list(files)[-1], place, severity)
     assert what in found.what
     assert found.advice
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        pytest.param({"x-order": 1, "xml": {}, "discriminator": "pk"}, id="annotations of others"),
+        pytest.param({"properties": {"nullable": {}, "minLenght": {}}}, id="names of fields"),
+        pytest.param({"const": {"nullable": 1}}, id="values"),
+    ],
+)
+def test_no_mistake_is_seen_where_there_is_none(schema: Any) -> None:
+    assert list(mistakes(schema)) == []
 
 
 def test_finds_everything_at_once(tmp_path: Path) -> None:
