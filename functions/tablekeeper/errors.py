@@ -164,7 +164,10 @@ class ReservedAttributeError(InvalidFileError):
     """Raised when a record or an item brings a name that Tablekeeper itself sets."""
 
     states = (VALIDATE, TRANSFORM)
-    advice = "Rename the field, or choose other names with `attributes`."
+    advice = (
+        "Rename the field in the file, or give the attribute another name with `attributes`, which "
+        "reaches every field but _source, _object and _index."
+    )
 
 
 class FieldNameError(InvalidFileError):
