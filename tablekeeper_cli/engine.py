@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from tablekeeper_cli.errors import CommandError
 
 ANSWER_SECONDS = 5
@@ -60,6 +58,8 @@ def _ask(endpoint_url: str, method: str, path: str) -> tuple[int, bytes]:
 
 
 def _is_health(text: bytes) -> bool:
+    import json
+
     try:
         return "services" in json.loads(text)
     except (ValueError, TypeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -70,6 +69,8 @@ class Stack:
 
         Raises CommandError.
         """
+        import json
+
         from boto3.session import Session
 
         found = _local_file()

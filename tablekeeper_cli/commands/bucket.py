@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,6 +85,8 @@ def _run(
     report: Path | None,
     wait: bool,
 ) -> None:
+    import json
+
     from tablekeeper_cli.errors import DIFFERENT, UsageError
     from tablekeeper_cli.executions import bucket_runs
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -186,6 +185,8 @@ def _item(each: PlannedItem) -> Text:
 
 
 def _value(value: Any) -> str:
+    import json
+
     if value is None:
         return "nothing"
     return printable(json.dumps(value, ensure_ascii=False), LONGEST)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -72,6 +71,8 @@ def verify(
     Derives every item again from the bucket and compares it with the table. Writes nothing. Exit
     code 0: table == bucket. 1: they differ, or the ledger does.
     """
+    import json
+
     catalogue = load_catalogue(schemas)
     with ExitStack() as open_files:
         file = open_files.enter_context(_writable(report)) if report else None
@@ -207,4 +208,6 @@ def _line(finding: Finding, values: bool) -> Text:
 
 
 def _value(value: Any) -> str:
+    import json
+
     return "" if value is None else printable(json.dumps(value, ensure_ascii=False), LONGEST)

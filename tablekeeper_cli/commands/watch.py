@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +43,7 @@ def watch(
     What a run in bulk did has no execution of its own and is not here: `history KEY` has it. With
     --json each line is an object.
     """
+    import json
     from dataclasses import asdict
 
     from tablekeeper_cli.executions.outcomes import Watch
