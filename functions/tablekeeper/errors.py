@@ -6,7 +6,8 @@ against the definition by a test.
 
 `status` is what the name leads to: INVALID (mend the file or its schema), FAILED (mend the system,
 then reprocess), RETRY (tried again in place) or READ_AGAIN (the ledger row moved: read ledger and
-bucket again).
+bucket again). `passes` says that the cause goes by itself, so that the sweep starts a file again
+that FAILED with the error.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class TablekeeperError(Exception):
     """Base of every error that Tablekeeper raises on purpose; never raised itself."""
 
     status: ClassVar[str] = "FAILED"
+    passes: ClassVar[bool] = False
     states: ClassVar[tuple[str, ...]] = ()
     advice: ClassVar[str] = ""
 
@@ -306,6 +308,7 @@ class UnfinishedWriteError(TablekeeperError):
     there.
     """
 
+    passes = True
     status = "RETRY"
     states = (WRITE, DELETE, SETTLE)
     advice = (
@@ -317,12 +320,14 @@ class UnfinishedWriteError(TablekeeperError):
 class StagedSetMissingError(TablekeeperError):
     """Raised when what a write needs has expired in the staging bucket."""
 
+    passes = True
     advice = "Reprocess the file: everything is read and staged again."
 
 
 class ContentionError(TablekeeperError):
     """Raised when twelve rounds of reading again did not find the ledger row standing still."""
 
+    passes = True
     advice = (
         "Reprocess the file; if it happens often, fewer writers should change the same key at once."
     )
@@ -331,6 +336,7 @@ class ContentionError(TablekeeperError):
 class TransientServiceError(TablekeeperError):
     """Raised when an AWS service throttled or failed in a way that passes; a retry helps."""
 
+    passes = True
     status = "RETRY"
     advice = (
         "Nothing while it is retried; if it lasts, look at the service that the cause names, then "
@@ -383,3 +389,29 @@ def error_status(name: str) -> str:
     """INVALID for the name of an error that a file is to blame for, FAILED for every other."""
     invalid = {each.__name__ for each in InvalidFileError.__subclasses__()}
     return "INVALID" if name in invalid else "FAILED"
+
+
+PASSING = frozenset(
+    {
+        "Lambda.AWSLambdaException",
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.SdkClientException",
+        "Lambda.ServiceException",
+        "Lambda.TooManyRequestsException",
+        "Lambda.Unknown",
+        "Runtime.ExitError",
+        "Sandbox.Timedout",
+        "States.HeartbeatTimeout",
+        "States.Timeout",
+    }
+)
+"""What AWS ends an execution with, and what may be gone the next time: throttling, trouble of
+Lambda, a function that crashed or ran out of time.
+https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+"""
+
+
+def passes(name: str) -> bool:
+    """Whether the cause of an error of this name may go by itself."""
+    ours = {each.__name__ for each in TablekeeperError.__subclasses__() if each.passes}
+    return name in PASSING or name in ours

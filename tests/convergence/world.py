@@ -54,9 +54,10 @@ from tablekeeper.model.objects import object_uri
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import iso_milliseconds
-from tablekeeper.recovery import sweep as sweep_module
-from tablekeeper.recovery.safety_net import record_uncaught
-from tablekeeper.recovery.sweep import sweep
+from tablekeeper.recovery import clock
+from tablekeeper.recovery.safety_net import SafetyNet
+from tablekeeper.recovery.sweep import Sweep
+from tablekeeper.recovery.waiting_files import WaitingFiles
 from tablekeeper.runtime import context
 from tablekeeper.settings import SweepSettings
 from tablekeeper.staging import item_set, partitioned_lines
@@ -398,12 +399,14 @@ class World:
     def record_late(self, one: Running) -> None:
         """A status change event of an execution that ended badly, delivered late, perhaps twice."""
         for _ in range(self.rng.choice([1, 1, 2])):
-            record_uncaught(self.states(), self.dynamodb, "ledger", one.context.id, 1000)
+            SafetyNet(self.states(), self.dynamodb, "ledger", 1000).record(one.context.id)
 
     def sweep(self) -> int:
         """How much there was to do."""
-        swept = sweep(self.states(), self.tables(), ENVIRONMENT["STATE_MACHINE_ARN"])
-        return len(swept.recorded) + swept.restarted
+        machine = ENVIRONMENT["STATE_MACHINE_ARN"]
+        with patch.object(clock, "sleep", lambda _seconds: None):
+            swept = Sweep(self.states(), self.tables(), machine, lambda: 300).run()
+        return len(swept.recorded) + swept.restarted + swept.passed_over
 
     def states(self) -> Any:
         return StepFunctions(self)
@@ -433,20 +436,18 @@ class StepFunctions:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def get_paginator(self, _name: str) -> StepFunctions:
-        return self
-
-    def paginate(self, statusFilter: str, **_: Any) -> Iterator[Any]:  # noqa: N803
+    def list_executions(self, statusFilter: str, redriveFilter: str, **_: Any) -> Any:  # noqa: N803
         ended = [one for one in self.world.executions if one.status == statusFilter]
-        yield {
+        return {
             "executions": [
                 {
                     "executionArn": one.context.id,
+                    "name": one.context.name,
                     "startDate": datetime.now(UTC),
                     "stopDate": datetime.now(UTC),
                 }
                 for one in ended
-                if "no-safety-net" not in self.world.weak
+                if redriveFilter == "NOT_REDRIVEN" and "no-safety-net" not in self.world.weak
             ]
         }
 
@@ -502,7 +503,7 @@ class Tap:
         puts = [each.get("Put", {}) for each in arguments.get("TransactItems", ())]
         for put in [*puts, arguments] if name in ("transact_write_items", "put_item") else ():
             item = put.get("Item", {})
-            if "outcome" in item:
+            if "outcome" in item and "execution" in item:
                 self.world.outcomes[item["execution"]["S"]].append(item["outcome"]["S"])
 
 
@@ -770,7 +771,7 @@ def weakened(world: World) -> Iterator[None]:
         "silent-unchanged": [patch.object(write_items, "commit_unchanged", say_nothing)],
         "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
         "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
-        "no-sweep": [patch.object(sweep_module, "_restart", lambda *_: False)],
+        "no-sweep": [patch.object(WaitingFiles, "_start", lambda *_: False)],
         "no-audit-condition": [patch.object(writes, "put_audit_row", unconditional)],
     }
     with ExitStack() as stack:

@@ -33,6 +33,9 @@ LOOKS = {
     "arn:aws:s3:::{source}/*": ("s3:GetObject",),
     "arn:aws:s3:::{source}": ("s3:ListBucket",),
 }
+RECORDS = tuple(
+    f"dynamodb:{action}" for action in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem")
+)
 CLAIMS = tuple(
     f"dynamodb:{action}"
     for action in ("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
@@ -72,13 +75,13 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         STAGING: ("s3:ListBucket",),
     },
     "SafetyNetRole": {
-        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        LEDGER: RECORDS,
         EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
     },
     "SweepRole": {
-        LEDGER: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"),
+        LEDGER: RECORDS,
         f"{LEDGER}/index/problems": ("dynamodb:Query",),
-        ITEMS: ("dynamodb:GetItem",),
+        ITEMS: ("dynamodb:BatchGetItem",),
         EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
         MACHINE: ("states:ListExecutions", "states:StartExecution"),
     },

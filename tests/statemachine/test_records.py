@@ -1,10 +1,12 @@
 """What the definition writes into the ledger by itself is what the code would write."""
 
 import json
+import random
 import re
 from typing import Any
 
 import pytest
+from tablekeeper.ledger.ends import EndKey, RecordedEnd, write_end
 from tablekeeper.ledger.failures import Failure, record_failure, record_invalid, uri_of
 from tablekeeper.ledger.rows import shard_of
 from tablekeeper.ledger.writes import audit_row
@@ -13,6 +15,7 @@ from tablekeeper.model.execution import Execution
 from tablekeeper.model.snapshot import Snapshot
 
 from tests.statemachine.asl import filled
+from tests.support.fakes import FakeDynamoDB
 from tests.support.interpreter import compiled
 from tests.support.project import SERVICE_TASKS, states
 
@@ -29,6 +32,25 @@ INPUTS = [
     {"detail": {"bucket": {"name": "b"}, "object": {"key": "a"}}, "force": True, "n": [1, None]},
     {"detail": {}},
     {},
+    [{"detail": {"bucket": {"name": "b"}, "object": {"key": "a"}}}],
+    {"detail": {"bucket": {"name": "b"}, "object": {"key": True}}},
+    {"detail": [{"bucket": {"name": "b"}, "object": {"key": "a"}}]},
+    "text",
+    5,
+    None,
+]
+
+INPUT_IDS = [
+    "special characters",
+    "with flags",
+    "an empty detail",
+    "empty",
+    "in an array",
+    "a key that is true",
+    "a detail in an array",
+    "text",
+    "a number",
+    "null",
 ]
 
 
@@ -66,13 +88,105 @@ def test_the_definition_and_the_code_give_an_execution_the_same_audit_row(
 
 
 @pytest.mark.parametrize("state", SERVICE_TASKS)
-@pytest.mark.parametrize("event", INPUTS, ids=range(len(INPUTS)))
+@pytest.mark.parametrize("event", INPUTS, ids=INPUT_IDS)
 def test_the_definition_and_the_code_give_an_object_the_same_row(state: str, event: Any) -> None:
     """Whatever an execution is started with."""
-    uri = _evaluate(_expression(_audit_item(state)["pk"]), STARTS[0], event, 0)
-    assert uri == uri_of(json.dumps(event))
-    shard = _update()["ExpressionAttributeValues"][":shard"]
-    assert _evaluate(_expression(shard), STARTS[0], event, 0) == shard_of(uri)
+    for assigned in _uris():
+        uri = _evaluate(assigned, STARTS[0], event, 0)
+        problem = {"uri": uri}
+        assert uri == uri_of(json.dumps(event))
+        pk = _expression(_audit_item(state)["pk"])
+        assert _evaluate(pk, STARTS[0], event, 0, problem=problem) == uri
+        shard = _update()["ExpressionAttributeValues"][":shard"]
+        assert _evaluate(_expression(shard), STARTS[0], event, 0, problem=problem) == shard_of(uri)
+
+
+def _uris() -> list[str]:
+    """The expressions by which states that know no object yet name the row of an input."""
+    catches = [
+        each
+        for name in ("Fetch Object", "What Now?")
+        for each in (*states()[name].get("Catch", ()), states()[name])
+    ]
+    named = [each["Assign"]["problem"]["uri"] for each in catches if "problem" in each["Assign"]]
+    assert named
+    return [each.removeprefix("{%").removesuffix("%}").strip() for each in named]
+
+
+def test_inputs_that_are_no_events_never_name_a_file() -> None:
+    """However the parts of an event are wrapped, replaced or left out, both readings agree, and
+    what is no text where text belongs names no file.
+    """
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    odd: list[Any] = [None, True, False, 0, 7, 1.5, "", "x", [], {}, [[]], [{}], ["a"], ["a", "b"]]
+
+    def spoilt(value: Any) -> Any:
+        kind = chance.randrange(6)
+        if kind == 0:
+            return chance.choice(odd)
+        if kind == 1:
+            return [value] * chance.randint(1, 2)
+        return (
+            {name: spoilt(each) for name, each in value.items()}
+            if isinstance(value, dict) and kind < 5
+            else value
+        )
+
+    whole = {"detail": {"bucket": {"name": "b"}, "object": {"key": "k"}}}
+    for _ in range(400):
+        event = spoilt(whole)
+        uri = uri_of(json.dumps(event))
+        for assigned in _uris():
+            assert _evaluate(assigned, STARTS[0], event, 0) == uri, event
+        named = _plain(event)
+        assert uri == (f"s3://{named[0]}/{named[1]}" if named else "s3:///"), event
+
+
+def _plain(event: Any) -> tuple[str, str] | None:
+    match event:
+        case {"detail": {"bucket": {"name": str(bucket)}, "object": {"key": str(key)}}}:
+            return bucket, key
+    return None
+
+
+@pytest.mark.parametrize("redrive", [None, 3])
+def test_the_definition_and_the_code_give_an_end_the_same_row(redrive: int | None) -> None:
+    """By which the sweep knows, without DescribeExecution, that an execution recorded itself."""
+    put = states()[PROMPT]["Arguments"]["TransactItems"][2]["Put"]
+    assert "ConditionExpression" not in put
+    problem = {"uri": "s3://b/a", "status": "INVALID", "error": "EncodingError"}
+    item = {
+        name: {
+            kind: _evaluate(_expression({kind: text}), STARTS[0], {}, redrive, problem=problem)
+            for kind, text in value.items()
+        }
+        for name, value in put["Item"].items()
+        if name != "expires_at"
+    }
+    dynamodb: Any = FakeDynamoDB()
+    key, end = EndKey("n-1", redrive or 0), RecordedEnd("s3://b/a", "INVALID", "EncodingError")
+    write_end(dynamodb, "ledger", key, end, 1)
+    (written,) = dynamodb.tables["ledger"].values()
+    assert item == {name: each for name, each in written.items() if name != "expires_at"}
+    assert set(put["Item"]) == set(written)
+
+
+@pytest.mark.parametrize(
+    ("since", "expression"),
+    [("", "if_not_exists(problem_since, :since)"), ("2026-01-01T00:00:00.000Z", ":since")],
+    ids=["nobody looked at the content", "the content is known"],
+)
+def test_a_problem_is_as_old_as_the_first_failure_of_its_content(
+    since: str, expression: str
+) -> None:
+    problem = {"status": "FAILED", "since": since}
+    changed = _evaluate(_update()["UpdateExpression"][2:-2], STARTS[0], {}, 0, problem=problem)
+    assert f"problem_since = {expression}," in changed
+    value = _expression(_update()["ExpressionAttributeValues"][":since"])
+    at = _evaluate(value, STARTS[0], {}, 0, problem=problem)
+    assert at == since if since else re.fullmatch(r"\d{4}-.*Z", at)
 
 
 def test_both_rows_of_a_failure_are_one_and_the_same() -> None:
@@ -122,7 +236,7 @@ def test_a_batch_records_a_bad_file_as_the_definition_does(revision: int) -> Non
     theirs = recorder.actions[1]["Update"]
     ours = _update()["ExpressionAttributeValues"][":problem"]["M"]
     assert set(ours) == set(theirs["ExpressionAttributeValues"][":problem"]["M"])
-    problem = {"status": "INVALID", "revision": revision, "as_of": seen.as_of}
+    problem = {"status": "INVALID", "revision": revision, "as_of": seen.as_of, "since": "x"}
     condition = _update()["ConditionExpression"][2:-2]
     condition = _evaluate(condition, STARTS[0], {}, 0, problem=problem)
     assert condition == theirs["ConditionExpression"]
@@ -161,7 +275,7 @@ def test_invalid_holds_for_the_revision_that_was_read_and_failed_for_no_later_lo
 @pytest.mark.parametrize("status", ["INVALID", "FAILED"])
 def test_every_value_of_record_failure_is_used_in_its_expressions(status: str) -> None:
     """DynamoDB refuses values that no expression uses, and expressions without their values."""
-    problem = {"status": status, "revision": 1, "as_of": "x"}
+    problem = {"status": status, "revision": 1, "as_of": "x", "since": ""}
     text = " ".join(
         _evaluate(_update()[each][2:-2], STARTS[0], {}, 0, problem=problem)
         for each in ("UpdateExpression", "ConditionExpression")

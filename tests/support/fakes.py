@@ -114,6 +114,16 @@ class FakeDynamoDB:
         item = self._table(TableName).get(_key(Key))
         return {} if item is None else {"Item": copy.deepcopy(item)}
 
+    def batch_get_item(self, RequestItems: Item) -> Any:  # noqa: N803
+        responses: dict[str, list[Item]] = {}
+        for name, asked in RequestItems.items():
+            keys = [_key(key) for key in asked["Keys"]]
+            if len(keys) > 100 or len(set(keys)) < len(keys):
+                raise client_error("ValidationException")
+            table = self._table(name)
+            responses[name] = [copy.deepcopy(table[key]) for key in keys if key in table]
+        return {"Responses": responses, "UnprocessedKeys": {}}
+
     def put_item(self, **put: Any) -> Any:
         if not self._holds(put, put["Item"]):
             raise client_error("ConditionalCheckFailedException", "The conditional request failed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ class FakeStepFunctions:
         self.entered: dict[str, list[str]] = {}
         self.started: dict[str, str] = {}
         self.described: list[str] = []
+        self.page = 1000
 
     def end(self, name: str, status: str, *, stopped: datetime | None = None, **more: Any) -> str:
         """Adds an execution that ended."""
@@ -37,6 +37,8 @@ class FakeStepFunctions:
 
     def describe_execution(self, executionArn: str) -> Any:  # noqa: N803
         self.described.append(executionArn)
+        if executionArn not in self.executions:
+            raise client_error("ExecutionDoesNotExist")
         return self.executions[executionArn]
 
     def get_execution_history(self, executionArn: str, **_: Any) -> Any:  # noqa: N803
@@ -45,13 +47,27 @@ class FakeStepFunctions:
         entries = [{"stateEnteredEventDetails": {"name": name}} for name in reversed(states)]
         return {"events": [*exits[:1], *entries]}
 
-    def get_paginator(self, _name: str) -> FakeStepFunctions:
-        return self
-
-    def paginate(self, statusFilter: str, **_: Any) -> Iterator[Any]:  # noqa: N803
-        for each in self.executions.values():
-            if each["status"] == statusFilter:
-                yield {"executions": [each]}
+    def list_executions(
+        self,
+        statusFilter: str,  # noqa: N803
+        redriveFilter: str,  # noqa: N803
+        maxResults: int,  # noqa: N803
+        nextToken: str = "0",  # noqa: N803 - a place
+        **_: Any,
+    ) -> Any:
+        found = sorted(
+            (
+                each
+                for each in self.executions.values()
+                if each["status"] == statusFilter
+                and bool(each.get("redriveCount")) == (redriveFilter == "REDRIVEN")
+            ),
+            key=lambda each: each["startDate"],
+            reverse=True,
+        )
+        first, last = int(nextToken), int(nextToken) + min(maxResults, self.page)
+        more = {"nextToken": str(last)} if last < len(found) else {}
+        return {"executions": found[first:last], **more}
 
     def start_execution(self, name: str, input: str, **_: Any) -> None:  # noqa: A002
         if name in self.started:

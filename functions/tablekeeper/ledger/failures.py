@@ -80,7 +80,7 @@ def record_invalid(
     condition = "revision = :bound"
     if found.revision == 0:
         condition = f"(attribute_not_exists(revision) OR {condition})"
-    changes = _changes(execution, "INVALID", failure, found.dataset or "-")
+    changes = _changes(execution, "INVALID", failure, found)
     problem = _problem(
         ledger,
         found.uri,
@@ -101,12 +101,22 @@ def uri_of(event: str) -> str:
     makes the same.
     """
     try:
-        detail = json.loads(event)["detail"]
-        uri = object_uri(detail["bucket"]["name"], detail["object"]["key"])
+        detail = _field(json.loads(event), "detail")
+        bucket, key = (
+            _field(_field(detail, "bucket"), "name"),
+            _field(_field(detail, "object"), "key"),
+        )
+        if not isinstance(bucket, str) or not isinstance(key, str):
+            return object_uri("", "")
+        uri = object_uri(bucket, key)
         length = len(uri.encode())
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         return object_uri("", "")
     return uri if length <= MAX_URI_BYTES else object_uri("", "")
+
+
+def _field(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _write(client: DynamoDBClient, actions: list[Any]) -> list[str]:
@@ -132,8 +142,9 @@ def _audit(
 
 
 def _changes(
-    execution: Execution, status: str, failure: Failure, dataset: str = "-"
+    execution: Execution, status: str, failure: Failure, found: Snapshot | None = None
 ) -> dict[str, Any]:
+    """The changes of a problem; without a look at the object its content is taken for the same."""
     at = now()
     problem = {
         "status": status,
@@ -143,14 +154,16 @@ def _changes(
         "execution": execution.id,
         "started": iso_milliseconds(execution.start),
         "input": execution.event,
+        "etag": (found.etag if found else None) or "",
         "at": at,
     }
     return {
         "problem": {"M": {name: {"S": value} for name, value in problem.items()}},
         "problem_status": {"S": status},
         "problem_at": {"S": at},
+        "problem_since": {"S": found.failing_since if found else at},
         "problem_error": {"S": failure.error},
-        "problem_dataset": {"S": dataset},
+        "problem_dataset": {"S": (found.dataset if found else None) or "-"},
     }
 
 
@@ -158,7 +171,10 @@ def _problem(
     ledger: str, uri: str, changes: Mapping[str, Any], condition: str, bound: Mapping[str, str]
 ) -> dict[str, Any]:
     changes = {**changes, "file_shard": {"S": shard_of(uri)}}
-    sets = ", ".join(f"{name} = :{name}" for name in changes)
+    known = changes["problem"]["M"]["status"]["S"] == "INVALID"
+    since = ":problem_since" if known else "if_not_exists(problem_since, :problem_since)"
+    values = {name: f":{name}" for name in changes} | {"problem_since": since}
+    sets = ", ".join(f"{name} = {value}" for name, value in values.items())
     return {
         "Update": {
             "TableName": ledger,

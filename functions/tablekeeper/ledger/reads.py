@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
@@ -28,22 +28,29 @@ def read_rows(client: DynamoDBClient, table: str, uris: Sequence[str]) -> dict[s
     """The CURRENT rows of at most 100 objects, read consistently; one for each, whether or not it
     is there. Raises TransientServiceError.
     """
-    rows = dict.fromkeys(uris, Row())
-    wanted: Any = {
-        table: {
-            "Keys": [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in uris],
-            "ConsistentRead": True,
-        }
-    }
+    keys = [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in dict.fromkeys(uris)]
+    found = {each["pk"]["S"]: Row.of(each) for each in read_items(client, table, keys)}
+    return dict.fromkeys(uris, Row()) | found
+
+
+def read_items(
+    client: DynamoDBClient, table: str, keys: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Those of at most 100 items of any table that are there, read consistently, in no order.
+    Raises TransientServiceError.
+    """
+    if not keys:
+        return []
+    wanted: Any = {table: {"Keys": list(keys), "ConsistentRead": True}}
+    items: list[Mapping[str, Any]] = []
     for pause in (0.0, 0.1, 0.2, 0.4, 0.8, 1.6):
         time.sleep(pause)
         with transient_errors():
             answer = client.batch_get_item(RequestItems=wanted)
-        for attributes in answer["Responses"].get(table, ()):
-            rows[attributes["pk"]["S"]] = Row.of(attributes)
+        items += answer["Responses"].get(table, ())
         wanted = answer.get("UnprocessedKeys")
         if not wanted:
-            return rows
+            return items
     raise TransientServiceError("BatchGetItem: keys were left unprocessed")
 
 

@@ -11,11 +11,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tablekeeper.model.keys import ItemKey
-from tablekeeper.model.times import looked_at
+from tablekeeper.model.times import looked_at, now
 
 CURRENT = "CURRENT"
-PROBLEM = ("problem", "problem_status", "problem_at", "problem_error", "problem_dataset")
-"""The problem, and what the sparse index `problems` holds of it."""
+PROBLEM = (
+    "problem",
+    "problem_status",
+    "problem_at",
+    "problem_since",
+    "problem_error",
+    "problem_dataset",
+)
+"""The problem, and what the sparse index `problems` holds of it. problem_at is the last failure,
+problem_since the first one of the same content.
+"""
 RELEASED = "RELEASED"
 """The outcome of an execution that was told to take a refused file's items out of the table, so
 that another file can have them.
@@ -97,9 +106,9 @@ class Row:
 
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
     keys_at. claimed_by is the audit key of the execution that last took a claim. as_of is what
-    `found.as_of` made of the time of the last committed look at the bucket.
-    refusal is what a large write of this object met; discarded are the prefixes of key lists that
-    nobody needs any more.
+    `found.as_of` made of the time of the last committed look at the bucket. problem_since is when
+    this content failed first. refusal is what a large write of this object met; discarded are the
+    prefixes of key lists that nobody needs any more.
     """
 
     revision: int = 0
@@ -117,11 +126,21 @@ class Row:
     discarded: tuple[str, ...] = ()
     as_of: str | None = None
     problem: Mapping[str, Any] | None = field(default=None, repr=False)
+    problem_since: str | None = None
 
     @property
     def problem_error(self) -> str | None:
         """The error of the problem, if there is one."""
         return self.problem["error"]["S"] if self.problem else None
+
+    def failing_since(self, etag: str | None) -> str:
+        """When the content with this ETag failed first; now, when it has not failed yet. Content
+        that nobody could look at when it failed is taken for the same.
+        """
+        if self.problem is None or self.problem_since is None:
+            return now()
+        failed = self.problem.get("etag", {}).get("S", "")
+        return self.problem_since if failed in ("", etag or "") else now()
 
     @property
     def answered_until(self) -> str | None:
@@ -160,6 +179,7 @@ class Row:
             discarded=tuple(each["S"] for each in attributes.get("discarded", {}).get("L", ())),
             as_of=text("as_of"),
             problem=attributes.get("problem", {}).get("M"),
+            problem_since=text("problem_since"),
         )
 
 

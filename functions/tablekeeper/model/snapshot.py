@@ -20,7 +20,8 @@ class Snapshot:
     state.
 
     Optional fields are None when absent. `answered_until` is the ledger row's: the object's events
-    up to then are answered.
+    up to then are answered. `failing_since` is when this content failed first, as a problem is to
+    say if it fails again.
     """
 
     action: str
@@ -36,6 +37,7 @@ class Snapshot:
     size: int | None = None
     last_modified: str | None = None
     answered_until: str | None = None
+    failing_since: str = ""
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:

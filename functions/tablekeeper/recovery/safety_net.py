@@ -8,10 +8,12 @@ sweep finds what that missed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tablekeeper.aws import transient_errors
+from tablekeeper.ledger.ends import EndKey, RecordedEnd, read_ends, write_end
 from tablekeeper.ledger.failures import Failure, record_failure, uri_of
 from tablekeeper.ledger.reads import read_outcome
 from tablekeeper.model.execution import Execution
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 FAILURE_TAIL = ("Record Failure", "Why Refused?", "Record Late Failure", "Sync Failed")
 """States that an execution passes because another one failed."""
+BAD_ENDS = ("FAILED", "TIMED_OUT", "ABORTED")
 ERRORS = {"ABORTED": "ExecutionAborted", "TIMED_OUT": "States.Timeout"}
 """The error of an execution that ended without one, by its status."""
 
@@ -41,33 +44,70 @@ class BadEnd(NamedTuple):
     missing: bool
 
 
-def record_uncaught(
-    states: SFNClient, dynamodb: DynamoDBClient, ledger: str, execution_arn: str, retention: int
-) -> BadEnd | None:
-    """Records an execution that ended badly, if it did not do so itself; None when it did not end
-    badly.
+@dataclass(frozen=True)
+class SafetyNet:
+    """Where ends are found and recorded. retention in seconds."""
 
-    Raises:
-        TransientServiceError: a retry helps.
-    """
-    with transient_errors():
-        described = states.describe_execution(executionArn=execution_arn)
-    status = described["status"]
-    if status not in ("FAILED", "TIMED_OUT", "ABORTED"):
-        return None
-    execution = _execution(described)
-    uri, error = uri_of(execution.event), described.get("error") or ERRORS.get(status, status)
-    # Most have recorded themselves, and to look costs a tenth of a transaction that is refused.
-    outcome, missing = read_outcome(dynamodb, ledger, uri, execution), False
-    if outcome is None:
-        failure = Failure(
-            state=_last_state(states, execution_arn),
-            error=error,
-            cause=described.get("cause") or f"The execution ended {status} outside of any Catch.",
+    states: SFNClient
+    dynamodb: DynamoDBClient
+    ledger: str
+    retention: int
+
+    def end_of(self, execution_arn: str, redrive: int) -> BadEnd | None:
+        """How an execution ended badly; without DescribeExecution where it recorded itself.
+
+        Raises TransientServiceError.
+        """
+        key = EndKey(execution_arn.rpartition(":")[2], redrive)
+        end = read_ends(self.dynamodb, self.ledger, [key]).get(key)
+        if end is None:
+            return self.record(execution_arn)
+        return BadEnd(key_of(end.uri), execution_arn, end.outcome, end.error, missing=False)
+
+    def record(self, execution_arn: str) -> BadEnd | None:
+        """Records an execution that ended badly, if it did not do so itself; None when it did not
+        end badly.
+
+        Raises TransientServiceError.
+        """
+        described = _described(self.states, execution_arn)
+        if described is None or described["status"] not in BAD_ENDS:
+            return None
+        status = described["status"]
+        execution = _execution(described)
+        uri, error = uri_of(execution.event), described.get("error") or ERRORS.get(status, status)
+        # A late failure, and one that ended after its commit, have an outcome and no end's row.
+        outcome, missing = read_outcome(self.dynamodb, self.ledger, uri, execution), False
+        if outcome is None:
+            failure = Failure(
+                state=_last_state(self.states, execution_arn),
+                error=error,
+                cause=described.get("cause")
+                or f"The execution ended {status} outside of any Catch.",
+            )
+            missing = record_failure(self.dynamodb, self.ledger, execution, failure, self.retention)
+            outcome = "FAILED"
+        write_end(
+            self.dynamodb,
+            self.ledger,
+            EndKey(execution.name, execution.redrive),
+            RecordedEnd(uri, outcome, error),
+            self.retention,
         )
-        missing = record_failure(dynamodb, ledger, execution, failure, retention)
-        outcome = "FAILED"
-    return BadEnd(key_of(uri), execution.id, outcome, error, missing)
+        return BadEnd(key_of(uri), execution.id, outcome, error, missing)
+
+
+def _described(states: SFNClient, arn: str) -> DescribeExecutionOutputTypeDef | None:
+    """None when Step Functions has forgotten the execution, which it does after 90 days."""
+    from botocore.exceptions import ClientError
+
+    try:
+        with transient_errors():
+            return states.describe_execution(executionArn=arn)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+            raise
+        return None
 
 
 def _execution(described: DescribeExecutionOutputTypeDef) -> Execution:

@@ -45,6 +45,7 @@ METRICS: Mapping[str, Metric] = {
     "Lag": Metric("Seconds"),
     "ReadAgain": Metric("Count"),
     "OpenProblems": Metric("Count", ("status",)),
+    "PassedOver": Metric("Count"),
     "Differences": Metric("Count", ("finding",)),
 }
 
@@ -81,6 +82,11 @@ def gauge_problems(problems: Mapping[str, int]) -> None:
     """How many files have a problem now, by status. Zeros too: they say that somebody looked."""
     for status, count in problems.items():
         _publish({"OpenProblems": count}, status=status)
+
+
+def count_passed_over(count: int) -> None:
+    """Rows, files and executions that a sweep could do nothing with. Zeros too."""
+    _publish({"PassedOver": count})
 
 
 def gauge_differences(findings: Mapping[str, int]) -> None:

@@ -91,6 +91,7 @@ def before_the_object(
         "claim": row.claim.state if row.claim else None,
         "as_of": as_of(entered),
         "answered_until": row.answered_until,
+        "failing_since": row.failing_since(None),
     }
     dataset = None if is_ignored(key, settings.ignore_patterns) else catalogue.find(key)
     if dataset:
@@ -143,6 +144,7 @@ def _read_object(
         "version_id": answer.get("VersionId"),
         "size": answer["ContentLength"],
         "last_modified": iso_milliseconds(answer["LastModified"]),
+        "failing_since": row.failing_since(answer["ETag"].strip('"')),
     }
     with answer["Body"] as body:
         found, refused = judge(seen, row, dataset, settings, force=force)

@@ -6,11 +6,13 @@ from unittest.mock import patch
 import pytest
 from handlers import safety_net
 from tablekeeper import aws
-from tablekeeper.recovery.safety_net import BadEnd, record_uncaught
+from tablekeeper.ledger.ends import EndKey, RecordedEnd, write_end
+from tablekeeper.recovery.safety_net import BadEnd, SafetyNet
 
 from tests.support.fakes import FakeDynamoDB
 from tests.unit.step_functions import FakeStepFunctions
 
+END = ("END#e", "0")
 AUDIT = ("s3://b/k", "EVENT#2026-01-01T00:00:00.000Z#e#0")
 
 
@@ -28,7 +30,7 @@ def test_an_end_that_nobody_recorded_is_recorded(status: str, more: Any, error: 
     arn = states.end("e", status, **more)
     states.entered[arn] = ["Fetch Object", "What Now?", "Write Items"]
     client: Any = dynamodb
-    end = record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    end = SafetyNet(states, client, "ledger", 1000).record(arn)  # type: ignore[arg-type]
     assert end == BadEnd("k", arn, "FAILED", error, missing=True)
     row = dynamodb.tables["ledger"][AUDIT]
     assert row["outcome"] == {"S": "FAILED"}
@@ -42,7 +44,7 @@ def test_the_state_that_failed_is_named_and_not_those_that_record_it() -> None:
     arn = states.end("e", "FAILED")
     states.entered[arn] = ["Fetch Object", "Write Items", "Record Failure", "Sync Failed"]
     client: Any = dynamodb
-    assert record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    assert SafetyNet(states, client, "ledger", 1000).record(arn)  # type: ignore[arg-type]
     assert dynamodb.tables["ledger"][AUDIT]["state"] == {"S": "Write Items"}
 
 
@@ -53,23 +55,53 @@ def test_an_end_that_is_recorded_already_is_told_as_it_is(outcome: str) -> None:
     row = {"pk": {"S": AUDIT[0]}, "sk": {"S": AUDIT[1]}, "outcome": {"S": outcome}}
     dynamodb.put_item(TableName="ledger", Item=row)
     client: Any = dynamodb
-    end = record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    end = SafetyNet(states, client, "ledger", 1000).record(arn)  # type: ignore[arg-type]
     assert end == BadEnd("k", arn, outcome, "EncodingError", missing=False)
+    assert dynamodb.tables["ledger"].pop(END)["outcome"] == {"S": outcome}
     assert dynamodb.tables["ledger"] == {AUDIT: row}
+
+
+@pytest.mark.parametrize("redrive", [0, 2])
+def test_an_end_that_recorded_itself_is_not_described(
+    monkeypatch: pytest.MonkeyPatch, redrive: int
+) -> None:
+    """DescribeExecution has a small quota, and bad files end by the hundred a second."""
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    monkeypatch.setenv("LEDGER_TABLE", "ledger")
+    monkeypatch.setenv("AUDIT_RETENTION_SECONDS", "1000")
+    arn = states.end("e", "FAILED", error="EncodingError", redriveCount=redrive)
+    client: Any = dynamodb
+    end = RecordedEnd("s3://b/k", "INVALID", "EncodingError")
+    write_end(client, "ledger", EndKey("e", 0), end, 1000)
+    with (
+        patch.object(aws, "states", lambda: states),
+        patch.object(aws, "dynamodb", lambda: dynamodb),
+    ):
+        event = {"detail": {"executionArn": arn, "redriveCount": redrive}}
+        assert safety_net.handler(event, None) == {"recorded": bool(redrive)}
+    # The row is of the end before the execution was redriven.
+    assert states.described == ([arn] if redrive else [])
+
+
+def test_an_execution_that_is_forgotten_is_left_alone() -> None:
+    dynamodb: Any = FakeDynamoDB()
+    states: Any = FakeStepFunctions()
+    assert SafetyNet(states, dynamodb, "ledger", 1000).record("arn:gone") is None
 
 
 def test_an_execution_that_did_not_end_badly_is_left_alone() -> None:
     states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
     arn = states.end("e", "SUCCEEDED")
     client: Any = dynamodb
-    assert not record_uncaught(states, client, "ledger", arn, 1000)  # type: ignore[arg-type]
+    assert not SafetyNet(states, client, "ledger", 1000).record(arn)  # type: ignore[arg-type]
     assert dynamodb.tables == {}
 
 
 def test_an_execution_that_entered_no_state_is_recorded_too() -> None:
     states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
     client: Any = dynamodb
-    assert record_uncaught(states, client, "ledger", states.end("e", "ABORTED"), 1000)  # type: ignore[arg-type]
+    arn = states.end("e", "ABORTED")
+    assert SafetyNet(states, client, "ledger", 1000).record(arn)  # type: ignore[arg-type]
     assert dynamodb.tables["ledger"][AUDIT]["state"] == {"S": "-"}
 
 

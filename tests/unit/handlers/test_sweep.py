@@ -1,6 +1,7 @@
 """The sweep: what events missed is recorded, and what an owner let go is tried again."""
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -11,10 +12,14 @@ from tablekeeper import aws
 from tablekeeper.commit import transaction
 from tablekeeper.commit.transaction import Tables
 from tablekeeper.errors import KeyOwnershipError
+from tablekeeper.ledger.ends import EndKey, RecordedEnd, write_end
 from tablekeeper.model.keys import ItemKey, TableKey
-from tablekeeper.recovery.sweep import Swept, sweep
+from tablekeeper.model.times import iso_milliseconds
+from tablekeeper.recovery import clock, progress, waiting_files
+from tablekeeper.recovery.lease import lease
+from tablekeeper.recovery.sweep import Sweep, Swept
 
-from tests.support.fakes import FakeDynamoDB
+from tests.support.fakes import FakeDynamoDB, client_error
 from tests.unit.step_functions import EVENT, FakeStepFunctions
 
 KEY = {"pk": {"S": "a"}, "sk": {"S": "1"}}
@@ -31,10 +36,19 @@ def dynamodb() -> FakeDynamoDB:
     return FakeDynamoDB()
 
 
-def run(states: Any, dynamodb: Any) -> Swept:
-    return sweep(
-        states, Tables(dynamodb, "ledger", "items", TableKey.parse("pk:S,sk:S"), 1000), "m"
-    )
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "sleep", lambda _seconds: None)
+
+
+def run(states: Any, dynamodb: Any, left: Callable[[], float] = lambda: 300) -> Swept:
+    tables = Tables(dynamodb, "ledger", "items", TableKey.parse("pk:S,sk:S"), 1000)
+    return Sweep(states, tables, "m", left).run()
+
+
+def told(states: Any) -> list[str]:
+    """The names of the executions that were described, in order."""
+    return [arn.rpartition(":")[2] for arn in states.described]
 
 
 def refuse(dynamodb: FakeDynamoDB, owner: str | None = OWNER, revision: int = 3) -> None:
@@ -49,6 +63,7 @@ def refuse(dynamodb: FakeDynamoDB, owner: str | None = OWNER, revision: int = 3)
         "problem": {"M": problem},
         "problem_status": {"S": "INVALID"},
         "problem_error": {"S": "KeyOwnershipError"},
+        "problem_at": {"S": "2026-01-01T00:00:00.000Z"},
     }
     dynamodb.put_item(TableName="ledger", Item=row)
 
@@ -106,6 +121,7 @@ def test_what_is_wrong_is_counted_by_status(states: Any, dynamodb: Any) -> None:
     ):
         row = {"pk": {"S": f"s3://b/{name}"}, "sk": {"S": "CURRENT"}, **more}
         row |= {"problem_status": {"S": status}, "problem_error": {"S": "EncodingError"}}
+        row["problem_at"] = {"S": "2026-01-01T00:00:00.000Z"}
         dynamodb.put_item(TableName="ledger", Item=row)
     assert run(states, dynamodb).problems == {"FAILED": 1, "INVALID": 2, "INCOMPLETE": 1}
 
@@ -133,20 +149,302 @@ def test_listing_stops_at_executions_too_old_to_have_ended_since(
     states: Any, dynamodb: Any
 ) -> None:
     run(states, dynamodb)
-    ancient = datetime.now(UTC) - timedelta(days=16)
+    ancient = datetime.now(UTC) - timedelta(days=2)
     states.end("ancient", "FAILED", stopped=ancient, startDate=ancient)
-    states.end("behind-it", "FAILED", startDate=datetime.now(UTC))
+    states.page = 1
+    older = ancient - timedelta(days=1)
+    states.end("behind-it", "FAILED", startDate=older)
     assert len(run(states, dynamodb).recorded) == 0
 
 
-def test_a_sweep_that_breaks_off_leaves_its_work_to_the_next(states: Any, dynamodb: Any) -> None:
-    states.end("1", "FAILED", stopped=datetime.now(UTC) - timedelta(days=3))
-    with (
-        patch.object(states, "describe_execution", side_effect=RuntimeError),
-        pytest.raises(RuntimeError),
-    ):
-        run(states, dynamodb)
+def ends(states: FakeStepFunctions, *hours: float) -> list[str]:
+    """Executions that ended badly so many hours ago."""
+    now = datetime.now(UTC)
+    return [
+        states.end(f"{each}h", "FAILED", stopped=stop, startDate=stop)
+        for each in hours
+        for stop in [now - timedelta(hours=each)]
+    ]
+
+
+def test_the_oldest_end_is_recorded_first(states: Any, dynamodb: Any) -> None:
+    ends(states, 2, 1, 3)
+    run(states, dynamodb)
+    assert told(states) == ["3h", "2h", "1h"]
+
+
+def test_an_end_that_recorded_itself_is_not_described(states: Any, dynamodb: Any) -> None:
+    ends(states, *range(1, 251))
+    for hour in range(1, 250):
+        end = RecordedEnd("s3://b/k", "INVALID", "EncodingError")
+        write_end(dynamodb, "ledger", EndKey(f"{hour}h", 0), end, 1000)
+    run(states, dynamodb)
+    assert told(states) == ["250h"]
+
+
+def test_what_was_described_once_is_not_described_again(states: Any, dynamodb: Any) -> None:
+    ends(states, 0.1)
+    run(states, dynamodb)
+    run(states, dynamodb)
+    assert len(states.described) == 1
+
+
+def test_an_execution_that_failed_again_after_a_redrive_is_looked_at_again(
+    states: Any, dynamodb: Any
+) -> None:
+    """However long ago it started."""
+    (arn,) = ends(states, 24 * 13)
+    run(states, dynamodb)
+    states.executions[arn] |= {"redriveCount": 1, "stopDate": datetime.now(UTC)}
     assert len(run(states, dynamodb).recorded) == 1
+
+
+def test_the_watermark_moves_with_the_work_and_the_next_sweep_goes_on(
+    states: Any, dynamodb: Any
+) -> None:
+    ends(states, *range(1, 11))
+    swept = run(states, dynamodb, lambda: 300 if len(states.described) < 4 else 0)
+    assert len(swept.recorded) == 4
+    kept = progress.Progress.read(dynamodb, "ledger")
+    assert kept.swept_to.timestamp() == pytest.approx(
+        (datetime.now(UTC) - timedelta(hours=7)).timestamp(), abs=60
+    )
+    run(states, dynamodb)
+    assert told(states) == [f"{each}h" for each in range(10, 0, -1)]
+    assert progress.Progress.read(dynamodb, "ledger").swept_to > datetime.now(UTC) - timedelta(
+        minutes=1
+    )
+
+
+def test_a_listing_that_one_sweep_cannot_end_goes_on_in_the_next(
+    states: Any, dynamodb: Any
+) -> None:
+    ends(states, *range(1, 31))
+    states.page = 10
+    lists: list[str] = []
+    stock = states.list_executions
+
+    def listed(**asked: Any) -> Any:
+        lists.append(asked.get("nextToken", "0"))
+        return stock(**asked)
+
+    for count in range(1, 5):
+        with patch.object(states, "list_executions", listed):
+            # Time for one page, and then for what was found on it.
+            run(states, dynamodb, lambda: 149 if len(lists) >= count else 300)  # noqa: B023
+    assert lists[:3] == ["0", "10", "20"]
+    assert len(states.described) == 30
+
+
+def test_a_token_that_is_too_old_begins_its_list_again(states: Any, dynamodb: Any) -> None:
+    ends(states, 1)
+    kept = progress.Progress(datetime(2026, 1, 1, tzinfo=UTC), datetime.now(UTC), (0, "old"))
+    kept.keep(dynamodb, "ledger")
+    stock = states.list_executions
+
+    def listed(nextToken: str = "", **asked: Any) -> Any:  # noqa: N803
+        if nextToken:
+            raise client_error("InvalidToken")
+        return stock(**asked)
+
+    with patch.object(states, "list_executions", listed):
+        assert len(run(states, dynamodb).recorded) == 1
+
+
+def test_one_execution_that_cannot_be_recorded_is_counted_passed_over_and_tried_again(
+    states: Any, dynamodb: Any
+) -> None:
+    bad, *_ = ends(states, 3, 2, 1)
+    stock = states.describe_execution
+
+    def described(executionArn: str) -> Any:  # noqa: N803
+        if executionArn == bad:
+            raise RuntimeError
+        return stock(executionArn=executionArn)
+
+    with patch.object(states, "describe_execution", described):
+        swept = run(states, dynamodb)
+        assert (len(swept.recorded), swept.passed_over) == (2, 1)
+        assert run(states, dynamodb).passed_over == 1
+    assert len(run(states, dynamodb).recorded) == 1
+    assert run(states, dynamodb).passed_over == 0
+
+
+def test_a_service_that_throttles_is_left_alone_until_the_next_sweep(
+    states: Any, dynamodb: Any
+) -> None:
+    ends(states, *range(1, 21))
+    with patch.object(
+        states, "describe_execution", side_effect=client_error("Throttling")
+    ) as asked:
+        run(states, dynamodb)
+    assert asked.call_count == 3
+    assert len(run(states, dynamodb).recorded) == 20
+
+
+def test_trouble_with_the_files_does_not_keep_the_executions_waiting(
+    states: Any, dynamodb: Any
+) -> None:
+    ends(states, 1)
+    with patch.object(dynamodb, "query", side_effect=client_error("AccessDenied")):
+        swept = run(states, dynamodb)
+    assert (len(swept.recorded), swept.problems, swept.passed_over) == (1, None, 1)
+
+
+def test_trouble_with_the_executions_does_not_keep_the_files_waiting(
+    states: Any, dynamodb: Any
+) -> None:
+    refuse(dynamodb)
+    with patch.object(states, "list_executions", side_effect=client_error("AccessDenied")):
+        swept = run(states, dynamodb)
+    assert (swept.restarted, swept.problems) == (1, {"FAILED": 0, "INVALID": 1, "INCOMPLETE": 0})
+
+
+def test_one_sweep_at_a_time_does_each_job(states: Any, dynamodb: Any) -> None:
+    """A sweep that takes long over the executions does not keep the next ones from counting."""
+    refuse(dynamodb)
+    ends(states, 1)
+    with lease(dynamodb, "ledger", "executions", 100) as held:
+        assert held
+        swept = run(states, dynamodb)
+        assert (len(swept.recorded), swept.restarted) == (0, 1)
+        assert swept.problems
+    with lease(dynamodb, "ledger", "files", 100):
+        swept = run(states, dynamodb)
+        assert (len(swept.recorded), swept.restarted, swept.problems) == (1, 0, None)
+
+
+def test_a_lease_of_a_sweep_that_died_lapses(
+    dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lease(dynamodb, "ledger", "files", 100) as first:
+        later = datetime.now(UTC) + timedelta(seconds=111)
+        monkeypatch.setattr(clock, "now", lambda: later)
+        with lease(dynamodb, "ledger", "files", 100) as second:
+            assert (first, second) == (True, True)
+
+
+def test_a_row_that_cannot_be_read_is_counted_and_passed_over(states: Any, dynamodb: Any) -> None:
+    refuse(dynamodb)
+    broken: dict[str, Any] = {"pk": {"S": "s3://b/broken"}, "sk": {"S": "CURRENT"}}
+    broken |= {"problem_status": {"S": "INVALID"}, "problem_error": {"S": "KeyOwnershipError"}}
+    broken |= {"problem_at": {"S": "2026-01-01T00:00:00.000Z"}, "revision": {"N": "1"}}
+    broken["problem"] = {"M": {"cause": {"S": "of another form"}, "input": {"S": "{}"}}}
+    dynamodb.put_item(TableName="ledger", Item=broken)
+    swept = run(states, dynamodb)
+    assert (swept.restarted, swept.passed_over) == (1, 1)
+    assert swept.problems == {"FAILED": 0, "INVALID": 2, "INCOMPLETE": 0}
+
+
+def test_a_file_of_before_a_change_of_the_table_s_key_is_tried_again(
+    states: Any, dynamodb: Any
+) -> None:
+    """The item that stood in its way cannot be in this table."""
+    refuse(dynamodb)
+    tables = Tables(dynamodb, "ledger", "items", TableKey.parse("id:S"), 1000)
+    assert Sweep(states, tables, "m", lambda: 300).run().restarted == 1
+
+
+def test_refused_files_have_their_turn_however_many_they_are(
+    states: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_files, "MAX_LOOKS", 2)
+    refuse(dynamodb)
+    row = dynamodb.tables["ledger"].pop(("s3://b/refused", "CURRENT"))
+    hold(dynamodb, "owner")
+    for name in "abcde":
+        dynamodb.put_item(TableName="ledger", Item={**row, "pk": {"S": f"s3://b/{name}"}})
+    asked: list[str] = []
+    stock = dynamodb.batch_get_item
+
+    def batch_get_item(RequestItems: Any) -> Any:  # noqa: N803
+        for key in RequestItems.get("ledger", {}).get("Keys", ()):
+            asked.extend([key["pk"]["S"][-1]] if key["sk"]["S"] == "CURRENT" else [])
+        return stock(RequestItems=RequestItems)
+
+    with patch.object(dynamodb, "batch_get_item", batch_get_item):
+        for _ in range(3):
+            run(states, dynamodb)
+    assert asked == [*"abcdea"]
+
+
+def fail(
+    dynamodb: FakeDynamoDB, error: str, since: timedelta, tried: timedelta, **event: Any
+) -> None:
+    """A file that failed first and last so long ago."""
+    now = datetime.now(UTC)
+    problem = {"cause": {"S": "why"}, "input": {"S": json.dumps({**EVENT, **event})}}
+    row = {
+        "pk": {"S": "s3://b/failed"},
+        "sk": {"S": "CURRENT"},
+        "revision": {"N": "3"},
+        "problem": {"M": problem},
+        "problem_status": {"S": "FAILED"},
+        "problem_error": {"S": error},
+        "problem_since": {"S": iso_milliseconds(now - since)},
+        "problem_at": {"S": iso_milliseconds(now - tried)},
+    }
+    dynamodb.put_item(TableName="ledger", Item=row)
+
+
+@pytest.mark.parametrize(
+    ("since", "tried", "started"),
+    [
+        (4, 4, 0),
+        (6, 6, 1),
+        (60, 31, 1),
+        (60, 29, 0),
+        (60 * 24 * 9, 60 * 23, 0),
+        (60 * 24 * 9, 60 * 25, 1),
+    ],
+    ids=[
+        "too early the first time",
+        "the first time",
+        "as long again as it failed",
+        "not yet as long again",
+        "less than a day",
+        "a day at the longest",
+    ],
+)
+def test_a_file_that_failed_is_tried_again_later_and_later(
+    states: Any, dynamodb: Any, since: int, tried: int, started: int
+) -> None:
+    error = "Lambda.TooManyRequestsException"
+    fail(dynamodb, error, timedelta(minutes=since), timedelta(minutes=tried))
+    assert run(states, dynamodb).restarted == started
+
+
+@pytest.mark.parametrize(
+    "error",
+    ["ClientError", "States.Runtime", "DatasetDefinitionError", "ExecutionAborted", "KeyError"],
+)
+def test_what_does_not_pass_waits_for_a_person(states: Any, dynamodb: Any, error: str) -> None:
+    fail(dynamodb, error, timedelta(days=3), timedelta(days=3))
+    assert run(states, dynamodb).restarted == 0
+
+
+def test_what_is_started_again_has_no_flags(states: Any, dynamodb: Any) -> None:
+    hour = timedelta(hours=1)
+    fail(dynamodb, "TransientServiceError", hour, hour, force=True, release=True)
+    run(states, dynamodb)
+    assert [json.loads(each) for each in states.started.values()] == [EVENT]
+
+
+def test_files_are_started_again_at_a_bounded_rate(
+    states: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(clock, "sleep", waits.append)
+    hour = timedelta(hours=1)
+    fail(dynamodb, "States.Timeout", hour, hour)
+    row = dynamodb.tables["ledger"].pop(("s3://b/failed", "CURRENT"))
+    for number in range(250):
+        dynamodb.put_item(TableName="ledger", Item={**row, "pk": {"S": f"s3://b/{number}"}})
+    begun = clock.now()
+    assert run(states, dynamodb).restarted == waiting_files.MAX_STARTS
+    # The clock stands still while it sleeps, so that each wait ends when its call is due.
+    last = begun + timedelta(seconds=waiting_files.MAX_STARTS / 5 - 1)
+    assert max(waits) > (last - clock.now()).total_seconds()
 
 
 def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,5 +466,7 @@ def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.Monk
         assert handler_module.handler({}, None) == {
             "recorded": 1,
             "restarted": 1,
-            "problems": {"FAILED": 1, "INVALID": 1, "INCOMPLETE": 0},
+            # As they were before the execution was recorded.
+            "problems": {"FAILED": 0, "INVALID": 1, "INCOMPLETE": 0},
+            "passed_over": 0,
         }

@@ -255,18 +255,24 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
     ):
         sweep.handler({}, None)
         lines = printed.lines()
+        # As it was before the end was recorded.
+        assert gauges(lines) == {"FAILED": [0], "INVALID": [0], "INCOMPLETE": [0]}
         sweep.handler({}, None)
     assert emitted(lines)["Files"] == (
         1,
         {"service": "the-stack", "dataset": "-", "outcome": "FAILED"},
     )
-    gauges = {each["status"]: each["OpenProblems"] for each in lines if "OpenProblems" in each}
-    assert gauges == {"FAILED": [1], "INVALID": [0], "INCOMPLETE": [0]}
     told = next(each for each in lines if each.get("execution") == arn)
     assert (told["key"], told["outcome"], told["error"]) == ("k", "FAILED", "ExecutionAborted")
     again = printed.lines()
-    assert set(emitted(again)) == {"OpenProblems"}
+    assert gauges(again) == {"FAILED": [1], "INVALID": [0], "INCOMPLETE": [0]}
+    assert set(emitted(again)) == {"OpenProblems", "PassedOver"}
     assert not [each for each in again if each.get("execution") == arn]
+
+
+def gauges(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many files have a problem, by status."""
+    return {each["status"]: each["OpenProblems"] for each in lines if "OpenProblems" in each}
 
 
 def test_datasets_that_cannot_be_read_hide_no_failure(printed: Printed) -> None:
@@ -286,6 +292,7 @@ def test_every_metric_is_published_by_something(printed: Printed) -> None:
     metrics.count_commit(Snapshot("validate", "b", "k", 1, "", size=1), execution, committed)
     metrics.count_read_again()
     metrics.gauge_problems({"FAILED": 0})
+    metrics.count_passed_over(0)
     metrics.gauge_differences({"MISSING": 0})
     assert set(printed.metrics()) == set(METRICS)
     assert later.dataset is None

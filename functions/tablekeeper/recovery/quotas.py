@@ -1,0 +1,40 @@
+"""How fast the sweep may call Step Functions.
+
+The quotas are of the whole account in a region: a bucket of calls that is refilled at a rate. Each
+rate here is half of the refill of the smallest regions or less, so that consoles, the command and
+other applications have room. us-east-1, us-west-2 and eu-west-1 have more.
+https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from tablekeeper.recovery import clock
+
+LISTS_A_SECOND = 1.0
+"""ListExecutions: refilled at 2 a second, 5 in the large regions."""
+DESCRIBES_A_SECOND = 4.0
+"""DescribeExecution: refilled at 10 a second, 15 in the large regions. Each is followed by one
+GetExecutionHistory, whose refill is larger.
+"""
+STARTS_A_SECOND = 5.0
+"""StartExecution: refilled at 150 a second, 300 in the large regions. What heals is to leave
+Lambda's concurrency, which is 10 in a new account, to what is new.
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+"""
+
+
+class Pace:
+    """Calls at a rate, none of them saved up."""
+
+    def __init__(self, a_second: float) -> None:
+        self._gap = timedelta(seconds=1 / a_second)
+        self._next: datetime | None = None
+
+    def wait(self) -> None:
+        """Returns when the next call may be made."""
+        now = clock.now()
+        if self._next and self._next > now:
+            clock.sleep((self._next - now).total_seconds())
+        self._next = max(now, self._next or now) + self._gap

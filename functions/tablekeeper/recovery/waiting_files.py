@@ -1,0 +1,202 @@
+"""Files that have a problem: they are counted, and those that can pass by now are tried again.
+
+A file that FAILED because of something that passes is tried again later and later. A file that was
+refused because of an item's owner is tried again once that owner has let the item go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.commit.transaction import Tables
+from tablekeeper.errors import KeyOwnershipError, message_of
+from tablekeeper.ledger.reads import read_items
+from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
+from tablekeeper.model.execution import event_text
+from tablekeeper.model.items import owner
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.recovery import clock
+from tablekeeper.recovery.notes import Notes
+from tablekeeper.recovery.quotas import STARTS_A_SECOND, Pace
+from tablekeeper.recovery.schedule import next_try
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+MAX_STARTS = 100
+"""Files of each kind that one sweep starts again."""
+MAX_LOOKS = 2000
+"""Refused files whose items' owners one sweep looks at; the next one goes on behind them."""
+LAST_SECONDS = 150.0
+"""Left to the executions."""
+FLAGS = ("force", "release")
+"""Of one execution; what is started again has none."""
+CURSOR = {"pk": {"S": "SWEEP"}, "sk": {"S": "REFUSED"}}
+
+
+@dataclass
+class Waiting:
+    """Files with a problem: how many by status, a file that is incomplete having one of the other
+    two as well; those that FAILED and are due, by when; and those that were refused because of an
+    item's owner. Both by their partition key in the ledger.
+    """
+
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"FAILED": 0, "INVALID": 0, INCOMPLETE: 0}
+    )
+    due: list[tuple[datetime, str]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def count_files(tables: Tables, notes: Notes) -> Waiting:
+    """From the index `problems`. Raises TransientServiceError, ServicesDownError."""
+    waiting, now = Waiting(), clock.now()
+    for status in ("FAILED", "INVALID"):
+        pages = tables.client.get_paginator("query").paginate(
+            TableName=tables.ledger,
+            IndexName="problems",
+            KeyConditionExpression="problem_status = :status",
+            ExpressionAttributeValues={":status": {"S": status}},
+        )
+        with transient_errors():
+            for entry in chain.from_iterable(page["Items"] for page in pages):
+                with notes.passing_over("files", str(entry.get("pk"))):
+                    _count(waiting, status, entry, now)
+    return waiting
+
+
+def _count(waiting: Waiting, status: str, entry: Mapping[str, Any], now: datetime) -> None:
+    waiting.counts[status] += 1
+    waiting.counts[INCOMPLETE] += "incomplete_since" in entry
+    error, at = entry["problem_error"]["S"], entry["problem_at"]["S"]
+    if error == KeyOwnershipError.__name__:
+        waiting.refused.append(entry["pk"]["S"])
+    # Rows of a release that did not note the first failure have the last one.
+    due = next_try(status, error, entry.get("problem_since", {}).get("S", at), at)
+    if due and due <= now:
+        waiting.due.append((due, entry["pk"]["S"]))
+
+
+class WaitingFiles:
+    """Starts files again; `remaining` is the function's, in seconds."""
+
+    def __init__(
+        self,
+        states: SFNClient,
+        tables: Tables,
+        state_machine: str,
+        remaining: Callable[[], float],
+        notes: Notes,
+    ) -> None:
+        self.states, self.tables, self.state_machine = states, tables, state_machine
+        self.remaining, self.notes = remaining, notes
+        self._starts = Pace(STARTS_A_SECOND)
+
+    def try_again(self, waiting: Waiting) -> int:
+        """How many files were started. Raises TransientServiceError, ServicesDownError."""
+        due = [uri for _, uri in sorted(waiting.due)]
+        return self._started(self._rows(due)) + self._started(self._free(waiting.refused))
+
+    def _rows(self, uris: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Those CURRENT rows that still have a problem, read consistently, in this order."""
+        for place in range(0, len(uris), 100):
+            some = uris[place : place + 100]
+            keys = [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in some]
+            found = {
+                row["pk"]["S"]: row
+                for row in read_items(self.tables.client, self.tables.ledger, keys)
+            }
+            yield from (found[uri] for uri in some if "problem" in found.get(uri, {}))
+
+    def _free(self, refused: Sequence[str]) -> Iterator[Mapping[str, Any]]:
+        """Refused files whose item has another owner by now than the one named, or none.
+
+        Starts behind the file at which the last sweep stopped.
+        """
+        uris = self._turn(sorted(refused))
+        for place in range(0, len(uris), 100):
+            yield from self._free_rows(list(self._rows(uris[place : place + 100])))
+        if uris:
+            with transient_errors():
+                self.tables.client.put_item(
+                    TableName=self.tables.ledger, Item={**CURSOR, "after": {"S": uris[-1]}}
+                )
+
+    def _turn(self, uris: list[str]) -> list[str]:
+        if len(uris) <= MAX_LOOKS:
+            return uris
+        with transient_errors():
+            row = self.tables.client.get_item(TableName=self.tables.ledger, Key=CURSOR)
+        after = row.get("Item", {}).get("after", {}).get("S", "")
+        behind = bisect_right(uris, after)
+        return [*uris[behind:], *uris[:behind]][:MAX_LOOKS]
+
+    def _free_rows(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        blocked: list[tuple[Mapping[str, Any], ItemKey, str | None]] = []
+        for row in rows:
+            if row.get("problem_error", {}).get("S") != KeyOwnershipError.__name__:
+                continue
+            with self.notes.passing_over("files", row["pk"]["S"]):
+                item, named = KeyOwnershipError.parse(message_of(row["problem"]["M"]["cause"]["S"]))
+                if self._fits(item):
+                    blocked.append((row, item, named))
+                else:
+                    # Of before a change of the table's key: no item of the table stands there.
+                    yield row
+        items = read_items(
+            self.tables.client,
+            self.tables.items,
+            [item.attributes for item in dict.fromkeys(item for _, item, _ in blocked)],
+        )
+        owners = {self._key(found): owner(found) for found in items}
+        for row, item, named in blocked:
+            if item not in owners or owners[item] != named:
+                yield row
+
+    def _key(self, item: Mapping[str, Any]) -> ItemKey:
+        return ItemKey.of({name: item[name] for name in self.tables.table_key.names})
+
+    def _fits(self, item: ItemKey) -> bool:
+        kinds = {name: next(iter(value)) for name, value in item.attributes.items()}
+        return kinds == dict(self.tables.table_key.attributes)
+
+    def _started(self, rows: Iterator[Mapping[str, Any]]) -> int:
+        started = 0
+        for row in rows:
+            if started >= MAX_STARTS or self.remaining() < LAST_SECONDS:
+                break
+            with self.notes.passing_over("files", row["pk"]["S"]):
+                self._starts.wait()
+                started += self._start(row)
+        return started
+
+    def _start(self, row: Mapping[str, Any]) -> bool:
+        """Starts the file's input again; its name makes that happen once a revision."""
+        from botocore.exceptions import ClientError
+
+        name = hashlib.sha256(f"{row['pk']['S']} {row['revision']['N']}".encode()).hexdigest()[:40]
+        try:
+            with transient_errors():
+                self.states.start_execution(
+                    stateMachineArn=self.state_machine,
+                    name=f"sweep-{name}",
+                    input=_without_flags(row["problem"]["M"]["input"]["S"]),
+                )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise
+            return False
+        return True
+
+
+def _without_flags(text: str) -> str:
+    event = json.loads(text)
+    return event_text({name: value for name, value in event.items() if name not in FLAGS})
