@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 JOBS ?= auto
+TEST ?=
 VENVS := .local/venvs
 DEV := $(VENVS)/dev/bin
 RUN := PYTHONPATH=.:functions $(DEV)/python
@@ -48,9 +49,18 @@ up: setup ## Start a local engine with the project deployed to it; described in 
 down: setup ## End the local engine
 	@$(RUN) -m local down
 
+.PHONY: unit
+unit: $(VENVS)/dev/.ready ## Run every test that needs no engine: two minutes
+	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --timeout 600 tests/unit tests/statemachine \
+	  tests/convergence --ignore tests/unit/local/test_engine.py
+
 .PHONY: test
-test: setup ## Run every test
-	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --timeout 600
+test: setup ## Run every test, or some: make test TEST=tests/e2e/test_plan.py
+	@$(RUN) -m pytest --numprocesses $(if $(TEST),0,$(JOBS)) --dist loadgroup --timeout 600 $(TEST)
+
+.PHONY: hooks
+hooks: $(VENVS)/dev/.ready ## Let git run the fast checks before each commit
+	@$(DEV)/pre-commit install
 
 .PHONY: check
 check: $(VENVS)/dev/.ready audit ## Lint, check types, and hold what refers to each other together
