@@ -13,44 +13,44 @@ from collections.abc import Callable
 
 from local.console_process import start_console, stop_console
 from local.deployment import BUILD, build, deploy
-from local.engine_process import _free_port, start_engine, stop_engine
+from local.engine_process import free_port, start_engine, stop_engine
 from local.environment import (
     DEFAULT_PORT,
     LOCAL,
 )
-from local.errors import LocalStackError, _say
-from local.processes import _engine_process, _locked
+from local.errors import LocalStackError, say
+from local.processes import engine_process, locked
 from local.stack import Stack
 
 
 def up() -> Stack:
     """Starts and deploys; where an engine is up already, deploys only what changed."""
-    with _locked(LOCAL / "up.lock"):
+    with locked(LOCAL / "up.lock"):
         template = build()
         deployed = LOCAL / "deployed"
         fingerprint = (BUILD / "fingerprint").read_text()
-        found = _engine_process(LOCAL)
+        found = engine_process(LOCAL)
         if found and deployed.exists() and deployed.read_text() == fingerprint:
             stack = Stack.load()
             if stack:
-                _say(f"up already: {stack.endpoint_url}")
-                _say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
+                say(f"up already: {stack.endpoint_url}")
+                say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
                 start_console(stack)
                 return stack
-        port = found[1] if found else start_engine(LOCAL, _free_port(DEFAULT_PORT))
+        port = found[1] if found else start_engine(LOCAL, free_port(DEFAULT_PORT))
         stack = deploy(Stack.on(port, LOCAL), template)
         deployed.write_text(fingerprint)
-        _say(f"up: {stack.endpoint_url}, described in .local/stack.json, logs in .local/engine.log")
-        _say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
+        say(f"up: {stack.endpoint_url}, described in .local/stack.json, logs in .local/engine.log")
+        say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
         start_console(stack)
         return stack
 
 
 def down() -> None:
     """Ends the engine that `up` started; its state is gone."""
-    with _locked(LOCAL / "up.lock"):
+    with locked(LOCAL / "up.lock"):
         stop_console()
-        _say("down" if stop_engine(LOCAL) else "nothing was up")
+        say("down" if stop_engine(LOCAL) else "nothing was up")
 
 
 def main() -> None:

@@ -11,14 +11,14 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from local.engine_process import START_SECONDS, _free_port
+from local.engine_process import START_SECONDS, free_port
 from local.environment import (
     LOCAL,
     ROOT,
     python,
 )
-from local.errors import LocalStackError, _say
-from local.processes import _is_free
+from local.errors import LocalStackError, say
+from local.processes import is_free
 from local.stack import Stack
 
 CONSOLE_PORT = 8765
@@ -28,7 +28,7 @@ def start_console(stack: Stack) -> None:
     """Serves the console of the stack that is up in the background, unless it is; says where."""
     found = _console()
     if found:
-        _say(f"console: {found['address']}")
+        say(f"console: {found['address']}")
         return
     with (
         (LOCAL / "console.log").open("wb") as log,
@@ -40,7 +40,7 @@ def start_console(stack: Stack) -> None:
         process = subprocess.Popen(
             [
                 *(str(python("dev")), "-m", "tablekeeper_cli"),
-                *("console", "--local", "--json", "--port", str(_free_port(CONSOLE_PORT))),
+                *("console", "--local", "--json", "--port", str(free_port(CONSOLE_PORT))),
             ],
             cwd=ROOT,
             env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
@@ -60,7 +60,7 @@ def start_console(stack: Stack) -> None:
     address = json.loads(text)["address"]
     held = {"pid": process.pid, "address": address}
     (LOCAL / "console.json").write_text(json.dumps(held))
-    _say(f"console: {address}")
+    say(f"console: {address}")
 
 
 def stop_console() -> None:
@@ -79,4 +79,4 @@ def _console() -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     with (LOCAL / "console.lock").open("a") as alive:
-        return None if _is_free(alive) else held
+        return None if is_free(alive) else held

@@ -22,8 +22,8 @@ from local.environment import (
     parameter_overrides,
     python,
 )
-from local.errors import LocalStackError, _say
-from local.processes import _locked
+from local.errors import LocalStackError, say
+from local.processes import locked
 from local.stack import Stack
 
 BUILD = LOCAL / "aws-sam"
@@ -42,11 +42,11 @@ def build(schemas: Path | None = None) -> Path:
     """
     LOCAL.mkdir(exist_ok=True)
     built, stamp = BUILD / "build" / "template.yaml", BUILD / "fingerprint"
-    with _locked(LOCAL / "build.lock"):
+    with locked(LOCAL / "build.lock"):
         fingerprint = _fingerprint([ROOT / source for source in SOURCES], parameter_overrides())
         if built.exists() and stamp.exists() and stamp.read_text() == fingerprint:
             return _with_schemas(built, schemas)
-        _say("building")
+        say("building")
         stamp.unlink(missing_ok=True)
         for copy in BUILD.glob("build-with-*"):
             shutil.rmtree(copy)
@@ -68,7 +68,7 @@ def deploy(engine: Stack, template: Path, parameters: Mapping[str, str] | None =
     if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
         s3.create_bucket(Bucket=ARTIFACTS_BUCKET)
     overrides = [f'{name}="{value}"' for name, value in (parameters or {}).items()]
-    _say("deploying")
+    say("deploying")
     _sam(
         "deploy",
         *("--template-file", str(template)),

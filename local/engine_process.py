@@ -20,7 +20,7 @@ from local.environment import (
     python,
 )
 from local.errors import LocalStackError
-from local.processes import _engine_process
+from local.processes import engine_process
 
 START_SECONDS = 30
 
@@ -52,7 +52,7 @@ def start_engine(
     states and the pauses between retries shorter. With `keeps_state`, the engine can be restarted.
     """
     _clear(state_dir)
-    port = port or _free_port()
+    port = port or free_port()
     environment = {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
@@ -88,13 +88,13 @@ def restart_engine(state_dir: Path) -> None:
     Executions that run fail, with States.ServiceRestart and without an event; functions that run
     are killed; events on their way are lost.
     """
-    found = _engine_process(state_dir)
+    found = engine_process(state_dir)
     if not found:
         raise LocalStackError(f"no engine runs in {state_dir}")
     pid, port = found
     os.kill(pid, signal.SIGTERM)
     _wait_for_end(state_dir, SAVE_SECONDS)
-    if _engine_process(state_dir):
+    if engine_process(state_dir):
         raise LocalStackError(f"the engine in {state_dir} did not end in {SAVE_SECONDS} seconds")
     with suppress(ProcessLookupError):  # The functions' processes.
         os.killpg(pid, signal.SIGKILL)
@@ -126,7 +126,7 @@ def _launch(state_dir: Path, port: int, environment: dict[str, str]) -> None:
 
 def stop_engine(state_dir: Path) -> bool:
     """Ends the engine of a state directory, and what it left there; False if none was running."""
-    found = _engine_process(state_dir)
+    found = engine_process(state_dir)
     if found:
         # Its state goes with it anyway; the functions' processes are in its group.
         with suppress(ProcessLookupError):
@@ -140,7 +140,7 @@ def stop_engine(state_dir: Path) -> bool:
 
 def _wait_for_end(state_dir: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while _engine_process(state_dir) and time.monotonic() < deadline:
+    while engine_process(state_dir) and time.monotonic() < deadline:
         time.sleep(0.02)
     for process in _started:
         process.poll()
@@ -154,7 +154,7 @@ def _healthy(port: int) -> bool:
         return False
 
 
-def _free_port(preferred: int = 0) -> int:
+def free_port(preferred: int = 0) -> int:
     """The preferred port if nothing listens there, or else any free one."""
     with socket.socket() as probe:
         if preferred and probe.connect_ex(("127.0.0.1", preferred)):

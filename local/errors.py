@@ -9,5 +9,5 @@ class LocalStackError(Exception):
     """Raised when the engine does not start, or the build or the deployment fails."""
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(f"local stack: {text}", file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 
-def _engine_process(state_dir: Path) -> tuple[int, int] | None:
+def engine_process(state_dir: Path) -> tuple[int, int] | None:
     """The process id and the port of the engine of a state directory, if it is running."""
     try:
         held = json.loads((state_dir / "engine.json").read_text())
@@ -18,10 +18,10 @@ def _engine_process(state_dir: Path) -> tuple[int, int] | None:
         return None
     # A process id is used again; the lock is held by the engine alone, for as long as it lives.
     with (state_dir / "alive.lock").open("a") as alive:
-        return None if _is_free(alive) else (held["pid"], held["port"])
+        return None if is_free(alive) else (held["pid"], held["port"])
 
 
-def _is_free(file: IO[str]) -> bool:
+def is_free(file: IO[str]) -> bool:
     """Whether no other process holds a lock on the file; takes the lock if so."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,7 +31,7 @@ def _is_free(file: IO[str]) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -10,7 +10,7 @@ from typing import Any
 
 from local.deployment import build, deploy
 from local.engine_process import start_engine, stop_engine
-from local.processes import _engine_process, _is_free, _locked
+from local.processes import engine_process, is_free, locked
 from local.stack import Stack
 
 
@@ -24,15 +24,15 @@ def running_engine(state_dir: Path, **settings: Any) -> Iterator[Stack]:
     state_dir.mkdir(parents=True, exist_ok=True)
     users = state_dir / "users.lock"
     with users.open("w") as user:
-        with _locked(state_dir / "start.lock"):
+        with locked(state_dir / "start.lock"):
             fcntl.flock(user, fcntl.LOCK_SH)
-            found = _engine_process(state_dir)
+            found = engine_process(state_dir)
             port = found[1] if found else start_engine(state_dir, ends_with=users, **settings)
         try:
             yield Stack.on(port, state_dir)
         finally:
-            with _locked(state_dir / "start.lock"):
-                if _is_free(user):
+            with locked(state_dir / "start.lock"):
+                if is_free(user):
                     stop_engine(state_dir)
 
 
@@ -50,7 +50,7 @@ def running_stack(
     template's, where they are not to have their defaults.
     """
     with running_engine(state_dir, **settings) as engine:
-        with _locked(state_dir / "deploy.lock"):
+        with locked(state_dir / "deploy.lock"):
             stack = Stack.load(state_dir) or deploy(engine, build(schemas), parameters)
         yield stack
 

@@ -22,7 +22,7 @@ from local.environment import (
     endpoint_url,
 )
 from local.faults import Faults
-from local.processes import _engine_process
+from local.processes import engine_process
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Stack:
             held = json.loads((state_dir / "stack.json").read_text())
         except FileNotFoundError:
             return None
-        return cls(**held, state_dir=str(state_dir)) if _engine_process(state_dir) else None
+        return cls(**held, state_dir=str(state_dir)) if engine_process(state_dir) else None
 
     def save(self) -> None:
         """Writes stack.json."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.bucket.orphans import Looked, sync_orphans
+from tablekeeper.bucket.orphans import Looked, Search, sync_orphans
 from tablekeeper.bucket.run import Run
 from tablekeeper.model.execution import execution_of
 from tablekeeper.runtime import observer
@@ -26,8 +26,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         seconds_left(context),
         observer,
     )
-    before = Looked(**event["before"])
-    looked = sync_orphans(
-        event["shard"], event["prefix"], event["how"], event["place"], before, run
-    )
+    search = Search(event["shard"], event["prefix"], event["how"], event["place"])
+    looked = sync_orphans(search, Looked(**event["before"]), run)
     return looked._asdict()

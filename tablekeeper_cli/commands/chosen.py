@@ -80,21 +80,14 @@ class Choice:
         Raises UsageError.
         """
         from tablekeeper_cli.errors import UsageError
-        from tablekeeper_cli.ledger.problems import failures
+        from tablekeeper_cli.ledger.problems import Wanted, failures
 
         status = self.status.upper() if self.status else None
         if status not in (None, *completion.STATUSES):
             raise UsageError(f"{self.status!r} is none of {', '.join(completion.STATUSES)}")
         found = False
-        for each in failures(
-            stack,
-            status=status,
-            error=self.error,
-            dataset=self.dataset,
-            since=moment(self.since),
-            prefix=self.prefix,
-            capacity=capacity,
-        ):
+        wanted = Wanted(status, self.error, self.dataset, moment(self.since), self.prefix)
+        for each in failures(stack, wanted, capacity):
             found = True
             yield each
         if not found:
@@ -111,13 +104,13 @@ class Choice:
                     f"there is no error {self.error!r}; {_there_are('files have', now)}"
                     f"{_near(self.error, problems.error_names())}"
                 )
-        if self.dataset and not next(files.list_files(stack, dataset=self.dataset, limit=1), None):
+        if self.dataset and not next(files.list_files(stack, dataset=self.dataset), None):
             known = {dataset for _, dataset in files.counts(stack)} - {files.NO_DATASET}
             raise UsageError(
                 f"no file belongs to a dataset {self.dataset!r}; "
                 f"{_there_are('the ledger knows', known)}"
             )
-        if self.prefix and not next(files.list_files(stack, prefix=self.prefix, limit=1), None):
+        if self.prefix and not next(files.list_files(stack, prefix=self.prefix), None):
             raise UsageError(f"the ledger knows no file whose key begins with {self.prefix!r}")
 
 

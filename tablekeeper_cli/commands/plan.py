@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tablekeeper_cli.plan.plan import Plan
     from tablekeeper_cli.plan.planned_item import PlannedItem
-    from tablekeeper_cli.plan.planner import Planner
 
 SHOWN = 40
 """How many items, violations or objects a person is shown."""
@@ -90,7 +89,8 @@ def plan(
     try:
         with aws.clients_by(context.stack.client):
             if dataset:
-                fine = _all(context, planner, dataset, limit, concurrency, where)
+                plans = planner.of_dataset(dataset, limit=limit, concurrency=concurrency)
+                fine = _all(context, dataset, plans, limit, where)
             else:
                 key = context.stack.key(str(key))
                 made = planner.of_file(file, key) if file else planner.of_object(key)
@@ -193,19 +193,14 @@ def _value(value: Any) -> str:
 
 
 def _all(
-    context: Context,
-    planner: Planner,
-    dataset: str,
-    limit: int | None,
-    concurrency: int,
-    schemas: str,
+    context: Context, dataset: str, plans: Iterator[Plan], limit: int | None, schemas: str
 ) -> bool:
     total = _Total()
     with context.progress() as progress:
         task = progress.add_task(f"{dataset}: objects", total=limit)
 
-        def plans() -> Iterator[Plan]:
-            for made in planner.of_dataset(dataset, limit=limit, concurrency=concurrency):
+        def counted() -> Iterator[Plan]:
+            for made in plans:
                 total.add(made)
                 progress.advance(task)
                 yield made
@@ -215,12 +210,12 @@ def _all(
             def members() -> Iterator[tuple[str, Any]]:
                 yield "dataset", dataset
                 yield "schemas", schemas
-                yield "objects", (made.about() for made in plans())
+                yield "objects", (made.about() for made in counted())
                 yield "summary", total.summary()
 
             context.write_json(members())
         else:
-            told = [_object(made) for made in plans() if total.is_told(made)]
+            told = [_object(made) for made in counted() if total.is_told(made)]
     if not context.json:
         _show_all(context, dataset, schemas, total, told)
     return total.fine

@@ -13,8 +13,8 @@ from typing import Any
 from tablekeeper.ledger.rows import CURRENT, SHARDS, Row
 
 from tablekeeper_cli.errors import UnknownError
-from tablekeeper_cli.ledger.problems import INCOMPLETE, WRITING, Problem, _problem
-from tablekeeper_cli.ledger.queries import Attributes, _get, _query, _text
+from tablekeeper_cli.ledger.problems import INCOMPLETE, WRITING, Problem, problem_of
+from tablekeeper_cli.ledger.queries import Attributes, Query, get_row, rows_of, text_of
 from tablekeeper_cli.stack import Stack
 
 NO_DATASET = "-"
@@ -75,17 +75,13 @@ def list_files(
     statuses: Iterable[str] = (),
     dataset: str | None = None,
     after: str | None = None,
-    limit: int | None = None,
 ) -> Iterator[Listed]:
-    """Files in the order of their keys, those after a key alone; at most so many."""
-    wanted, found = set(statuses), 0
+    """Files in the order of their keys, those after a key alone."""
+    wanted = set(statuses)
     for each in _listed(stack, prefix, after):
         shown = {each.status, INCOMPLETE} if each.incomplete_since else {each.status}
         if (wanted and not wanted & shown) or (dataset and each.dataset != dataset):
             continue
-        if limit is not None and found == limit:
-            return
-        found += 1
         yield each
 
 
@@ -104,7 +100,7 @@ def _files_in(stack: Stack, shard: str, prefix: str, after: str | None) -> Itera
     else:
         condition += " AND begins_with(pk, :prefix)"
         values[":prefix"] = {"S": stack.uri(prefix)}
-    for row in _query(stack, "files", condition, values):
+    for row in rows_of(stack, Query("files", condition, values)):
         if after is None or row["pk"]["S"] != stack.uri(after):
             yield row
 
@@ -115,43 +111,43 @@ def _last(prefix: str) -> str:
 
 
 def _listed_file(stack: Stack, row: Attributes) -> Listed:
-    outcome = _text(row, "status")
-    dataset = _text(row, "dataset") or _text(row, "problem_dataset") or NO_DATASET
+    outcome = text_of(row, "status")
+    dataset = text_of(row, "dataset") or text_of(row, "problem_dataset") or NO_DATASET
     return Listed(
         key=stack.key(row["pk"]["S"]),
-        status=_text(row, "problem_status") or outcome or WRITING,
+        status=text_of(row, "problem_status") or outcome or WRITING,
         dataset=dataset,
         outcome=outcome,
-        error=_text(row, "problem_error"),
-        incomplete_since=_text(row, "incomplete_since"),
+        error=text_of(row, "problem_error"),
+        incomplete_since=text_of(row, "incomplete_since"),
     )
 
 
 def file(stack: Stack, key: str) -> File:
     """What is known of a file. Raises UnknownError."""
-    row = _get(stack, stack.uri(key), CURRENT)
+    row = get_row(stack, stack.uri(key), CURRENT)
     if row is None:
         raise UnknownError(
             f"the ledger does not know {key}: no event of it has come, or its execution is still "
             "under way; `tablekeeper events` shows events that could not start one"
         )
     read = Row.of(row)
-    outcome, problem = read.status, _problem(stack, key, row)
+    outcome, problem = read.status, problem_of(stack, key, row)
     return File(
         key=stack.key(row["pk"]["S"]),
         status=problem.status if problem else outcome or WRITING,
         outcome=outcome,
-        dataset=_text(row, "dataset"),
+        dataset=text_of(row, "dataset"),
         etag=read.etag,
         version_id=read.version_id,
         size=int(row["size"]["N"]) if "size" in row else None,
         last_modified=read.last_modified,
         digest=read.digest,
-        committed_at=_text(row, "committed_at"),
-        execution=_text(row, "execution"),
+        committed_at=text_of(row, "committed_at"),
+        execution=text_of(row, "execution"),
         revision=read.revision,
         items=None if read.keys_at else len(read.item_keys),
-        incomplete_since=_text(row, "incomplete_since"),
+        incomplete_since=text_of(row, "incomplete_since"),
         writing=read.claim.execution if read.claim else None,
         problem=problem,
     )

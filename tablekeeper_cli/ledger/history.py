@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from tablekeeper import errors
 
-from tablekeeper_cli.ledger.queries import Attributes, _query, _text
+from tablekeeper_cli.ledger.queries import Attributes, Query, rows_of, text_of
 from tablekeeper_cli.stack import Stack
 
 EVENT_PREFIX = "EVENT#"
@@ -43,13 +43,16 @@ def history(stack: Stack, key: str, limit: int | None = None) -> Iterator[Event]
     condition = "pk = :pk AND begins_with(sk, :event)"
     values = {":pk": {"S": stack.uri(key)}, ":event": {"S": EVENT_PREFIX}}
     newer: Event | None = None
-    for number, row in enumerate(_query(stack, None, condition, values, backwards=True)):
+    for number, row in enumerate(rows_of(stack, Query(None, condition, values, backwards=True))):
         if newer:
             yield _after(newer, row["outcome"]["S"])
         if number == limit:
             return
         newer = event_of(
-            row["execution"]["S"], row["at"]["S"], row["outcome"]["S"], _text(row, "event") or "{}"
+            row["execution"]["S"],
+            row["at"]["S"],
+            row["outcome"]["S"],
+            text_of(row, "event") or "{}",
         )
         newer.details.update(_details(row))
     if newer:

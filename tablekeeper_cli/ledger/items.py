@@ -11,7 +11,7 @@ from tablekeeper.ledger.rows import CURRENT, Row
 from tablekeeper.model.keys import ItemKey
 
 from tablekeeper_cli.errors import CommandError, UnknownError, UsageError
-from tablekeeper_cli.ledger.queries import Attributes, _get
+from tablekeeper_cli.ledger.queries import Attributes, get_row
 from tablekeeper_cli.stack import Stack
 
 
@@ -34,7 +34,7 @@ class KeptKey:
 
 def item_keys(stack: Stack, key: str, most: int) -> Iterator[KeptKey]:
     """The keys of a file's items, at most so many; none of those that its row does not hold."""
-    row = _get(stack, stack.uri(key), CURRENT) or {}
+    row = get_row(stack, stack.uri(key), CURRENT) or {}
     names = [name for name, _ in _key_schema(stack)]
     for each in sorted(Row.of(row).item_keys)[:most]:
         values = [str(next(iter(each.attributes[name].values()))) for name in names]
@@ -47,7 +47,7 @@ def keys_of_file(stack: Stack, key: str) -> Iterator[dict[str, str]]:
 
     Raises UnknownError and CommandError.
     """
-    row = _get(stack, stack.uri(key), CURRENT)
+    row = get_row(stack, stack.uri(key), CURRENT)
     if row is None:
         raise UnknownError(f"the ledger does not know {key}")
     held = Row.of(row)

@@ -12,7 +12,14 @@ from typing import Any
 from tablekeeper import errors
 from tablekeeper.ledger.rows import CURRENT
 
-from tablekeeper_cli.ledger.queries import Attributes, Capacity, _query, _text, iso
+from tablekeeper_cli.ledger.queries import (
+    Attributes,
+    Capacity,
+    Query,
+    iso,
+    rows_of,
+    text_of,
+)
 from tablekeeper_cli.stack import Stack
 
 INCOMPLETE, WRITING = "INCOMPLETE", "WRITING"
@@ -78,37 +85,49 @@ class Problem:
     owner: str | None
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which problems are asked for: those that agree with each of these that is given."""
+
+    status: str | None = None
+    error: str | None = None
+    dataset: str | None = None
+    since: datetime | None = None
+    prefix: str = ""
+
+    def has(self, failure: Failure) -> bool:
+        """Whether a problem is one of these, by all but the time."""
+        return (
+            self.error in (None, failure.error)
+            and self.dataset in (None, failure.dataset)
+            and failure.key.startswith(self.prefix)
+            and (self.status != INCOMPLETE or failure.incomplete_since is not None)
+        )
+
+
+ANY = Wanted()
+
+
 def failures(
-    stack: Stack,
-    *,
-    status: str | None = None,
-    error: str | None = None,
-    dataset: str | None = None,
-    since: datetime | None = None,
-    prefix: str = "",
-    capacity: Capacity | None = None,
+    stack: Stack, wanted: Wanted = ANY, capacity: Capacity | None = None
 ) -> Iterator[Failure]:
     """Files with a problem, the newest problem first; reads the sparse index alone."""
-    for each in (status,) if status in PROBLEMS else PROBLEMS:
+    for each in (wanted.status,) if wanted.status in PROBLEMS else PROBLEMS:
         condition, values = "problem_status = :status", {":status": {"S": each}}
-        if since:
+        if wanted.since:
             condition += " AND problem_at >= :since"
-            values[":since"] = {"S": iso(since)}
-        for row in _query(stack, "problems", condition, values, capacity, backwards=True):
+            values[":since"] = {"S": iso(wanted.since)}
+        query = Query("problems", condition, values, backwards=True)
+        for row in rows_of(stack, query, capacity):
             failure = Failure(
                 key=stack.key(row["pk"]["S"]),
                 status=row["problem_status"]["S"],
                 error=row["problem_error"]["S"],
                 dataset=row["problem_dataset"]["S"],
                 at=row["problem_at"]["S"],
-                incomplete_since=_text(row, "incomplete_since"),
+                incomplete_since=text_of(row, "incomplete_since"),
             )
-            if (
-                error in (None, failure.error)
-                and dataset in (None, failure.dataset)
-                and failure.key.startswith(prefix)
-                and (status != INCOMPLETE or failure.incomplete_since)
-            ):
+            if wanted.has(failure):
                 yield failure
 
 
@@ -125,13 +144,13 @@ def problems(stack: Stack, keys: Iterable[str]) -> Iterator[Problem]:
         while asked:
             answer = client.batch_get_item(RequestItems=asked)
             for row in answer["Responses"].get(stack.ledger, ()):
-                found = _problem(stack, stack.key(row["pk"]["S"]), row)
+                found = problem_of(stack, stack.key(row["pk"]["S"]), row)
                 if found:
                     yield found
             asked = answer.get("UnprocessedKeys")
 
 
-def _problem(stack: Stack, key: str, row: Attributes) -> Problem | None:
+def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:
     if "problem" not in row:
         return None
     held = {name: value["S"] for name, value in row["problem"]["M"].items()}

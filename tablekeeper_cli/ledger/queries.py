@@ -36,24 +36,27 @@ def iso(moment: datetime) -> str:
     return iso_milliseconds(moment)
 
 
-def _query(
-    stack: Stack,
-    index: str | None,
-    condition: str,
-    values: Attributes,
-    capacity: Capacity | None = None,
-    *,
-    backwards: bool = False,
-) -> Iterator[Attributes]:
+@dataclass(frozen=True)
+class Query:
+    """A condition on the keys of the ledger, or of an index of it, and the order of the rows."""
+
+    index: str | None
+    condition: str
+    values: Attributes
+    backwards: bool = False
+
+
+def rows_of(stack: Stack, query: Query, capacity: Capacity | None = None) -> Iterator[Attributes]:
+    """The rows, page by page; without an index they are read consistently."""
     pages = (
         stack.client("dynamodb")
         .get_paginator("query")
         .paginate(
             TableName=stack.ledger,
-            **({"IndexName": index} if index else {"ConsistentRead": True}),
-            KeyConditionExpression=condition,
-            ExpressionAttributeValues=values,
-            ScanIndexForward=not backwards,
+            **({"IndexName": query.index} if query.index else {"ConsistentRead": True}),
+            KeyConditionExpression=query.condition,
+            ExpressionAttributeValues=query.values,
+            ScanIndexForward=not query.backwards,
             **({"ReturnConsumedCapacity": "INDEXES"} if capacity else {}),
         )
     )
@@ -63,7 +66,7 @@ def _query(
         yield from page["Items"]
 
 
-def _get(stack: Stack, pk: str, sk: str) -> Attributes | None:
+def get_row(stack: Stack, pk: str, sk: str) -> Attributes | None:
     answer = stack.client("dynamodb").get_item(
         TableName=stack.ledger, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
     )
@@ -71,6 +74,6 @@ def _get(stack: Stack, pk: str, sk: str) -> Attributes | None:
     return found
 
 
-def _text(row: Attributes, name: str) -> str | None:
+def text_of(row: Attributes, name: str) -> str | None:
     value: str | None = row.get(name, {}).get("S")
     return value

@@ -38,7 +38,7 @@ from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
 from tablekeeper_cli.schemas.dataset_check import DatasetCheck, expressions_of
 from tablekeeper_cli.schemas.finding import WARNING, Finding, Findings
-from tablekeeper_cli.schemas.subschemas import Path_, _subschemas
+from tablekeeper_cli.schemas.subschemas import Path_, subschemas
 from tablekeeper_cli.schemas.usual_mistakes import globs, mistakes
 
 META = "x-tablekeeper.meta.json"
@@ -148,7 +148,7 @@ class _Check:
             self._say(name, tuple(error.absolute_path), what, "Mend the keyword.")
         bad = len(self.found) > before
         if not bad:
-            for path, each in _subschemas(schema):
+            for path, each in subschemas(schema):
                 self._check_subschema(name, path, each)
             for mistake in mistakes(schema):
                 self._warn(name, *mistake)
@@ -223,7 +223,7 @@ class _Check:
     def _leads_somewhere(self, catalogue: Catalogue, name: str) -> bool:
         """Whether every reference of a schema does."""
         dead = set(unresolvable(catalogue, name, definitions=True))
-        for path, schema in _subschemas(catalogue.schemas[name]):
+        for path, schema in subschemas(catalogue.schemas[name]):
             for keyword in ("$ref", "$dynamicRef"):
                 if schema.get(keyword) in dead:
                     what = f'"{schema[keyword]}" leads to no schema in the folder'

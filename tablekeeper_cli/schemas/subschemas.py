@@ -37,18 +37,18 @@ _MAPS = (
 Path_ = tuple[str | int, ...]
 
 
-def _subschemas(schema: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Mapping[str, Any]]]:
+def subschemas(schema: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Mapping[str, Any]]]:
     """A schema and all in it, with their paths; values such as `const` and `examples` are none."""
     if not isinstance(schema, dict):
         return
     yield path, schema
     for word in _ONE:
-        yield from _subschemas(schema.get(word), (*path, word))
+        yield from subschemas(schema.get(word), (*path, word))
     for word in _LISTS:
         if isinstance(schema.get(word), list):
             for place, each in enumerate(schema[word]):
-                yield from _subschemas(each, (*path, word, place))
+                yield from subschemas(each, (*path, word, place))
     for word in _MAPS:
         if isinstance(schema.get(word), dict):
             for name, each in schema[word].items():
-                yield from _subschemas(each, (*path, word, name))
+                yield from subschemas(each, (*path, word, name))

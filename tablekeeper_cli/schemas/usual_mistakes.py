@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tablekeeper.datasets.dataset import KEYWORD, Dataset
 
-from tablekeeper_cli.schemas.subschemas import Path_, _subschemas
+from tablekeeper_cli.schemas.subschemas import Path_, subschemas
 
 KEYWORDS = frozenset(
     """
@@ -39,7 +39,7 @@ class Mistake(NamedTuple):
 
 def mistakes(schema: Mapping[str, Any]) -> Iterator[Mistake]:
     """The mistakes in a schema and its subschemas."""
-    for path, each in _subschemas(schema):
+    for path, each in subschemas(schema):
         for word in each.keys() - KEYWORDS - {KEYWORD}:
             yield from _unknown_keyword((*path, word), word)
 

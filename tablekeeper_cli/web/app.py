@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -69,7 +70,7 @@ def create_app(stack: Stack) -> Flask:
         errors: Counter[tuple[str, str, str]] = Counter()
         newest: list[problems.Failure] = []
         for status in problems.PROBLEMS:
-            for number, each in enumerate(problems.failures(stack, status=status)):
+            for number, each in enumerate(problems.failures(stack, problems.Wanted(status=status))):
                 errors[each.status, each.error, each.dataset] += 1
                 if number < 10:
                     newest.append(each)
@@ -92,16 +93,14 @@ def create_app(stack: Stack) -> Flask:
             name: request.args.get(name, "").strip() for name in ("prefix", "status", "dataset")
         }
         after = request.args.get("after") or None
-        found = list(
-            files.list_files(
-                stack,
-                prefix=wanted["prefix"],
-                statuses=[wanted["status"]] if wanted["status"] else (),
-                dataset=wanted["dataset"] or None,
-                after=after,
-                limit=PAGE + 1,
-            )
+        listed = files.list_files(
+            stack,
+            prefix=wanted["prefix"],
+            statuses=[wanted["status"]] if wanted["status"] else (),
+            dataset=wanted["dataset"] or None,
+            after=after,
         )
+        found = list(islice(listed, PAGE + 1))
         more = found[PAGE - 1].key if len(found) > PAGE else None
         return render_template(
             "files.html", files=found[:PAGE], more=more, after=after, statuses=pages.ORDER, **wanted
@@ -112,17 +111,11 @@ def create_app(stack: Stack) -> Flask:
         wanted = {
             name: request.args.get(name, "").strip() for name in ("status", "error", "dataset")
         }
-        found = []
         at_most = PAGE * max(1, request.args.get("pages", 1, type=int))
-        for each in problems.failures(
-            stack,
-            status=wanted["status"] or None,
-            error=wanted["error"] or None,
-            dataset=wanted["dataset"] or None,
-        ):
-            found.append(each)
-            if len(found) > at_most:
-                break
+        asked = problems.Wanted(
+            wanted["status"] or None, wanted["error"] or None, wanted["dataset"] or None
+        )
+        found = list(islice(problems.failures(stack, asked), at_most + 1))
         return render_template(
             "failures.html",
             failures=found[:at_most],

@@ -10,7 +10,7 @@ import traceback
 from dataclasses import replace
 from typing import Any
 
-from tablekeeper.bucket.ends import ORPHAN, TRACED, Seen
+from tablekeeper.bucket.ends import ORPHAN, TRACED
 from tablekeeper.bucket.run import Run
 from tablekeeper.commit.commit import commit_absence, commit_items, commit_unchanged
 from tablekeeper.errors import (
@@ -28,6 +28,7 @@ from tablekeeper.errors import (
 from tablekeeper.ledger.failures import Failure, record_failure, record_invalid
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
+from tablekeeper.ledger.view import LedgerView
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
@@ -54,20 +55,20 @@ class Attempt:
         self.state = "Sync Objects"
         self.execution = replace(run.execution, event=run.input_of(key))
 
-    def run(self, seen: Seen | None) -> tuple[str | None, str | None]:
+    def run(self, view: LedgerView | None) -> tuple[str | None, str | None]:
         """The outcome, None when it is to be tried once more; and the error of a bad one."""
         try:
-            return self._rounds(seen)
+            return self._rounds(view)
         except UnfinishedWriteError:
             return TRACED, None
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this file's
             return self._failed(error)
 
-    def _rounds(self, seen: Seen | None) -> tuple[str | None, str | None]:
+    def _rounds(self, view: LedgerView | None) -> tuple[str | None, str | None]:
         rounds = tries = 0
         while True:
             try:
-                return self._round(seen)
+                return self._round(view)
             except (StaleRevisionError, ObjectChangedError):
                 rounds += 1
                 if rounds > MAX_ROUNDS:
@@ -80,20 +81,18 @@ class Attempt:
                 if tries == TRIES:
                     raise
                 _pause(2**tries)
-            seen = None
+            view = None
 
-    def _round(self, seen: Seen | None) -> tuple[str | None, str | None]:
-        if seen is None:
+    def _round(self, view: LedgerView | None) -> tuple[str | None, str | None]:
+        if view is None:
             entered, uri = now(), object_uri(self.settings.source_bucket, self.key)
-            seen = Seen(read_row(self.tables.client, self.tables.ledger, uri), entered)
-        found, document = look(
-            self.key, seen.row, seen.entered, self.settings, self._run.catalogue, {}
-        )
+            view = LedgerView(read_row(self.tables.client, self.tables.ledger, uri), entered)
+        found, document = look(self.key, view, self.settings, self._run.catalogue, {})
         if found.action == "unchanged":
             return self._committed(found, commit_unchanged(self.tables, found, self.execution))
         if found.action != "validate":
             remaining = self._run.remaining
-            ended = commit_absence(self.tables, found, self.execution, remaining, seen.row)
+            ended = commit_absence(self.tables, found, self.execution, remaining, view.row)
             return self._committed(found, ended)
         if self.finding == ORPHAN:
             # It is there again, and whoever removes what is gone may not write what is there.
@@ -101,7 +100,7 @@ class Attempt:
         if found.claim or document is None or "object" in document:
             return TRACED, None
         try:
-            return self._written(found, document, seen.row)
+            return self._written(found, document, view.row)
         except KeyOwnershipError as error:
             if self.patient:
                 return None, None

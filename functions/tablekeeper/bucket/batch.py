@@ -14,9 +14,10 @@ from functools import partial
 
 from tablekeeper.bucket.attempt import Attempt
 from tablekeeper.bucket.differences import Listed, difference, is_under_way
-from tablekeeper.bucket.ends import CLAIM, TRACED, End, File, Seen
+from tablekeeper.bucket.ends import CLAIM, TRACED, End, File
 from tablekeeper.bucket.run import Run
 from tablekeeper.ledger.reads import read_rows
+from tablekeeper.ledger.view import LedgerView
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.times import now
 
@@ -40,7 +41,7 @@ def sync_batch(objects: Sequence[Listed], how: str, run: Run) -> list[End]:
         row = rows[uri]
         finding = difference(listed, row, settings, run.catalogue)
         if finding and not (finding == CLAIM and is_under_way(run.states, row)):
-            different.append((listed.key, finding, Seen(row, entered)))
+            different.append((listed.key, finding, LedgerView(row, entered)))
     if how != "bulk":
         outcome = TRACED if how == "traced" else None
         return [End(key, finding, outcome) for key, finding, _ in different]
@@ -64,8 +65,8 @@ def sync_all(run: Run, files: Sequence[File]) -> Iterator[End]:
 
 
 def _sync(run: Run, file: File, *, patient: bool = True) -> End:
-    key, finding, seen = file
+    key, finding, view = file
     if run.remaining() < LAST_SECONDS:
         return End(key, finding, TRACED)
-    outcome, error = Attempt(run, key, finding, patient=patient).run(seen)
+    outcome, error = Attempt(run, key, finding, patient=patient).run(view)
     return End(key, finding, outcome, error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tablekeeper.ledger.rows import Row
+from tablekeeper.ledger.view import LedgerView
 
 TRACED = "TRACED"
 """The end of a file that is left to an execution of its own."""
@@ -26,15 +26,7 @@ class End:
         return {"key": self.key, **{name: each for name, each in values.items() if each}}
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A ledger row, and when it was about to be read."""
-
-    row: Row
-    entered: str
-
-
-File = tuple[str, str, Seen | None]
+File = tuple[str, str, LedgerView | None]
 """A key, what is different, and what was read of it."""
 
 

@@ -40,11 +40,22 @@ class Looked(NamedTuple):
     after: str | None = None
 
 
-def sync_orphans(shard: str, prefix: str, how: str, place: str, before: Looked, run: Run) -> Looked:
-    """Removes the items of files whose objects are gone, of one shard, under a prefix of keys.
+class Search(NamedTuple):
+    """A shard of the ledger, a prefix of keys, how to sync (`look` removes nothing), and the prefix
+    in the staging bucket of what is found.
+    """
 
-    Writes a line for each to the staging bucket, under the prefix `place`. A file whose items are
-    too many to be removed here gets an execution of its own. To `look` removes nothing.
+    shard: str
+    prefix: str
+    how: str
+    place: str
+
+
+def sync_orphans(search: Search, before: Looked, run: Run) -> Looked:
+    """Removes the items of files whose objects are gone.
+
+    Writes a line for each to the staging bucket. A file whose items are too many to be removed here
+    gets an execution of its own.
 
     Raises:
         TransientServiceError: a retry helps, and does nothing twice.
@@ -52,19 +63,19 @@ def sync_orphans(shard: str, prefix: str, how: str, place: str, before: Looked, 
     files, outcomes, ends = before.files, Counter(before.outcomes), list[End]()
     after: str | None = None
     with ThreadPoolExecutor(HEADS_AT_ONCE) as pool:
-        for rows, last in _pages(run, shard, prefix, before.after):
+        for rows, last in _pages(run, search.shard, search.prefix, before.after):
             after = last
             files += len(rows)
             are_gone = pool.map(partial(_is_orphan, run), rows)
             gone = [row.key for row, is_gone in zip(rows, are_gone, strict=True) if is_gone]
-            found = _removed(run, gone, how)
+            found = _removed(run, gone, search.how)
             ends += found
-            outcomes.update(end.outcome or how for end in found)
+            outcomes.update(end.outcome or search.how for end in found)
             if run.remaining() < LAST_SECONDS or len(ends) >= MAX_ORPHANS:
                 break
     if ends:
         body = "".join(json.dumps(end.payload(), ensure_ascii=False) + "\n" for end in ends)
-        key = f"{place}{ORPHANS}/{shard}-{before.part}.jsonl"
+        key = f"{search.place}{ORPHANS}/{search.shard}-{before.part}.jsonl"
         with aws.transient_errors():
             aws.s3().put_object(Bucket=run.settings.staging_bucket, Key=key, Body=body.encode())
     return Looked(before.part + 1, files, dict(outcomes), after)

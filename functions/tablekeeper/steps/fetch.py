@@ -20,6 +20,7 @@ from tablekeeper.errors import (
 )
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
+from tablekeeper.ledger.view import LedgerView
 from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
 from tablekeeper.model.snapshot import INLINE_BYTES, Snapshot
 from tablekeeper.model.times import as_of, iso_milliseconds
@@ -45,14 +46,13 @@ def fetch(
     if payload["round"] > MAX_ROUNDS:
         raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
     row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
-    found, document = look(key, row, payload["entered"], settings, catalogue, event)
+    found, document = look(key, LedgerView(row, payload["entered"]), settings, catalogue, event)
     return {"found": found.payload(), "document": document}
 
 
 def look(
     key: str,
-    row: Row,
-    entered: str,
+    view: LedgerView,
     settings: FetchSettings,
     catalogue: Catalogue,
     flags: Mapping[str, Any],
@@ -70,14 +70,14 @@ def look(
             f"bucket and key have {length:,} bytes as s3://bucket/key; "
             f"the ledger holds {MAX_URI_BYTES:,}"
         )
-    seen = before_the_object(key, row, entered, settings, catalogue)
+    seen = before_the_object(key, *view, settings, catalogue)
     if is_ignored(key, settings.ignore_patterns):
         return Snapshot(action="ignore", **seen), None
-    if flags.get("release") is True and row.problem_error == KeyOwnershipError.__name__:
+    if flags.get("release") is True and view.row.problem_error == KeyOwnershipError.__name__:
         return Snapshot(action="release", **seen), None
     dataset = catalogue.find(key)
     with aws.transient_errors():
-        return _read_object(seen, row, dataset, settings, force=flags.get("force") is True)
+        return _read_object(seen, view.row, dataset, settings, force=flags.get("force") is True)
 
 
 def before_the_object(

@@ -128,7 +128,7 @@ class Translation:
         def inner(each: Any, *, exactly: bool = exactly) -> Any:
             return self._schema(each, place, exactly=exactly)
 
-        self._applied(schema, found, inner)
+        _applied(schema, found, inner)
         self._applied_to_items(schema, found, inner)
         self._applied_by_draft(schema, found, inner)
         if every:
@@ -175,32 +175,6 @@ class Translation:
                 found["pattern"] = _plain_pattern(schema["pattern"])
             else:
                 every.append(self._text_check(f"pattern {schema['pattern']}"))
-
-    def _applied(self, schema: Any, found: dict[str, Any], inner: Callable[..., Any]) -> None:
-        """The keywords with schemas that each draft has."""
-        for word, strictly in (("allOf", False), ("anyOf", False), ("oneOf", True)):
-            if word in schema:
-                _need(isinstance(schema[word], list))
-                how = {"exactly": True} if strictly else {}
-                found[word] = [inner(each, **how) for each in schema[word]]
-        if "not" in schema:
-            found["not"] = inner(schema["not"], exactly=True)
-        _need("if" in schema or not ("then" in schema or "else" in schema))
-        if "if" in schema:
-            found["if"] = inner(schema["if"], exactly=True)
-            for word in ("then", "else"):
-                if word in schema:
-                    found[word] = inner(schema[word])
-        if "properties" in schema:
-            found["properties"] = _mapped(schema["properties"], inner)
-        if "patternProperties" in schema:
-            members = _mapped(schema["patternProperties"], inner)
-            found["patternProperties"] = {
-                _plain_pattern(pattern): each for pattern, each in members.items()
-            }
-        for word in ("additionalProperties", "propertyNames"):
-            if word in schema:
-                found[word] = inner(schema[word])
 
     def _applied_to_items(
         self, schema: Any, found: dict[str, Any], inner: Callable[..., Any]
@@ -272,3 +246,30 @@ class Translation:
         )
         self._followed.pop()
         return schema
+
+
+def _applied(schema: Any, found: dict[str, Any], inner: Callable[..., Any]) -> None:
+    """The keywords with schemas that each draft has."""
+    for word, strictly in (("allOf", False), ("anyOf", False), ("oneOf", True)):
+        if word in schema:
+            _need(isinstance(schema[word], list))
+            how = {"exactly": True} if strictly else {}
+            found[word] = [inner(each, **how) for each in schema[word]]
+    if "not" in schema:
+        found["not"] = inner(schema["not"], exactly=True)
+    _need("if" in schema or not ("then" in schema or "else" in schema))
+    if "if" in schema:
+        found["if"] = inner(schema["if"], exactly=True)
+        for word in ("then", "else"):
+            if word in schema:
+                found[word] = inner(schema[word])
+    if "properties" in schema:
+        found["properties"] = _mapped(schema["properties"], inner)
+    if "patternProperties" in schema:
+        members = _mapped(schema["patternProperties"], inner)
+        found["patternProperties"] = {
+            _plain_pattern(pattern): each for pattern, each in members.items()
+        }
+    for word in ("additionalProperties", "propertyNames"):
+        if word in schema:
+            found[word] = inner(schema[word])
