@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tablekeeper import aws
 from tablekeeper.bucket.ends import CLAIM, MISSING, OUTDATED, PROBLEM, STALE
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
+from tablekeeper.errors import DatasetDefinitionError
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.times import iso_milliseconds, now
 from tablekeeper.settings import FetchSettings
@@ -61,7 +62,10 @@ def difference(
         return OUTDATED
     if (row.etag, row.size) != (listed.etag, listed.size):
         return STALE
-    dataset = catalogue.find(listed.key)
+    try:
+        dataset = catalogue.find(listed.key)
+    except DatasetDefinitionError:
+        return OUTDATED  # the attempt to sync it records why it cannot be
     seen = before_the_object(listed.key, row, now(), settings, catalogue)
     seen = {
         "digest": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,15 @@ TRANSFORM_VERSION = 2
 MAX_DEPTH = 100
 """How deep a schema file may be nested: it is read by recursion, here and in jsonschema."""
 
+_STRING = rb'"(?:[^"\\]|\\.)*"'
+_PREFIX = re.compile(
+    rb'"x-tablekeeper"\s*:\s*\{(?:[^{}"]|' + _STRING + rb"|\{(?:[^{}\"]|" + _STRING + rb")*\})*?"
+    rb'"prefix"\s*:\s*(' + _STRING + rb")\s*[,}]"
+)
+"""The prefix of a dataset in the text of its file; other members, objects too, may stand before
+it.
+"""
+
 _TOO_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 _URIS = ("$id", "id", "$ref", "$dynamicRef", "$schema")
 
@@ -30,12 +40,18 @@ _URIS = ("$id", "id", "$ref", "$dynamicRef", "$schema")
 class Catalogue:
     """The datasets of a folder, and the plain schemas beside them that they may refer to."""
 
-    def __init__(self, schemas: Mapping[str, Mapping[str, Any]]) -> None:
-        """Takes file names without `.schema.json`, and their content.
+    def __init__(
+        self,
+        schemas: Mapping[str, Mapping[str, Any]],
+        unusable: Mapping[str, DatasetDefinitionError] | None = None,
+    ) -> None:
+        """Takes file names without `.schema.json`, and their content; and by their prefixes the
+        errors of datasets that cannot be used.
 
         Raises DatasetDefinitionError.
         """
         self.schemas = dict(schemas)
+        self.unusable = dict(unusable or {})
         self._digests: dict[tuple[str, str, str], str] = {}
         self.datasets = {
             name: Dataset.read(name, schema)
@@ -45,14 +61,43 @@ class Catalogue:
 
     @classmethod
     def load(cls, folder: Path = SCHEMAS) -> Catalogue:
-        """Raises DatasetDefinitionError for a file that is not a JSON object."""
-        paths = sorted(folder.glob(f"*{SUFFIX}"))
-        return cls({path.name.removesuffix(SUFFIX): read_schema(path) for path in paths})
+        """Raises DatasetDefinitionError for a file that is not a JSON object, or no dataset."""
+        return cls({name: read_schema(path) for name, path in _files(folder)})
+
+    @classmethod
+    def load_usable(cls, folder: Path = SCHEMAS) -> Catalogue:
+        """The catalogue without the files that cannot be used; `find` raises for their prefixes.
+
+        Raises DatasetDefinitionError for a dataset whose prefix cannot be read either: any key may
+        be its own.
+        """
+        schemas: dict[str, Mapping[str, Any]] = {}
+        unusable: dict[str, DatasetDefinitionError] = {}
+        for name, path in _files(folder):
+            try:
+                schema = read_schema(path)
+                if KEYWORD in schema:
+                    Dataset.read(name, schema)
+                schemas[name] = schema
+            except DatasetDefinitionError as error:
+                prefix = _prefix_in(path.read_bytes())
+                if prefix is None:
+                    raise
+                unusable[prefix] = error
+        return cls(schemas, unusable)
 
     def find(self, key: str) -> Dataset | None:
-        """The dataset with the longest prefix that an object's key matches."""
+        """The dataset with the longest prefix that an object's key matches.
+
+        Raises DatasetDefinitionError when a dataset that cannot be used has a prefix of the key,
+        and no other has a longer one.
+        """
         matching = [dataset for dataset in self.datasets.values() if dataset.matches(key)]
-        return max(matching, key=lambda dataset: len(dataset.prefix), default=None)
+        found = max(matching, key=lambda dataset: len(dataset.prefix), default=None)
+        for prefix, error in self.unusable.items():
+            if key.startswith(prefix) and (found is None or len(found.prefix) <= len(prefix)):
+                raise DatasetDefinitionError(str(error))
+        return found
 
     def get(self, key: str) -> Dataset:
         """Like `find`, but raises NoDatasetError where there is none."""
@@ -110,6 +155,25 @@ class Catalogue:
                     found.add(target)
                     new.append(target)
         return found
+
+
+def _files(folder: Path) -> Iterable[tuple[str, Path]]:
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        yield path.name.removesuffix(SUFFIX), path
+
+
+def _prefix_in(text: bytes) -> str | None:
+    """The prefix that the text of a schema file names, whatever else is wrong with it; None where
+    it names none, or more than one.
+    """
+    found = set(_PREFIX.findall(text))
+    if len(found) != 1:
+        return None
+    try:
+        prefix: str = json.loads(found.pop())
+    except ValueError:
+        return None
+    return prefix
 
 
 def read_schema(path: Path) -> dict[str, Any]:

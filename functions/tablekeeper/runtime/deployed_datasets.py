@@ -10,8 +10,10 @@ from tablekeeper.errors import DatasetDefinitionError
 
 @cache
 def catalogue() -> Catalogue:
-    """The datasets of this deployment, read once a process. Raises DatasetDefinitionError."""
-    return Catalogue.load()
+    """The datasets of this deployment, read once a process; one that cannot be used fails its own
+    prefix. Raises DatasetDefinitionError where not even that is known.
+    """
+    return Catalogue.load_usable()
 
 
 def dataset_of(key: str) -> str | None:
