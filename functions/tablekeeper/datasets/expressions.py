@@ -68,9 +68,11 @@ class Expression:
             with exact_arithmetic():
                 return Interpreter().result(self._parsed.parsed, value)
         except exceptions.JMESPathTypeError as error:
-            expected = " or ".join(error.expected_types)
+            expected, name = " or ".join(error.expected_types), error.function_name
+            missing = f" (where a field may be missing: `field && {name}(field)`)"
             raise ExpressionError(
-                f'"{self.text}": {error.function_name}() takes {expected}, not {error.actual_type}'
+                f'"{self.text}": {name}() takes {expected}, not {error.actual_type}'
+                + (missing if error.actual_type == "null" else "")
             ) from None
         except FunctionError as error:
             raise ExpressionError(f'"{self.text}": {error}') from None

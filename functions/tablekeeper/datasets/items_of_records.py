@@ -96,12 +96,12 @@ def _item(
             )
     for (name, kind), limit in zip(table_key.attributes, MAX_KEY_BYTES, strict=False):
         if name in dataset.key:
-            _set(item, name, dataset.key[name](scope), where, "key")
+            _set(item, name, _result(dataset.key[name], scope, where), where, "key")
         if name not in item:
             why = _why_no_key(name, dataset)
             raise KeyMissingError(f'{where} gives no value for the key attribute "{name}": {why}')
         _check_key(item[name], name, kind, limit, where)
-    ttl = _epoch_seconds(dataset.ttl(scope), where) if dataset.ttl else None
+    ttl = _epoch_seconds(_result(dataset.ttl, scope, where), where) if dataset.ttl else None
     _set(item, ttl_attribute, ttl, where, "ttl")
     if ttl is None and "N" in item.get(ttl_attribute, ()):
         _refuse_expiry(ttl_attribute, dataset, where)
@@ -120,7 +120,7 @@ def _chosen(
     if dataset.all_fields and dataset.has_all_fields:
         values = dict(fields)
     elif dataset.all_fields:
-        found = dataset.all_fields(scope)
+        found = _result(dataset.all_fields, scope, where)
         if found is not None and not isinstance(found, dict):
             raise ExpressionError(
                 f'{where}: "{dataset.all_fields.text}" gives no object, whose members "*" in '
@@ -130,12 +130,20 @@ def _chosen(
     for name in dataset.left_out:
         values.pop(name, None)
     for name, expression in attributes.items():
-        value = expression(scope)
+        value = _result(expression, scope, where)
         if value is None:
             values.pop(name, None)
         else:
             values[name] = value
     return values
+
+
+def _result(expression: Expression, scope: Mapping[str, Any], where: str) -> Any:
+    """What an expression gives. Raises ExpressionError, which names the record."""
+    try:
+        return expression(scope)
+    except ExpressionError as error:
+        raise ExpressionError(f"{where}: {error}") from None
 
 
 def _refuse_expiry(name: str, dataset: Dataset, where: str) -> None:

@@ -87,7 +87,11 @@ def test_expressions_are_exact(expression: str, result: Any) -> None:
         ("substring(text, `0.5`)", "a whole number as its start"),
         ("substring(text, `0`, `-1`)", "a whole number as its length, 0 or more"),
         ("upper(a)", "upper() takes string, not number"),
-        ("lower(missing)", "lower() takes string, not null"),
+        (
+            "lower(missing)",
+            "lower() takes string, not null (where a field may be missing: "
+            "`field && lower(field)`)",
+        ),
         ("sha256(a)", "sha256() takes string, not number"),
         ("to_epoch(text, 'iso8601')", "got no time of the format iso8601"),
         ("to_epoch(text, 'seconds')", "got no time of the format seconds"),

@@ -113,6 +113,21 @@ def test_all_fields_have_to_be_an_objects() -> None:
         items(FIELDS, keyword={"attributes": {"*": "x", "pk": "pk", "sk": "sk"}})
 
 
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        pytest.param({"key": {"sk": "lower(missing)"}}, id="key"),
+        pytest.param({"attributes": {"*": "@", "x": "lower(missing)"}}, id="attributes"),
+        pytest.param({"attributes": {"*": "lower(missing)"}}, id="all fields"),
+        pytest.param({"ttl": "lower(missing)"}, id="ttl"),
+    ],
+)
+def test_an_expression_that_fails_names_the_record(keyword: Any) -> None:
+    says = r'^record 0: "lower\(missing\)": lower\(\) takes string, not null'
+    with pytest.raises(errors.ExpressionError, match=says):
+        items({"pk": "a", "sk": "b"}, keyword=keyword)
+
+
 def test_a_key_that_is_left_out_is_missing() -> None:
     with pytest.raises(errors.KeyMissingError, match="neither `key` nor `attributes`"):
         items(FIELDS, keyword={"attributes": {"*": "@", "sk": None}})
