@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from tablekeeper.errors import message_of
+from tablekeeper.causes import message_of
 
 from local.environment import LOCAL, ROOT
 from local.errors import LocalStackError

@@ -42,9 +42,6 @@ class InvalidFileError(TablekeeperError):
     states: ClassVar[tuple[str, ...]] = (VALIDATE,)
 
 
-# ---- the document ----
-
-
 class EncodingError(InvalidFileError):
     """Raised when a file is not UTF-8 text, or is not the gzip that it begins as."""
 
@@ -142,9 +139,6 @@ class EncryptedObjectError(InvalidFileError):
     advice = "Upload the object again with SSE-S3 or SSE-KMS."
 
 
-# ---- the dataset and its records ----
-
-
 class NoDatasetError(InvalidFileError):
     """Raised when no dataset in schemas/ has a prefix (and suffix) that matches the key."""
 
@@ -237,9 +231,6 @@ class TtlError(InvalidFileError):
         "Make the expression give epoch seconds, an ISO 8601 time with an offset, or null. "
         "`floor(to_epoch(FIELD, 'milliseconds'))` makes seconds of milliseconds."
     )
-
-
-# ---- the commit ----
 
 
 class ItemRejectedError(InvalidFileError):
@@ -365,53 +356,3 @@ class ConfigurationError(TablekeeperError):
     """Raised when a function's environment variables do not say what it needs."""
 
     advice = "Deploy the stack from its template."
-
-
-def message_of(cause: str) -> str:
-    """The message inside the Cause of a failed Lambda task.
-
-    Lambda gives `{"errorMessage": "...", "errorType": ...}`, and Step Functions cuts it at 32,768
-    characters, so only the first member can be relied on. A cause of any other form is returned as
-    it is.
-    """
-    start = '{"errorMessage":'
-    compact = cause.replace('{"errorMessage": ', start, 1)
-    if not compact.startswith(start):
-        return cause
-    try:
-        message, _ = json.JSONDecoder().raw_decode(compact, len(start))
-    except ValueError:
-        return cause
-    return message if isinstance(message, str) else cause
-
-
-def error_status(name: str) -> str:
-    """INVALID for the name of an error that a file is to blame for, FAILED for every other."""
-    invalid = {each.__name__ for each in InvalidFileError.__subclasses__()}
-    return "INVALID" if name in invalid else "FAILED"
-
-
-PASSING = frozenset(
-    {
-        "Lambda.AWSLambdaException",
-        "Lambda.ClientExecutionTimeoutException",
-        "Lambda.SdkClientException",
-        "Lambda.ServiceException",
-        "Lambda.TooManyRequestsException",
-        "Lambda.Unknown",
-        "Runtime.ExitError",
-        "Sandbox.Timedout",
-        "States.HeartbeatTimeout",
-        "States.Timeout",
-    }
-)
-"""What AWS ends an execution with, and what may be gone the next time: throttling, trouble of
-Lambda, a function that crashed or ran out of time.
-https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
-"""
-
-
-def passes(name: str) -> bool:
-    """Whether the cause of an error of this name may go by itself."""
-    ours = {each.__name__ for each in TablekeeperError.__subclasses__() if each.passes}
-    return name in PASSING or name in ours

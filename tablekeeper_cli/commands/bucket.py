@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -54,7 +54,7 @@ def backfill(
     so starting it again does what is left. Exit code 1 if differences remain.
     """
     how = "look" if dry_run else "bulk" if bulk else "traced"
-    _run(context, how, False, prefix, concurrency, report, wait)
+    _run(context, _Run(how, False, prefix, concurrency), report, wait)
 
 
 def reconcile(
@@ -73,18 +73,19 @@ def reconcile(
     items. Exit code 1 if differences remain.
     """
     how = "look" if dry_run else "bulk" if bulk else "traced"
-    _run(context, how, True, prefix, concurrency, report, wait)
+    _run(context, _Run(how, True, prefix, concurrency), report, wait)
 
 
-def _run(
-    context: Context,
-    how: str,
-    orphans: bool,
-    prefix: str | None,
-    concurrency: int,
-    report: Path | None,
-    wait: bool,
-) -> None:
+class _Run(NamedTuple):
+    """How to sync, whether to look for orphans too, under which prefix, and how many at once."""
+
+    how: str
+    orphans: bool
+    prefix: str | None
+    concurrency: int
+
+
+def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
     import json
 
     from tablekeeper_cli.errors import DIFFERENT, UsageError
@@ -96,7 +97,7 @@ def _run(
     except OSError as error:
         raise UsageError(f"{report}: {error.strerror}") from None
     execution = bucket_runs.start(
-        stack, how, orphans=orphans, prefix=prefix, concurrency=concurrency
+        stack, run.how, orphans=run.orphans, prefix=run.prefix, concurrency=run.concurrency
     )
     if not wait:
         context.answer({"execution": execution}, lambda: _text(f"started {execution}"))
@@ -105,7 +106,7 @@ def _run(
     some: list[dict[str, Any]] = []
     if ended.summary and (file or not context.json):
         for each in bucket_runs.files(stack, ended.summary):
-            if len(some) < SHOWN and (each.get("error") or how == "look"):
+            if len(some) < SHOWN and (each.get("error") or run.how == "look"):
                 some.append(each)
             if file:
                 file.write(json.dumps(each, ensure_ascii=False) + "\n")

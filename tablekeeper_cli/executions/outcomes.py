@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from tablekeeper.errors import message_of
+from tablekeeper.causes import message_of
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.times import iso_milliseconds
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tablekeeper.errors import message_of
+from tablekeeper.causes import message_of
 
 from tablekeeper_cli.errors import CommandError, UnknownError
 from tablekeeper_cli.executions.running import object_key, of_file

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from tablekeeper.errors import message_of
+from tablekeeper.causes import message_of
 from tablekeeper.model.times import iso_milliseconds
 
 SUCCEEDED, FAILED, CAUGHT, RUNNING = "SUCCEEDED", "FAILED", "CAUGHT", "RUNNING"

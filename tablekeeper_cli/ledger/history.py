@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tablekeeper import errors
+from tablekeeper import causes
 
 from tablekeeper_cli.ledger.queries import Attributes, Query, rows_of, text_of
 from tablekeeper_cli.stack import Stack
@@ -73,7 +73,7 @@ def _details(row: Attributes) -> dict[str, str | int]:
         if name not in shown
     }
     if "cause" in details:
-        details["cause"] = errors.message_of(str(details["cause"]))
+        details["cause"] = causes.message_of(str(details["cause"]))
     return details
 
 

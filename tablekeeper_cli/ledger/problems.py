@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from tablekeeper import errors
+from tablekeeper import causes, errors
 from tablekeeper.ledger.rows import CURRENT
 
 from tablekeeper_cli.ledger.queries import (
@@ -154,7 +154,7 @@ def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:
     if "problem" not in row:
         return None
     held = {name: value["S"] for name, value in row["problem"]["M"].items()}
-    message = errors.message_of(held["cause"])
+    message = causes.message_of(held["cause"])
     report = _REPORT.search(message)
     owner = None
     if held["error"] == errors.KeyOwnershipError.__name__:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,30 +13,23 @@ from typing import Any
 import tablekeeper
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
-from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue, is_ignored, read_schema
+from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue, read_schema
 from tablekeeper.datasets.dataset import KEYWORD, SUFFIX, Dataset
 from tablekeeper.datasets.expressions import Expression
-from tablekeeper.datasets.items_of_records import make_items
-from tablekeeper.datasets.records import RESERVED, Record
 from tablekeeper.documents.json_stream import parse
-from tablekeeper.documents.pointers import pointer
 from tablekeeper.errors import (
     DatasetDefinitionError,
     DuplicateJsonKeyError,
     InvalidFileError,
-    TablekeeperError,
 )
 from tablekeeper.model.keys import TableKey
-from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.model.times import now
 from tablekeeper.validation.formats import FORMATS
 from tablekeeper.validation.ref_targets import unresolvable
-from tablekeeper.validation.validator import violations
 
-from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
 from tablekeeper_cli.schemas.dataset_check import DatasetCheck, expressions_of
-from tablekeeper_cli.schemas.finding import WARNING, Finding, Findings
+from tablekeeper_cli.schemas.example_check import ExampleCheck
+from tablekeeper_cli.schemas.finding import WARNING, Finding, Findings, shortened
 from tablekeeper_cli.schemas.subschemas import Path_, subschemas
 from tablekeeper_cli.schemas.usual_mistakes import globs, mistakes
 
@@ -98,9 +90,12 @@ class _Check:
                 no_records.add(dataset.name)
             elif not checked.may_make_items():
                 self.no_items.add(dataset.name)
+        examples = ExampleCheck(
+            self.found, self.schemas, self.table_key, self.ttl_attribute, self.no_items
+        )
         for name in catalogue.schemas:
             if leads[name] and name not in self.no_patterns | no_records:
-                self._check_examples(catalogue, name)
+                examples.check(catalogue, name)
         return self.found
 
     def _say(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
@@ -108,8 +103,6 @@ class _Check:
 
     def _warn(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
         self.found.say(name, path, what, advice, WARNING)
-
-    # ---- files ----
 
     def _read(self, path: Path) -> None:
         if path.name == META or path.name.startswith(".") or path.is_dir():
@@ -144,7 +137,7 @@ class _Check:
         before = len(self.found)
         plain = json.loads(json.dumps(schema, default=float))
         for error in validator(validator.META_SCHEMA).iter_errors(plain):
-            what = f"is no JSON Schema: {_shortened(error.message)}"
+            what = f"is no JSON Schema: {shortened(error.message)}"
             self._say(name, tuple(error.absolute_path), what, "Mend the keyword.")
         bad = len(self.found) > before
         if not bad:
@@ -175,8 +168,6 @@ class _Check:
             advice = f"Use one of {', '.join(FORMATS)}, or a `pattern`."
             self._warn(name, (*path, "format"), f'the format "{known}" is not checked', advice)
 
-    # ---- the keyword ----
-
     def _is_good_keyword(self, name: str) -> bool:
         before = len(self.found)
         keyword = self.schemas[name][KEYWORD]
@@ -189,7 +180,7 @@ class _Check:
                     Expression(text)
                 except DatasetDefinitionError as error:
                     advice = "Mend the expression: https://jmespath.org/specification.html"
-                    self._say(name, (KEYWORD, *path), _shortened(str(error)), advice)
+                    self._say(name, (KEYWORD, *path), shortened(str(error)), advice)
         if len(self.found) == before:
             try:
                 Dataset.read(name, self.schemas[name])
@@ -208,9 +199,7 @@ class _Check:
                 self._say(name, (*path, member), "there is no such member", advice)
             return
         described = members.get(next(iter(error.absolute_path), ""), {}).get("description")
-        self._say(name, path, _shortened(error.message), described or str(meta["description"]))
-
-    # ---- the files among each other ----
+        self._say(name, path, shortened(error.message), described or str(meta["description"]))
 
     def _check_identifiers(self, catalogue: Catalogue) -> None:
         owners: dict[str, str] = {}
@@ -256,74 +245,6 @@ class _Check:
                 what = f"no dataset refers to this schema, and it has no {KEYWORD}"
                 self._warn(name, "", what, f"Remove it, refer to it, or give it {KEYWORD}.")
 
-    # ---- examples ----
-
-    def _check_examples(self, catalogue: Catalogue, name: str) -> None:
-        schema = self.schemas[name]
-        examples = schema.get("examples", [])
-        if not examples and KEYWORD in schema:
-            advice = "Add one: it is checked here, and shows what a record is."
-            self._warn(name, "", "there are no examples", advice)
-        if KEYWORD in schema and name not in catalogue.datasets:
-            return
-        probe = Catalogue({**catalogue.schemas, name: {KEYWORD: {"prefix": ""}, **schema}})
-        dataset = probe.datasets[name]
-        for place, example in enumerate(examples):
-            path = ("examples", place)
-            if KEYWORD in schema and not isinstance(example, dict):
-                self._say(name, path, "a record is an object", "Make it one.")
-                continue
-            if KEYWORD in schema and not example.keys().isdisjoint(RESERVED):
-                what = f"a record with a field {', '.join(RESERVED)} is refused"
-                self._say(name, path, what, "Rename the field: Tablekeeper itself uses the name.")
-                continue
-            record = Record(0, example)
-            before = len(self.found)
-            self._try(name, path, partial(self._validate, record, path, dataset, probe))
-            is_valid = len(self.found) == before
-            if is_valid and KEYWORD in schema and name not in self.no_items:
-                self._try(name, path, partial(self._transform, record, path, dataset, probe))
-
-    def _try(self, name: str, path: Path_, step: Callable[[], None]) -> None:
-        try:
-            step()
-        except TablekeeperError as error:
-            kind = type(error).__name__
-            what = _shortened(str(error)).removeprefix("record 0").lstrip(",: ")
-            self._say(name, path, f"the example makes no item: {kind}: {what}", error.advice)
-
-    def _validate(
-        self, record: Record, path: Path_, dataset: Dataset, catalogue: Catalogue
-    ) -> None:
-        for each in violations([record], dataset, catalogue):
-            what = (
-                f"the example violates `{each.keyword}`: expected {each.expected}, "
-                f"found {each.found}"
-            )
-            where = pointer(path) + each.pointer
-            self._say(dataset.name, where, what, "Mend the example, or the schema.")
-
-    def _transform(
-        self, record: Record, path: Path_, dataset: Dataset, catalogue: Catalogue
-    ) -> None:
-        key = _example_key(dataset)
-        found = Snapshot(
-            action="validate",
-            bucket="example-bucket",
-            key=key,
-            revision=0,
-            as_of=now(),
-            dataset=dataset.name,
-            digest=catalogue.digest(dataset, str(self.table_key), self.ttl_attribute),
-            etag="0123456789abcdef0123456789abcdef",
-            version_id="example-version",
-            size=1,
-            last_modified=now(),
-        )
-        for made in make_items([record], found, dataset, self.table_key, self.ttl_attribute):
-            if not is_readable(made.text):
-                self._warn(dataset.name, path, f"the example has {WHAT}", ADVICE)
-
 
 def _meta_schema() -> dict[str, Any]:
     """The keyword's schema: in the checkout or, where the command is installed, in its package."""
@@ -343,14 +264,3 @@ def _share_suffixes(one: Dataset, other: Dataset) -> bool:
         return True
     ends = [[s + gz for s in each.suffixes for gz in ("", ".gz")] for each in (one, other)]
     return any(a.endswith(b) or b.endswith(a) for a in ends[0] for b in ends[1])
-
-
-def _example_key(dataset: Dataset) -> str:
-    """A key that an object of the dataset may have."""
-    suffix = dataset.suffixes[0] if dataset.suffixes else ".json"
-    key = f"{dataset.prefix}example{suffix}"
-    return f"{dataset.prefix}{suffix}" if is_ignored(key, "") else key
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 300 else text[:300] + "…"

@@ -41,3 +41,8 @@ class Findings(list[Finding]):
             (each.file, each.pointer, each.severity) == (f"{name}{SUFFIX}", pointer(path), ERROR)
             for each in self
         )
+
+
+def shortened(text: str) -> str:
+    """A message of at most 300 characters."""
+    return text if len(text) <= 300 else text[:300] + "…"

@@ -40,10 +40,11 @@ from handlers import (
 )
 from moto import mock_aws
 from tablekeeper import aws
+from tablekeeper.causes import message_of
 from tablekeeper.commit import claim, commit, key_lists, lanes, large_write, transaction
 from tablekeeper.commit.transaction import Tables
 from tablekeeper.datasets.catalogue import Catalogue
-from tablekeeper.errors import KeyOwnershipError, message_of
+from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger import failures, reads, writes
 from tablekeeper.ledger.rows import Row
 from tablekeeper.ledger.writes import audit_row
@@ -684,7 +685,7 @@ def weakened(world: World) -> Iterator[None]:
     read_row, update_row, put_audit_row = reads.read_row, writes.update_row, writes.put_audit_row
     fetch = fetch_module.fetch
     why_cancelled = transaction.why_cancelled
-    lane_action = lanes._lane_action
+    lane_action = lanes.lane_action
 
     def bucket_first(client: Any, table: str, uri: str) -> Row:
         key = uri.removeprefix("s3://source/")
@@ -758,7 +759,7 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(commit, "read_row", any_revision),
         ],
         "no-claim-check": [
-            patch.object(module, "_lane_action", no_held) for module in (claim, large_write)
+            patch.object(module, "lane_action", no_held) for module in (claim, large_write)
         ],
         "no-pending": [
             patch.object(key_lists, "key_lists", no_pending),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tablekeeper.errors import message_of
+from tablekeeper.causes import message_of
 
 from local.stack import Stack
 from tests.e2e.observer import Observer

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -232,7 +233,8 @@ def test_a_batch_records_a_bad_file_as_the_definition_does(revision: int) -> Non
     recorder: Any = _Recorder()
     execution = Execution("arn:x", "n-1", STARTS[0], event=json.dumps(INPUTS[0]))
     seen = Snapshot("validate", "b", "a", revision, "2026-01-31T11:59:55.000Z", dataset="d")
-    record_invalid(recorder, "ledger", seen, execution, Failure("s", "e", "c"), 1)
+    tables: Any = SimpleNamespace(client=recorder, ledger="ledger", audit_retention=1)
+    record_invalid(tables, seen, execution, Failure("s", "e", "c"))
     theirs = recorder.actions[1]["Update"]
     ours = _update()["ExpressionAttributeValues"][":problem"]["M"]
     assert set(ours) == set(theirs["ExpressionAttributeValues"][":problem"]["M"])

@@ -132,14 +132,7 @@ class Attempt:
 
     def _invalid(self, found: Snapshot, error: InvalidFileError) -> tuple[str, str]:
         failure = self._failure(error)
-        record_invalid(
-            self.tables.client,
-            self.tables.ledger,
-            found,
-            self.execution,
-            failure,
-            self.tables.audit_retention,
-        )
+        record_invalid(self.tables, found, self.execution, failure)
         return self._ended_badly("INVALID", failure)
 
     def _failed(self, error: Exception) -> tuple[str, str]:

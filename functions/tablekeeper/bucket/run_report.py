@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
 from tablekeeper.bucket.ends import FINDINGS, ORPHAN, ORPHANS
-from tablekeeper.errors import error_status
+from tablekeeper.causes import error_status
 from tablekeeper.ledger.rows import CURRENT, attribute
 from tablekeeper.model.times import now
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import _own_list, discard
-from tablekeeper.commit.lanes import UNDO, Progress, SupersededError, _lane_action
-from tablekeeper.commit.large_write import LargeWrite, Remaining, _content
+from tablekeeper.commit.key_lists import discard, own_list
+from tablekeeper.commit.lanes import UNDO, Progress, SupersededError, lane_action
+from tablekeeper.commit.large_write import LargeWrite, Remaining, content
 from tablekeeper.commit.transaction import (
     CancelledError,
     Tables,
@@ -38,6 +38,7 @@ from tablekeeper.ledger.rows import (
     Claim,
     Row,
     attribute,
+    lane_key,
 )
 from tablekeeper.ledger.writes import (
     audit_action,
@@ -164,7 +165,7 @@ def _give_up(tables: Tables, found: Snapshot, row: Row, claim: Claim | None = No
 def _check_refusal(tables: Tables, found: Snapshot, row: Row) -> None:
     """Raises again what a large write of this content met, while it still stands in the way."""
     refusal = row.refusal
-    if not refusal or refusal["content"] != _content(found):
+    if not refusal or refusal["content"] != content(found):
         return
     if "item" not in refusal:
         raise ItemRejectedError(refusal["message"])
@@ -183,7 +184,7 @@ def _claim(tables: Tables, found: Snapshot, execution: Execution, row: Row, want
     continues = before is not None and before.writes_the_same(wanted)
     pending = before.pending if before else ()
     if wanted.items and not continues:
-        pending = (*pending, _own_list(found.uri, wanted.revision))
+        pending = (*pending, own_list(found.uri, wanted.revision))
     state = REPLACING if before and before.state != ADDING else ADDING
     claim = replace(wanted, pending=pending, state=state)
     changes = {
@@ -205,7 +206,9 @@ def _claim(tables: Tables, found: Snapshot, execution: Execution, row: Row, want
     ]
     for lane in range(lanes.LANES):
         progress = None if continues else Progress()
-        actions.append(_lane_action(tables, found.uri, lane, claim.revision, None, progress))
+        actions.append(
+            lane_action(tables, lane_key(found.uri, lane), claim.revision, None, progress)
+        )
     transact(tables, found, lambda _: actions)
     return claim
 
@@ -220,7 +223,7 @@ def _superseded(tables: Tables, found: Snapshot, execution: Execution) -> Commit
     row = read_row(tables.client, tables.ledger, found.uri)
     if row.claimed_by == execution.audit_key:
         raise StaleRevisionError(f"{found.uri}: a later attempt of this execution had the claim")
-    audit = audit_action(tables, found, execution, "SUPERSEDED", row.revision)
+    audit = audit_action(tables, found, execution, Committed("SUPERSEDED"), row.revision)
     try:
         transact(tables, found, lambda _: [audit])
     except CancelledError:

@@ -140,7 +140,9 @@ def _transact(
     def ledger_rows(removed: int) -> list[Any]:
         revision = found.revision + 1
         return [
-            audit_action(tables, found, execution, outcome, revision, len(puts), removed),
+            audit_action(
+                tables, found, execution, Committed(outcome, len(puts), removed), revision
+            ),
             update_row(tables.ledger, found.uri, changes, seen=found.revision),
         ]
 

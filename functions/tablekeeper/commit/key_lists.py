@@ -40,7 +40,7 @@ def few_keys(tables: Tables, row: Row) -> set[ItemKey] | None:
     """
     keys = set(row.item_keys)
     if row.keys_at:
-        listed = _list(tables, row.keys_at)
+        listed = list_at(tables, row.keys_at)
         if len(listed) > 4 * sizes.TRANSACTION_ITEMS:
             return None
         for partition in range(partitioned_lines.PARTITIONS):
@@ -57,9 +57,9 @@ def discard(tables: Tables, lists: Sequence[str]) -> None:
         pass
 
 
-def _own_list(uri: str, revision: int) -> str:
+def own_list(uri: str, revision: int) -> str:
     return f"{KEYS}/{hashlib.sha256(uri.encode()).hexdigest()[:32]}/{revision}"
 
 
-def _list(tables: Tables, prefix: str) -> Lines:
+def list_at(tables: Tables, prefix: str) -> Lines:
     return Lines(tables.staging_bucket, copied_manifest(prefix))

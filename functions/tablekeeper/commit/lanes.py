@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -61,10 +61,9 @@ class Progress:
     removed: int = 0
 
 
-def _lane_action(
+def lane_action(
     tables: Tables,
-    uri: str,
-    lane: int,
+    key: Mapping[str, Any],
     claim: int,
     held: int | None,
     progress: Progress | None,
@@ -80,7 +79,7 @@ def _lane_action(
         }
     update: dict[str, Any] = {
         "TableName": tables.ledger,
-        "Key": lane_key(uri, lane),
+        "Key": key,
         "UpdateExpression": "SET " + ", ".join(sets),
         "ExpressionAttributeValues": values,
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import _list, discard, key_lists
+from tablekeeper.commit.key_lists import discard, key_lists, list_at
 from tablekeeper.commit.lanes import (
     PHASES,
     UNDO,
@@ -20,9 +20,9 @@ from tablekeeper.commit.lanes import (
     Progress,
     SupersededError,
     _chunks,
-    _lane_action,
     _partition,
     delete_lanes,
+    lane_action,
 )
 from tablekeeper.commit.transaction import (
     CancelledError,
@@ -43,6 +43,7 @@ from tablekeeper.ledger.rows import (
     Claim,
     Row,
     attribute,
+    lane_key,
 )
 from tablekeeper.ledger.writes import (
     NO_CLAIM,
@@ -78,7 +79,7 @@ PATIENCE = 300.0
 LONGEST_PAUSE = 20.0
 
 
-def _content(found: Snapshot) -> list[str | None]:
+def content(found: Snapshot) -> list[str | None]:
     return [found.etag, found.version_id, found.digest]
 
 
@@ -93,7 +94,7 @@ class LargeWrite:
         self.state = claim.state
         self.source = lineage(found, claim.execution)
         bucket = tables.staging_bucket
-        self.old = [_list(tables, row.keys_at)] if row.keys_at else []
+        self.old = [list_at(tables, row.keys_at)] if row.keys_at else []
         self.inline: dict[int, set[str]] = {}
         for key in row.item_keys:
             self.inline.setdefault(_partition(key.text), set()).add(key.text)
@@ -101,7 +102,7 @@ class LargeWrite:
         self.staged = Lines(bucket, claim.items["items"]) if claim.items else None
         self.keys = Lines(bucket, claim.items["keys"]) if claim.items else None
         self.own = claim.pending[-1] if claim.items else None
-        others = [_list(tables, each) for each in claim.pending if each != self.own]
+        others = [list_at(tables, each) for each in claim.pending if each != self.own]
         self.others = [each for each in others if each.exists()]
         self.progress: dict[int, Progress] = {}
 
@@ -138,7 +139,7 @@ class LargeWrite:
 
     def refuse(self, error: InvalidFileError) -> None:
         """Notes what stands in the way, and undoes the write while nothing was replaced."""
-        refusal = {"content": _content(self.found), "message": str(error)}
+        refusal = {"content": content(self.found), "message": str(error)}
         if isinstance(error, KeyOwnershipError):
             refusal["item"] = error.item.text
         if self.state == ADDING:
@@ -204,7 +205,7 @@ class LargeWrite:
 
     def _prepare(self) -> None:
         self._read_progress()
-        if self.own and self.claim.items and not _list(self.tables, self.own).exists():
+        if self.own and self.claim.items and not list_at(self.tables, self.own).exists():
             copy_set(self.tables.staging_bucket, self.claim.items["keys"], self.own)
 
     def _read_progress(self) -> None:
@@ -264,7 +265,8 @@ class LargeWrite:
         def lane_row(deleted: int) -> list[dict[str, Any]]:
             progress = Progress(phase, number, before + (deleted if phase == "REMOVE" else 0))
             held = self.claim.revision
-            return [_lane_action(self.tables, self.found.uri, lane, held, held, progress)]
+            key = lane_key(self.found.uri, lane)
+            return [lane_action(self.tables, key, held, held, progress)]
 
         try:
             deleted = self._patiently(
@@ -320,9 +322,9 @@ class LargeWrite:
             if closes:
                 actions += delete_lanes(self.tables, self.found.uri)
             if execution and not recorded:
-                outcome, revision = self.claim.outcome, row.revision + 1
+                result = Committed(self.claim.outcome, *counts)
                 actions.append(
-                    audit_action(self.tables, self.found, execution, outcome, revision, *counts)
+                    audit_action(self.tables, self.found, execution, result, row.revision + 1)
                 )
             try:
                 self._patiently(partial(transact, self.tables, self.found, partial(_same, actions)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
 from tablekeeper.ledger.rows import CURRENT, shard_of
-from tablekeeper.ledger.writes import audit_row, put_audit_row
+from tablekeeper.ledger.writes import AuditTable, audit_row, put_audit_row
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
 from tablekeeper.model.snapshot import Snapshot
@@ -47,7 +47,8 @@ def record_failure(
         TransientServiceError: a retry helps.
     """
     uri = uri_of(execution.event)
-    audit = _audit(ledger, uri, execution, "FAILED", failure, retention)
+    row = _audit(uri, execution, "FAILED", failure, retention)
+    audit = put_audit_row(ledger, row)
     problem = _problem(
         ledger,
         uri,
@@ -64,14 +65,9 @@ def record_failure(
 
 
 def record_invalid(
-    client: DynamoDBClient,
-    ledger: str,
-    found: Snapshot,
-    execution: Execution,
-    failure: Failure,
-    retention: int,
+    tables: AuditTable, found: Snapshot, execution: Execution, failure: Failure
 ) -> None:
-    """Records INVALID for the revision that was read, like any commit. Retention in seconds.
+    """Records INVALID for the revision that was read, like any commit.
 
     Raises:
         StaleRevisionError: the row moved, or a large write stands in the way; read again.
@@ -82,14 +78,15 @@ def record_invalid(
         condition = f"(attribute_not_exists(revision) OR {condition})"
     changes = _changes(execution, "INVALID", failure, found)
     problem = _problem(
-        ledger,
+        tables.ledger,
         found.uri,
         {**changes, "as_of": {"S": found.as_of}},
         f"{condition} AND attribute_not_exists(claim_state)",
         {"N": str(found.revision)},
     )
-    audit = _audit(ledger, found.uri, execution, "INVALID", failure, retention)
-    codes = _write(client, [audit, problem])
+    row = _audit(found.uri, execution, "INVALID", failure, tables.audit_retention)
+    audit = put_audit_row(tables.ledger, row)
+    codes = _write(tables.client, [audit, problem])
     if codes and codes[0] != "ConditionalCheckFailed":
         if "ConditionalCheckFailed" in codes:
             raise StaleRevisionError(f"{found.uri} is no longer at revision {found.revision}")
@@ -135,10 +132,10 @@ def _write(client: DynamoDBClient, actions: list[Any]) -> list[str]:
 
 
 def _audit(
-    ledger: str, uri: str, execution: Execution, outcome: str, failure: Failure, retention: int
+    uri: str, execution: Execution, outcome: str, failure: Failure, retention: int
 ) -> dict[str, Any]:
     details = {"state": failure.state, "error": failure.error, "cause": failure.cause}
-    return put_audit_row(ledger, audit_row(uri, execution, outcome, retention, **details))
+    return audit_row(uri, execution, outcome, retention, **details)
 
 
 def _changes(

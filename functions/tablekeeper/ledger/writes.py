@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tablekeeper.ledger.rows import CURRENT, OBJECT, PROBLEM, RELEASED, attribute, shard_of
 from tablekeeper.model.execution import Execution
+from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 
 class AuditTable(Protocol):
-    """The ledger's table, and for how many seconds it holds an outcome."""
+    """The ledger's table, its client, and for how many seconds it holds an outcome."""
 
+    @property
+    def client(self) -> DynamoDBClient: ...
     @property
     def ledger(self) -> str: ...
     @property
@@ -25,10 +31,8 @@ def audit_action(
     tables: AuditTable,
     found: Snapshot,
     execution: Execution,
-    outcome: str,
+    result: Committed,
     revision: int,
-    items_put: int | None = None,
-    items_removed: int | None = None,
 ) -> dict[str, Any]:
     """The action that records an outcome, once."""
     return put_audit_row(
@@ -36,15 +40,15 @@ def audit_action(
         audit_row(
             found.uri,
             execution,
-            outcome,
+            result.outcome,
             tables.audit_retention,
             revision=revision,
             dataset=found.dataset,
             digest=found.digest,
             etag=found.etag,
             version_id=found.version_id,
-            items_put=items_put,
-            items_removed=items_removed,
+            items_put=result.items_put,
+            items_removed=result.items_removed,
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tablekeeper.errors import passes
+from tablekeeper.causes import passes
 
 SHORTEST = timedelta(minutes=5)
 LONGEST = timedelta(days=1)

@@ -16,8 +16,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
+from tablekeeper.causes import message_of
 from tablekeeper.commit.transaction import Tables
-from tablekeeper.errors import KeyOwnershipError, message_of
+from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger.reads import read_items
 from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
 from tablekeeper.model.execution import event_text

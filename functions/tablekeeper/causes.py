@@ -1,0 +1,57 @@
+"""What the names and the causes of failed executions say."""
+
+from __future__ import annotations
+
+import json
+
+from tablekeeper.errors import InvalidFileError, TablekeeperError
+
+
+def message_of(cause: str) -> str:
+    """The message inside the Cause of a failed Lambda task.
+
+    Lambda gives `{"errorMessage": "...", "errorType": ...}`, and Step Functions cuts it at 32,768
+    characters, so only the first member can be relied on. A cause of any other form is returned as
+    it is.
+    """
+    start = '{"errorMessage":'
+    compact = cause.replace('{"errorMessage": ', start, 1)
+    if not compact.startswith(start):
+        return cause
+    try:
+        message, _ = json.JSONDecoder().raw_decode(compact, len(start))
+    except ValueError:
+        return cause
+    return message if isinstance(message, str) else cause
+
+
+def error_status(name: str) -> str:
+    """INVALID for the name of an error that a file is to blame for, FAILED for every other."""
+    invalid = {each.__name__ for each in InvalidFileError.__subclasses__()}
+    return "INVALID" if name in invalid else "FAILED"
+
+
+PASSING = frozenset(
+    {
+        "Lambda.AWSLambdaException",
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.SdkClientException",
+        "Lambda.ServiceException",
+        "Lambda.TooManyRequestsException",
+        "Lambda.Unknown",
+        "Runtime.ExitError",
+        "Sandbox.Timedout",
+        "States.HeartbeatTimeout",
+        "States.Timeout",
+    }
+)
+"""What AWS ends an execution with, and what may be gone the next time: throttling, trouble of
+Lambda, a function that crashed or ran out of time.
+https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+"""
+
+
+def passes(name: str) -> bool:
+    """Whether the cause of an error of this name may go by itself."""
+    ours = {each.__name__ for each in TablekeeperError.__subclasses__() if each.passes}
+    return name in PASSING or name in ours
