@@ -1,4 +1,7 @@
-"""What each function is told by its environment; the template sets exactly these variables."""
+"""What each function is told by its environment; the template sets exactly these variables.
+
+No class has a comparison or a repr: building them would take a part of each cold start.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from tablekeeper.errors import ConfigurationError
 from tablekeeper.model.keys import TableKey
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Settings:
     """Base: each field is read from the environment variable of the same name in capitals."""
 
@@ -38,7 +41,7 @@ class Settings:
         return cls(**values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class FetchSettings(Settings):
     """Of Fetch Object. Sizes in bytes; ignore_patterns are globs, comma separated."""
 
@@ -50,7 +53,7 @@ class FetchSettings(Settings):
     max_document_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ValidateSettings(Settings):
     """Of Validate Records."""
 
@@ -58,7 +61,7 @@ class ValidateSettings(Settings):
     max_document_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class TransformSettings(Settings):
     """Of Transform Records."""
 
@@ -68,7 +71,7 @@ class TransformSettings(Settings):
     max_document_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class WriteSettings(Settings):
     """Of Write Items. Retention in seconds."""
 
@@ -79,7 +82,7 @@ class WriteSettings(Settings):
     audit_retention_seconds: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class DeleteSettings(Settings):
     """Of Delete Items. Retention in seconds."""
 
@@ -90,12 +93,12 @@ class DeleteSettings(Settings):
     audit_retention_seconds: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SettleSettings(WriteSettings):
     """Of Settle Claim."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SafetyNetSettings(Settings):
     """Of the safety net. Retention in seconds."""
 
@@ -103,7 +106,7 @@ class SafetyNetSettings(Settings):
     audit_retention_seconds: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SweepSettings(Settings):
     """Of the sweep. Retention in seconds."""
 
@@ -114,14 +117,14 @@ class SweepSettings(Settings):
     state_machine_arn: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SyncObjectsSettings(FetchSettings, ValidateSettings, TransformSettings, WriteSettings):
     """Of Sync Objects, which does what five functions do, and of Sync Orphans."""
 
     state_machine_arn: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReportDifferencesSettings(Settings):
     """Of Report Differences."""
 
