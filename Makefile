@@ -42,8 +42,8 @@ demo: setup ## Show it at work on a local engine: files in the bucket, items in 
 	@$(RUN) -m local.demo
 
 .PHONY: up
-up: setup ## Start a local engine with the project deployed to it; described in .local/stack.json
-	@$(RUN) -m local up
+up: setup ## Start a local engine with the project deployed to it; SCHEMAS=DIR for datasets of your own
+	@$(RUN) -m local up $(if $(SCHEMAS),--schemas $(SCHEMAS))
 
 .PHONY: down
 down: setup ## End the local engine
@@ -101,8 +101,9 @@ build: setup ## Build the functions for a deployment to the local engine
 	@$(RUN) -m local build
 
 .PHONY: deploy
-deploy: setup ## Build and deploy to AWS, as samconfig.toml says
+deploy: setup ## Build and deploy to AWS, as samconfig.toml says; SCHEMAS=DIR for datasets of your own
 	@PATH="$(CURDIR)/$(DEV):$$PATH" $(VENVS)/sam/bin/sam build
+	@$(if $(SCHEMAS),$(RUN) -m local schemas --schemas $(SCHEMAS))
 	@$(VENVS)/sam/bin/sam deploy
 
 .PHONY: pins

@@ -23,6 +23,7 @@ from local.environment import (
     python,
 )
 from local.errors import LocalStackError, say
+from local.own_schemas import replace_schemas
 from local.processes import locked
 from local.stack import Stack
 
@@ -35,17 +36,18 @@ SOURCES = ("functions", "schemas", "statemachine", "template.yaml", "requirement
 ARTIFACTS_BUCKET = "sam-artifacts"
 
 
-def build(schemas: Path | None = None) -> Path:
+def build(schemas: Path | None = None, *, beside: bool = True) -> Path:
     """Runs `sam build` unless nothing changed since the last one; returns the built template.
 
-    `schemas` is a folder of dataset files that the functions are to carry beside the project's own.
+    `schemas` is a folder of dataset files that the functions are to carry: beside the project's
+    own, or in their place.
     """
     LOCAL.mkdir(exist_ok=True)
     built, stamp = BUILD / "build" / "template.yaml", BUILD / "fingerprint"
     with locked(LOCAL / "build.lock"):
         fingerprint = _fingerprint([ROOT / source for source in SOURCES], parameter_overrides())
         if built.exists() and stamp.exists() and stamp.read_text() == fingerprint:
-            return _with_schemas(built, schemas)
+            return _with_schemas(built, schemas, beside)
         say("building")
         stamp.unlink(missing_ok=True)
         for copy in BUILD.glob("build-with-*"):
@@ -58,7 +60,7 @@ def build(schemas: Path | None = None) -> Path:
             *("--parameter-overrides", *parameter_overrides()),
         )
         stamp.write_text(fingerprint)
-        return _with_schemas(built, schemas)
+        return _with_schemas(built, schemas, beside)
 
 
 def deploy(engine: Stack, template: Path, parameters: Mapping[str, str] | None = None) -> Stack:
@@ -128,21 +130,24 @@ def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[s
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
 
 
-def _with_schemas(template: Path, schemas: Path | None) -> Path:
-    """The built template, or that of a copy beside it whose functions carry these files too."""
+def _with_schemas(template: Path, schemas: Path | None, beside: bool) -> Path:
+    """The built template, or that of a copy beside it whose functions carry these files."""
     if schemas is None:
         return template
     # Beside it, because the template names the definition by a path relative to itself.
     files = {path.name: path.read_bytes() for path in sorted(schemas.glob("*.json"))}
-    digest = hashlib.sha256(repr(files).encode()).hexdigest()
+    digest = hashlib.sha256(repr((beside, files)).encode()).hexdigest()
     copy = template.parent.with_name(f"build-with-{digest[:12]}")
     if not copy.exists():
         unfinished = copy.with_name("unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(template.parent, unfinished)
-        for folder in unfinished.glob("*/schemas"):
-            for name, content in files.items():
-                (folder / name).write_bytes(content)
+        if beside:
+            for folder in unfinished.glob("*/schemas"):
+                for name, content in files.items():
+                    (folder / name).write_bytes(content)
+        else:
+            replace_schemas(unfinished, schemas)
         unfinished.rename(copy)
     return copy / template.name
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.commands.schemas import DEFAULT_KEY, parsed_key
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UnknownError, UsageError
+from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command
 from tablekeeper_cli.terminal.text import LONGEST, printable
 
@@ -36,26 +38,52 @@ def add_to(app: typer.Typer) -> None:
             "plan tools.json --key products/tools.json",
             "plan --key products/tools.json",
             "plan --dataset products --schemas ../changed/schemas",
+            "plan --offline --schemas schemas samples/products/*.json",
         ),
     )
 
 
 def plan(
     context: Context,
-    file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A local file, as if it were uploaded.")
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help="A local file, as if it were uploaded."),
     ] = None,
     key: Annotated[
         str | None,
-        typer.Option(metavar="KEY", help="The key of FILE; or of an object in the bucket."),
+        typer.Option(
+            metavar="KEY",
+            help="The key of FILE; or of an object in the bucket.",
+            autocompletion=completion.keys,
+        ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="All objects in the bucket that belong to a dataset."),
+        typer.Option(
+            metavar="NAME",
+            help="All objects in the bucket that belong to a dataset.",
+            autocompletion=completion.datasets,
+        ),
     ] = None,
     schemas: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder of the dataset files to plan with.")
+        Path,
+        typer.Option(
+            metavar="DIR",
+            envvar="TABLEKEEPER_SCHEMAS",
+            help="The folder of the dataset files to plan with.",
+        ),
     ] = Path("schemas"),
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="FILEs alone, without a stack, into an empty table."),
+    ] = False,
+    items: Annotated[
+        bool, typer.Option("--items", help="With --offline: every item, not just the first.")
+    ] = False,
+    item_keys: Annotated[
+        str | None,
+        typer.Option(metavar="KEYS", help=f"With --offline: the table's key.  [{DEFAULT_KEY}]"),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="With --dataset: look at so many objects at most."),
@@ -69,13 +97,28 @@ def plan(
 ) -> None:
     """Shows what a file or a schema would do, and does nothing.
 
+    With --offline it needs no stack: it validates FILEs and shows their items. The key of a file is
+    the end of its path that belongs to a dataset, or --key.
+
     Exit code 0: the table would be as the bucket is. 1: something would be refused.
     """
-    if (file and not key) or bool(key) == bool(dataset) or (limit and not dataset):
-        raise UsageError("say FILE --key KEY, or --key KEY, or --dataset NAME [--limit N]")
-    if file and not file.is_file():
-        raise UsageError(f"{printable(str(file))} is no file")
+    for each in files or ():
+        if not each.is_file():
+            raise UsageError(f"{printable(str(each))} is no file")
     catalogue = load_catalogue(schemas)
+    if offline:
+        if not files or dataset or limit or (key and len(files) > 1):
+            raise UsageError("say --offline FILE..., or --offline FILE --key KEY")
+        if not _plan_offline(context, catalogue, files, key, item_keys, items):
+            raise typer.Exit(DIFFERENT)
+        return
+    if items or item_keys:
+        raise UsageError("--items and --item-keys need --offline; --json has every item")
+    if (files and not key) or bool(key) == bool(dataset) or (limit and not dataset):
+        raise UsageError("say FILE --key KEY, or --key KEY, or --dataset NAME [--limit N]")
+    if files and len(files) > 1:
+        raise UsageError("several FILEs need --offline")
+    file = files[0] if files else None
     if dataset and dataset not in catalogue.datasets:
         names = ", ".join(sorted(catalogue.datasets)) or "none"
         raise UnknownError(f"{schemas} has no dataset {printable(dataset)}; it has {names}")
@@ -99,6 +142,22 @@ def plan(
         raise CommandError(f"{error}; try again") from None
     if not fine:
         raise typer.Exit(DIFFERENT)
+
+
+def _plan_offline(
+    context: Context,
+    catalogue: Catalogue,
+    files: list[Path],
+    key: str | None,
+    item_keys: str | None,
+    items: bool,
+) -> bool:
+    from tablekeeper_cli.commands.offline import plan_files
+    from tablekeeper_cli.plan.offline import OfflinePlanner
+
+    planner = OfflinePlanner.with_keys(catalogue, parsed_key(item_keys))
+    named = [(file, key or planner.key_of(file)) for file in files]
+    return plan_files(context, planner, named, all_items=items)
 
 
 def load_catalogue(folder: Path) -> Catalogue:

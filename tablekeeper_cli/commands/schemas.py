@@ -70,17 +70,22 @@ def check(
         raise typer.Exit(DIFFERENT)
 
 
-def _table(context: Context, item_keys: str | None) -> tuple[TableKey, str]:
-    """The key of the items table, and the name of its TTL attribute."""
+def parsed_key(item_keys: str | None) -> TableKey:
+    """The key that `--item-keys` names, or the template's own. Raises UsageError."""
     from tablekeeper.model.keys import TableKey
 
+    try:
+        return TableKey.parse(item_keys or DEFAULT_KEY)
+    except ValueError:
+        raise UsageError(
+            f"--item-keys takes one or two of name:type, type S or N, as {DEFAULT_KEY}"
+        ) from None
+
+
+def _table(context: Context, item_keys: str | None) -> tuple[TableKey, str]:
+    """The key of the items table, and the name of its TTL attribute."""
     if not (context.stack_name or context.local):
-        try:
-            return TableKey.parse(item_keys or DEFAULT_KEY), "expires_at"
-        except ValueError:
-            raise UsageError(
-                f"--item-keys takes one or two of name:type, type S or N, as {DEFAULT_KEY}"
-            ) from None
+        return parsed_key(item_keys), "expires_at"
     if item_keys:
         raise UsageError("say --item-keys or name a stack, which knows its keys")
     from tablekeeper_cli.compare.target import table_key

@@ -51,7 +51,12 @@ def verify(
         str, typer.Option(metavar="P", help="Only files whose keys begin so, and their items.")
     ] = "",
     schemas: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder of the dataset files to derive with.")
+        Path,
+        typer.Option(
+            metavar="DIR",
+            envvar="TABLEKEEPER_SCHEMAS",
+            help="The folder of the dataset files to derive with.",
+        ),
     ] = Path("schemas"),
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every finding to it, one a line.")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.model.items import Item
 from tablekeeper.model.keys import TableKey
 from tablekeeper.settings import FetchSettings
+
+from tablekeeper_cli.compare.items import read_items
 
 if TYPE_CHECKING:
     from tablekeeper_cli.stack import Stack
@@ -23,6 +27,13 @@ class Target:
     items_table: str
     staging_bucket: str
     key_prefix: str = ""
+
+    def read_items(self, keys: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
+        """The items of the table with these keys, at most a hundred.
+
+        Raises TransientServiceError.
+        """
+        return read_items(aws.dynamodb(), self.items_table, keys)
 
 
 def fetch_settings(stack: Stack) -> FetchSettings:

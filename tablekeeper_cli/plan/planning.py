@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from tablekeeper import aws
 from tablekeeper.commit.key_lists import key_lists
 from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.errors import (
@@ -26,7 +25,6 @@ from tablekeeper.steps.file_content import FileContent
 from tablekeeper_cli.compare.items import (
     BATCH_KEYS,
     changes,
-    read_items,
     stored_key,
 )
 from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
@@ -188,7 +186,7 @@ class Planning:
         self, batch: list[tuple[str, int, str]]
     ) -> tuple[list[tuple[str, int, str]], dict[str, Item]]:
         keys = [ItemKey(key).attributes for key, _, _ in batch]
-        items = read_items(aws.dynamodb(), self.target.items_table, keys)
+        items = self.target.read_items(keys)
         return batch, {stored_key(item, self.table_key).text: item for item in items}
 
 
