@@ -43,6 +43,7 @@ demo: setup ## Show it at work on a local engine: files in the bucket, items in 
 
 .PHONY: up
 up: setup ## Start a local engine with the project deployed to it; SCHEMAS=DIR for datasets of your own
+	@$(RUN) -m tablekeeper_cli schemas check $(or $(SCHEMAS),schemas)
 	@$(RUN) -m local up $(if $(SCHEMAS),--schemas $(SCHEMAS))
 
 .PHONY: down
@@ -102,6 +103,7 @@ build: setup ## Build the functions for a deployment to the local engine
 
 .PHONY: deploy
 deploy: setup ## Build and deploy to AWS, as samconfig.toml says; SCHEMAS=DIR for datasets of your own
+	@$(RUN) -m tablekeeper_cli schemas check $(or $(SCHEMAS),schemas)
 	@PATH="$(CURDIR)/$(DEV):$$PATH" $(VENVS)/sam/bin/sam build
 	@$(if $(SCHEMAS),$(RUN) -m local schemas --schemas $(SCHEMAS))
 	@$(VENVS)/sam/bin/sam deploy

@@ -89,6 +89,7 @@ class _MapRun:
             "definition": json.dumps({**language, **self.processor}),
         }
         self.children: dict[str, Json] = {}
+        self.pending: list[str] = []
 
     def result(self) -> tuple[Any, str | None]:
         """Runs the children. Raises the state's error."""
@@ -136,6 +137,12 @@ class _MapRun:
         stepfunctions._apply_state_assign(*told, result=result)
         return output, stepfunctions._next_or_end(self.state)
 
+    def _is_over(self) -> bool:
+        """Whether more child executions failed than the state tolerates."""
+        failed = self.counts["failed"] + self.counts["timedOut"] + self.counts["aborted"]
+        share = self.view["toleratedFailurePercentage"] * self.counts["total"]
+        return bool(failed * 100 > share and failed > self.view["toleratedFailureCount"])
+
     def _filled(self, name: str, default: Any) -> Any:
         value = self.state.get(name, default)
         return stepfunctions._apply_jsonata_template(value, self.data, self.ctx)
@@ -152,6 +159,10 @@ class _MapRun:
     def _run(self, batch: Json) -> None:
         size = len(batch["Items"]) if "Items" in batch else 1
         with self.lock:
+            if self._is_over():
+                # Once a Map Run has failed, no child execution starts any more.
+                self.pending.append(json.dumps(batch))
+                return
             self._move("pending", "running", size)
         if self.execution["status"] != "RUNNING":
             with self.lock:
@@ -198,12 +209,12 @@ class _MapRun:
         """
         bucket, prefix = writer["Arguments"]["Bucket"], writer["Arguments"]["Prefix"]
         place = f"{prefix.rstrip('/')}/{self.arn.rpartition(':')[2]}"
-        ended: dict[str, list[str]] = {"SUCCEEDED": [], "FAILED": []}
+        ended: dict[str, list[str]] = {"SUCCEEDED": [], "FAILED": [], "PENDING": self.pending}
         for child in self.children.values():
             good = child["status"] == "SUCCEEDED"
             told = child["output"] or "{}"
             ended["SUCCEEDED" if good else "FAILED"].append(told)
-        files: dict[str, list[Json]] = {"PENDING": []}
+        files: dict[str, list[Json]] = {}
         for status, lines in ended.items():
             files[status] = []
             if lines:

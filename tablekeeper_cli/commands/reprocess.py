@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tablekeeper_cli.executions.reprocess import Ended, Started
     from tablekeeper_cli.executions.swaps import Swap
     from tablekeeper_cli.ledger.problems import Problem
+    from tablekeeper_cli.stack import Stack
 
 Rate = Annotated[
     float, typer.Option(min=0.01, metavar="N", help="Executions to start a second, at most.")
@@ -80,6 +81,7 @@ def reprocess(
     stack = context.stack
     if keys:
         named = [stack.key(stack.uri(each)) for each in dict.fromkeys(keys)]
+        _check_known(stack, named)
     else:
         named = [each.key for each in choice.failures(stack)]
     run = _Run(context, force)
@@ -101,6 +103,31 @@ def reprocess(
     context.answer(data, lambda: _shown_ends(run.started, ended, outcomes, wait=wait))
     if any(each.is_bad for each in ended):
         raise typer.Exit(DIFFERENT)
+
+
+def _check_known(stack: Stack, keys: Sequence[str]) -> None:
+    """Raises UnknownError for the first key that neither the ledger nor the bucket knows: nothing
+    is started then, and no row is written.
+    """
+    from botocore.exceptions import ClientError
+
+    from tablekeeper_cli.errors import UnknownError
+    from tablekeeper_cli.ledger import files
+    from tablekeeper_cli.terminal.text import printable
+
+    for key in keys:
+        try:
+            files.file(stack, key)
+        except UnknownError:
+            try:
+                stack.client("s3").head_object(Bucket=stack.bucket, Key=key)
+            except ClientError as error:
+                # What may not be looked at may be there.
+                if error.response["Error"].get("Code") not in ("404", "NoSuchKey"):
+                    continue
+                raise UnknownError(
+                    f"neither the bucket nor the ledger knows {printable(key)}; nothing was started"
+                ) from None
 
 
 class _Run:

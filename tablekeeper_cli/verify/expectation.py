@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tablekeeper.errors import InvalidFileError
-from tablekeeper.ledger.rows import INCOMPLETE, Row
+from tablekeeper.ledger.rows import INCOMPLETE, RELEASED, Row
 from tablekeeper.model.times import CLOCK_SKEW
 
 from tablekeeper_cli.verify.findings import CLAIM, STALE, UNKNOWN, UNVERIFIABLE
@@ -56,7 +56,19 @@ def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
         return Standing(UNTOLD, CLAIM, f"{row.claim.state}: begun, not ended", behind=True)
     if row.problem:
         committed = COMMITTED if row.status == "SYNCED" else NOTHING
-        if present and _unanswered(row, present):
+        if present is None or ignored:
+            why = "matches IgnorePatterns" if ignored else "is gone"
+            return Standing(
+                committed, STALE, f"it has a problem, and the object {why}", behind=True
+            )
+        failed = row.problem.get("etag", {}).get("S")
+        if failed and failed != present.etag:
+            detail = f"its problem is of etag {failed}, but the object's is {present.etag}"
+            return Standing(committed, STALE, detail, behind=True)
+        if row.status == RELEASED:
+            detail = "RELEASED: its items are out of the table until it is tried again"
+            return Standing(committed, STALE, detail, behind=True)
+        if _unanswered(row, present):
             return Standing(committed, STALE, "changed after its problem was recorded", behind=True)
         return Standing(committed)
     if ignored or present is None:

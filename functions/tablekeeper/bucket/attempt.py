@@ -25,7 +25,7 @@ from tablekeeper.errors import (
     TransientServiceError,
     UnfinishedWriteError,
 )
-from tablekeeper.ledger.failures import Failure, record_failure, record_invalid
+from tablekeeper.ledger.failures import Failure, record_failure, record_invalid, uri_of
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
 from tablekeeper.ledger.view import LedgerView
@@ -54,6 +54,9 @@ class Attempt:
         self.tables, self.settings = run.tables, run.settings
         self.state = "Sync Objects"
         self.execution = replace(run.execution, event=run.input_of(key))
+        if uri_of(self.execution.event) != object_uri(self.settings.source_bucket, key):
+            # The ledger cannot hold the key: such files share a row, with an outcome for each.
+            self.execution = replace(self.execution, name=f"{run.execution.name}-{self._digest()}")
 
     def run(self, view: LedgerView | None) -> tuple[str | None, str | None]:
         """The outcome, None when it is to be tried once more; and the error of a bad one."""

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from tablekeeper.bucket.attempt import Attempt
 from tablekeeper.bucket.differences import Listed, difference, is_under_way
 from tablekeeper.bucket.ends import CLAIM, TRACED, End, File
 from tablekeeper.bucket.run import Run
 from tablekeeper.ledger.reads import read_rows
+from tablekeeper.ledger.rows import OBJECT, Row
 from tablekeeper.ledger.view import LedgerView
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.times import now
@@ -40,12 +43,27 @@ def sync_batch(objects: Sequence[Listed], how: str, run: Run) -> list[End]:
     for listed, uri in zip(objects, uris, strict=True):
         row = rows[uri]
         finding = difference(listed, row, settings, run.catalogue)
-        if finding and not (finding == CLAIM and is_under_way(run.states, row)):
+        if finding == CLAIM and _writes(row, listed, run) and is_under_way(run.states, row):
+            continue
+        if finding:
             different.append((listed.key, finding, LedgerView(row, entered)))
     if how != "bulk":
         outcome = TRACED if how == "traced" else None
         return [End(key, finding, outcome) for key, finding, _ in different]
     return list(sync_all(run, different))
+
+
+def _writes(row: Row, listed: Listed, run: Run) -> bool:
+    """Whether a row's claim writes just what the object and its dataset make now. One that writes
+    anything else is not waited for: the file is started, and takes the claim over.
+    """
+    if row.claim is None:
+        return False
+    claimed: dict[str, Any] = {
+        name: row.claim.found.get(name) for name in OBJECT if name != "dataset"
+    }
+    done = replace(row, claim=None, problem=None, status=row.claim.outcome, **claimed)
+    return difference(listed, done, run.settings, run.catalogue) is None
 
 
 def sync_all(run: Run, files: Sequence[File]) -> Iterator[End]:

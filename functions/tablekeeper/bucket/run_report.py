@@ -39,10 +39,10 @@ def report_differences(
         TransientServiceError: a retry helps.
     """
     findings, outcomes = Counter[str](), Counter[str]()
-    files = failed_batches = 0
+    files, unread = 0, Counter[str]()
     for result in results(aws.s3(), bucket, run["place"]):
-        if result is None:
-            failed_batches += 1
+        if isinstance(result, str):
+            unread[result] += 1
             continue
         files += result["files"]
         for end in result["ends"]:
@@ -60,7 +60,8 @@ def report_differences(
         "files": files,
         "findings": {name: findings[name] for name in FINDINGS},
         "outcomes": {} if look else dict(+outcomes),
-        "failed_batches": failed_batches,
+        "failed_batches": unread["FAILED"],
+        "pending_batches": unread["PENDING"],
         "differences": differences,
     }
     _keep(ledger, summary)
@@ -76,15 +77,18 @@ def outcome_of(end: Mapping[str, str]) -> str:
     return end.get("outcome", "")
 
 
-def results(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any] | None]:
-    """The results of a run's batches, `{files, ends}`, None for one that failed. Raises
-    TransientServiceError.
+def results(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any] | str]:
+    """The results of a run's batches, `{files, ends}`; of one that nobody looked at, FAILED, or
+    PENDING when the run failed before it began. Raises TransientServiceError.
     """
     for name in _names(client, bucket, place):
-        if not name.startswith(f"{place}{ORPHANS}/") and not name.endswith("/manifest.json"):
-            failed = name.rpartition("/")[2].startswith("FAILED")
-            for line in _lines(client, bucket, name):
-                yield None if failed else line
+        if name.startswith(f"{place}{ORPHANS}/") or not name.endswith("/manifest.json"):
+            continue
+        (manifest,) = _lines(client, bucket, name)
+        for status, files in manifest["ResultFiles"].items():
+            for each in files:
+                for line in _lines(client, bucket, each["Key"]):
+                    yield line if status == "SUCCEEDED" else status
 
 
 def ends(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any]]:
@@ -92,7 +96,7 @@ def ends(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any]]:
     Raises TransientServiceError.
     """
     for result in results(client, bucket, place):
-        for end in result["ends"] if result else ():
+        for end in () if isinstance(result, str) else result["ends"]:
             yield {**end, "outcome": outcome_of(end)} if "outcome" in end else end
     for name in _names(client, bucket, f"{place}{ORPHANS}/"):
         yield from _lines(client, bucket, name)

@@ -37,9 +37,15 @@ def put(pipeline: Pipeline, name: str, values: list[Any]) -> None:
 
 
 def report(pipeline: Pipeline, **run: Any) -> Any:
-    put(pipeline, "map/manifest.json", [{"ResultFiles": {}}])
-    put(pipeline, "map/SUCCEEDED_0.jsonl", RESULTS)
-    put(pipeline, "map/FAILED_0.jsonl", [{"Error": "x"}, {"Error": "y"}])
+    files: dict[str, list[Any]] = {
+        "SUCCEEDED": RESULTS,
+        "FAILED": [{"Error": "x"}, {"Error": "y"}],
+        "PENDING": [{"Items": [{"Key": "f"}]}] * 3,
+    }
+    named = {status: [{"Key": f"sync/run/map/{status}_0.jsonl", "Size": 1}] for status in files}
+    put(pipeline, "map/manifest.json", [{"ResultFiles": named}])
+    for status, lines in files.items():
+        put(pipeline, f"map/{status}_0.jsonl", lines)
     put(pipeline, "orphans/3-0.jsonl", [{"key": "e", "finding": "ORPHAN"}])
     return report_differences.handler({"run": {**RUN, **run}, "shards": SHARDS}, None)
 
@@ -53,6 +59,7 @@ def last(pipeline: Pipeline) -> Any:
 def test_everything_is_added_up(pipeline: Pipeline) -> None:
     told = report(pipeline)
     assert (told["files"], told["failed_batches"], told["differences"]) == (200, 2, 4)
+    assert told["pending_batches"] == 3
     assert told["findings"] == {
         "MISSING": 1,
         "STALE": 1,

@@ -78,11 +78,26 @@ def test_a_look_and_a_traced_run_write_nothing(pipeline: Pipeline) -> None:
 def test_a_write_that_is_under_way_is_not_cut_off(pipeline: Pipeline) -> None:
     pipeline.put("notes/a.json", GOOD)
     pipeline.sync("notes/a.json")
-    claim = Claim(9, ADDING, "EVENT#x#y#0", 0, "SYNCED", "arn:runs", {}, None, ())
+    found = pipeline.fetch("notes/a.json")["found"]
+    claim = Claim(9, ADDING, "EVENT#x#y#0", 0, "SYNCED", "arn:runs", found, None, ())
     _change(pipeline, "notes/a.json", claim=claim.attributes(), claim_state={"S": ADDING})
     running = {"status": "RUNNING"}
     with patch.object(aws.states(), "describe_execution", lambda executionArn: running):  # noqa: N803
         assert pipeline.sync_batch() == {}
+        # Whose event was lost: the write under way is of another content, and is taken over.
+        pipeline.put("notes/a.json", [*GOOD, *GOOD])
+        assert pipeline.sync_batch() == {"notes/a.json": ("CLAIM", "TRACED")}
+
+
+def test_two_keys_that_the_ledger_cannot_hold_have_two_outcomes(pipeline: Pipeline) -> None:
+    for name in "ab":
+        pipeline.put(f"notes/{name * 1013}.json", GOOD)
+    ended = pipeline.sync_batch()
+    assert [outcome for _, outcome in ended.values()] == ["FAILED", "FAILED"]
+    rows = pipeline.dynamodb.scan(TableName="ledger")["Items"]
+    ends = [each for each in rows if each["sk"]["S"].startswith("EVENT#")]
+    assert {each["pk"]["S"] for each in ends} == {"s3:///"}
+    assert len(ends) == 2
 
 
 def test_a_bad_file_is_recorded_and_its_batch_goes_on(pipeline: Pipeline) -> None:

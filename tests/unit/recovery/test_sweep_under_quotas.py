@@ -85,11 +85,11 @@ class World:
 
     def list_executions(
         self,
-        statusFilter: str,
-        redriveFilter: str,
-        maxResults: int,
-        nextToken: str = "",
-        **_: Any,  # noqa: N803
+        statusFilter: str,  # noqa: N803
+        redriveFilter: str,  # noqa: N803
+        maxResults: int,  # noqa: N803
+        nextToken: str = "",  # noqa: N803
+        **_: Any,
     ) -> Any:
         self.spend(SECONDS["ListExecutions"])
         self.quotas["ListExecutions"].take()

@@ -290,6 +290,36 @@ def test_a_problem_that_is_older_than_the_object_excuses_nothing(
     assert told(verifier) == [("stale", "notes/a.json", None)]
 
 
+def test_a_problem_of_an_object_that_is_gone_is_a_difference(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    notes.put("notes/bad.json", b"[")
+    refuse(notes, "notes/bad.json")
+    notes.s3.delete_object(Bucket="source", Key="notes/bad.json")
+    (gone,) = found(verifier)
+    assert (gone.kind, gone.file, gone.is_difference) == ("stale", "notes/bad.json", True)
+    assert "is gone" in gone.detail
+
+
+def test_a_problem_of_another_version_than_the_current_one_is_a_difference(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    """Whatever the clocks say."""
+    notes.put("notes/bad.json", b"[")
+    refuse(notes, "notes/bad.json")
+    problem = {"M": {**notes.row("notes/bad.json")["problem"]["M"], "etag": {"S": "another"}}}
+    change_row(notes, "notes/bad.json", problem=problem)
+    assert told(verifier) == [("stale", "notes/bad.json", None)]
+
+
+def test_a_file_that_is_released_is_a_difference(notes: Pipeline, verifier: Verifier) -> None:
+    notes.put("notes/a.json", b"[")
+    refuse(notes, "notes/a.json")
+    assert "RELEASED" not in [each.detail for each in found(verifier)]
+    change_row(notes, "notes/a.json", status={"S": "RELEASED"})
+    assert "stale" in [each.kind for each in found(verifier) if "RELEASED" in each.detail]
+
+
 def test_a_bad_file_without_a_problem_is_named(notes: Pipeline, verifier: Verifier) -> None:
     notes.put("notes/a.json", [note("a1"), note("a1")])
     etag = notes.s3.head_object(Bucket="source", Key="notes/a.json")
