@@ -66,13 +66,14 @@ def _line(each: Outcome | LeftOut, context: Context) -> Text:
     width, bucket = context.out.width, context.stack.bucket
     if isinstance(each, LeftOut):
         count = plural(each.left_out, "outcome")
-        return Text(f"... {count} left out: they came faster than executions can be read", "yellow")
+        return Text(f"... {count} left out: more came than can be read", "yellow")
     line = Text().append(f"{each.at[11:19]}Z  ", "dim")
     line.append_text(outcome(each.outcome))
     line.append(" " * max(1, 11 - len(each.outcome)))
-    room = max(width - len(line.plain) - 10, 16)
+    took = duration(each.seconds)
+    room = max(width - len(line.plain) - len(took) - 2, 16)
     line.append_text(cut(told(each.key), room, middle=True))
-    line.append(f"  {duration(each.seconds)}", "dim")
+    line.append(f"  {took}", "dim")
     if each.error:
         message = (each.message or "").partition("\n")[0]
         message = message.removeprefix(f"s3://{bucket}/{each.key}: ")

@@ -1,0 +1,300 @@
+"""What the commands print: text at four widths and piped, JSON, and help.
+
+`UPDATE_EXPECTED=1` writes the files of `expected/` anew; a change of them is read like code.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from rich.console import Console
+
+from tablekeeper_cli.app import app
+from tablekeeper_cli.commands import bucket, failures, items, reprocess, status, trace, watch
+from tablekeeper_cli.executions import bucket_runs
+from tablekeeper_cli.executions.failed_events import FailedEvent, Redriven
+from tablekeeper_cli.executions.outcomes import LeftOut, Outcome
+from tablekeeper_cli.executions.reprocess import Ended, Started
+from tablekeeper_cli.executions.running import Progress
+from tablekeeper_cli.executions.swaps import Swap
+from tablekeeper_cli.executions.traces import Trace
+from tablekeeper_cli.executions.visits import Attempt, Visit
+from tablekeeper_cli.ledger.files import File
+from tablekeeper_cli.ledger.history import Event
+from tablekeeper_cli.ledger.items import Item
+from tablekeeper_cli.ledger.problems import Failure, Problem, Violation
+from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.terminal import showing
+from tablekeeper_cli.terminal.context import UNLIMITED, Context
+
+EXPECTED = Path(__file__).with_name("expected")
+WIDTHS = (60, 80, 120, 200)
+KEY = "products/north/of/the/river/tools.json"
+LONG = "products/" + "a-long-folder-name/" * 5 + "tools.json"
+MACHINE = "arn:aws:states:eu-west-1:123456789012:execution:shop-SyncObjectStateMachine-0A1B2C3D"
+ARN = f"{MACHINE}:5a0e1269-c532-4f6a-b9ca-e75ef9b4ef26"
+AT = "2026-11-25T22:00:00.000Z"
+EVENT = '{"detail-type": "Object Created", "detail": {"object": {"key": "products/tools.json"}}}'
+STACK = Stack("shop", "eu-west-1", {"SourceBucketName": "shop-source"})
+PROBLEM = Problem(
+    key=KEY,
+    status="INVALID",
+    error="SchemaViolationError",
+    state="Validate Records",
+    at=AT,
+    started=AT,
+    execution=ARN,
+    input=EVENT,
+    message=f"s3://shop-source/{KEY}: 2 violations of products.schema.json in 3 records:\n...",
+    advice="Mend the records at the JSON Pointers that the report names, or the schema.",
+    violations=[
+        Violation(1, "/price", "type", '"number"', "a string of 1 character", 4),
+        Violation(2, "/options/0/a-long-name/of-a-field", "maximum", "5", "9", 9),
+    ],
+    report="s3://shop-staging/reports/5a0e1269-c532-4f6a-b9ca-e75ef9b4ef26.json",
+    owner=None,
+)
+FILE = File(
+    key=KEY,
+    status="INVALID",
+    outcome="SYNCED",
+    dataset="products",
+    etag="ea066c58ae9c48a50f3f2d8da0b57573",
+    version_id="25acade5-72af-4b9b-829b-d75466ee8054",
+    size=1234,
+    last_modified=AT,
+    digest="57e20a8501bceacfd86f0e385a00a54b",
+    committed_at=AT,
+    execution=ARN,
+    revision=7,
+    items=3,
+    incomplete_since=None,
+    writing=None,
+    problem=PROBLEM,
+)
+PROGRESS = Progress(ARN, AT, EVENT, "Write Items", 3, "TransientServiceError", "SlowDown\nmore")
+EVENTS = [
+    Event(AT, "RUNNING", ARN, EVENT, "Object Created (PutObject)", "123456789012", "event",
+          {"state": PROGRESS.sentence}),
+    Event(AT, "INVALID", ARN, EVENT, "Object Created (PutObject)", "123456789012 from 192.0.2.1",
+          "event", {"error": "SchemaViolationError", "version_id": "25acade5-72af-4b9b"}),
+    Event(AT, "SYNCED", f"{MACHINE}:reprocess-20261125T220000-0123456789ab", EVENT,
+          "Object Deleted (delete marker removed)", "", "reprocess by arn:aws:iam::1:user/ada",
+          {"items_put": 3, "items_removed": 0, "etag": "ea066c58ae9c48a5"}),
+]  # fmt: skip
+FAILURES = [
+    Failure(KEY, "INVALID", "SchemaViolationError", "products", AT, None),
+    Failure(LONG, "FAILED", "DynamoDB.ProvisionedThroughputExceededException", "-", AT, AT),
+]
+COUNTS = Counter({("INVALID", "SchemaViolationError", "products"): 1, ("FAILED", "Boom", "-"): 41})
+REPORT = {
+    "object": f"s3://shop-source/{KEY}",
+    "records": 3,
+    "violations": 1002,
+    "listed": [each.__dict__ for each in PROBLEM.violations],
+    "all": "s3://shop-staging/reports/5a0e1269.jsonl.gz",
+}
+ATTEMPTS = [
+    Attempt(f"2026-11-25T22:00:{2 * number:02}.000Z", 1.0, f"2026-11-25T22:00:{2 * number + 1:02}"
+            ".000Z", "FAILED", "TransientServiceError", "S3 is slow\nand says more")
+    for number in range(9)
+]  # fmt: skip
+TRACE = Trace(
+    execution=ARN,
+    name="5a0e1269-c532-4f6a-b9ca-e75ef9b4ef26",
+    key=KEY,
+    event=EVENT,
+    status="FAILED",
+    started=AT,
+    stopped="2026-11-25T22:00:20.000Z",
+    error="AccessDeniedError",
+    cause="AccessDenied: no\nsecond line",
+    redrives=0,
+    visits=[
+        Visit("Fetch Object", "Task", AT, "2026-11-25T22:00:18.000Z", "CAUGHT", "Record Failure",
+              "AccessDeniedError", "AccessDenied: no", 711, 140,
+              [*ATTEMPTS, Attempt(AT, 1.0, AT, "FAILED", "AccessDeniedError", "AccessDenied: no")],
+              EVENT, '{"a": 1.10}'),
+        Visit("Record Failure", "Task", AT, AT, "SUCCEEDED", None, None, None, 2, 2),
+    ],
+    definition={},
+    console_url="https://eu-west-1.console.aws.amazon.com/states/home",
+)  # fmt: skip
+SUMMARY = {
+    "orphans": True,
+    "how": "look",
+    "ended": AT,
+    "error": None,
+    "files": 12,
+    "findings": {"MISSING": 2, "ORPHAN": 0},
+    "outcomes": {"INVALID": 1, "SYNCED": 1},
+    "differences": 1,
+    "failed_batches": 0,
+    "results": "s3://shop-staging/runs/0123",
+}
+STATUS = {
+    "stack": "shop",
+    "files": {
+        "products": {"SYNCED": 1200, "DELETED": 3, "INVALID": 1, "FAILED": 1, "INCOMPLETE": 1},
+        "a-dataset-with-a-long-name": {"SYNCED": 7, "IGNORED": 2, "UNCHANGED": 1},
+    },
+    "running_executions": 1000,
+    "running_executions_at_least": True,
+    "oldest_running_execution": None,
+    "failed_events": 2,
+    "last_run": SUMMARY,
+}
+STATUSES = [
+    each
+    for each in showing.STYLES
+    if any(each in counts for counts in STATUS["files"].values())  # type: ignore[attr-defined]
+]
+FAILED_EVENT = FailedEvent("1", LONG, "Object Created (PutObject)", "", "NO_PERMISSIONS: it may "
+                           "not start executions", AT, EVENT, "receipt")  # fmt: skip
+BAD = Ended(KEY, ARN, "INVALID", "SchemaViolationError", "2 violations of products\nmore")
+ITEM = Item(
+    {"pk": "4711", "sk": "tool"},
+    {"pk": {"S": "4711"}, "sk": {"S": "tool"}, "price": {"N": "1.1"}},
+    {"key": KEY, "version_id": "25acade5", "execution": ARN, "dataset": "products", "time": AT},
+)
+
+SHOWN: dict[str, Callable[[], Any]] = {
+    "status": lambda: status._shown_files(STATUS, STATUSES),
+    "status-of-nothing": lambda: status._shown_files({**STATUS, "files": {}}, []),
+    "status-of-a-file": lambda: status._shown_file(FILE, []),
+    "status-of-a-file-that-runs": lambda: status._shown_file(FILE, [PROGRESS]),
+    "history": lambda: status._shown_history(EVENTS),
+    "failures": lambda: failures._shown_failures(COUNTS, FAILURES, 42),
+    "failures-none": lambda: failures._shown_failures(Counter(), [], 0),
+    "failure": lambda: failures.shown_problem(PROBLEM),
+    "failure-report": lambda: failures.shown_report(REPORT),
+    "items": lambda: items._shown_keys([{"pk": "4711", "sk": LONG}, ITEM.key], True),
+    "item": lambda: items._shown_item(ITEM),
+    "item-of-nobody": lambda: items._shown_item(Item({}, {"pk": {"S": "1"}}, None)),
+    "trace": lambda: trace._shown(TRACE),
+    "reprocess": lambda: reprocess._shown_ends(
+        [Started(KEY, ARN, "", 0.0)], [BAD], Counter({"INVALID": 1, "SYNCED": 30}), wait=True
+    ),
+    "reprocess-dry-run": lambda: reprocess._shown_plan(
+        [KEY], [Swap(("a.json", "b.json"))], {KEY: PROBLEM}
+    ),
+    "events": lambda: reprocess._shown_events([FAILED_EVENT]),
+    "events-redrive": lambda: reprocess._shown_redriven(
+        [Redriven(FAILED_EVENT, None, "it names no object")],
+        [Redriven(FAILED_EVENT, None, "it names no object: look at it, and delete it by hand")],
+    ),
+    "reconcile": lambda: bucket._shown(
+        bucket_runs.Ended(ARN, "SUCCEEDED", None, SUMMARY),
+        [
+            {
+                "finding": "MISSING",
+                "outcome": "INVALID",
+                "error": "SchemaViolationError",
+                "key": LONG,
+            }
+        ],
+        Path("found.jsonl"),
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def same_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever happened, happened five minutes ago."""
+    monkeypatch.setattr(showing, "ago", lambda _: "5 min ago")
+
+
+def held(name: str, text: str) -> None:
+    """Compares a text with the file that holds it."""
+    file = EXPECTED / f"{name}.txt"
+    if os.environ.get("UPDATE_EXPECTED"):
+        EXPECTED.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def printed(what: Any, width: int) -> str:
+    """What a terminal of this width shows."""
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(what, markup=False, soft_wrap=width == UNLIMITED)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_text_is_as_it_was_at_every_width(name: str) -> None:
+    parts = []
+    for width in (*WIDTHS, UNLIMITED):
+        text = printed(SHOWN[name](), width)
+        assert max(map(len, text.splitlines())) <= width
+        title = "piped" if width == UNLIMITED else f"{width} columns"
+        parts.append(f"=== {title} ===\n{text}")
+        if width == UNLIMITED:
+            assert all(line == line.rstrip() for line in text.splitlines())
+            assert "…" not in text
+            assert "not shown" not in text
+    held(name, "\n".join(parts))
+
+
+def test_lines_of_watch_are_as_they_were() -> None:
+    outcomes: list[Outcome | LeftOut] = [
+        Outcome(AT, "SYNCED", KEY, 0.42, None, None, ARN),
+        Outcome(AT, "INVALID", LONG, 75.0, "SchemaViolationError", f"s3://shop-source/{LONG}: "
+                "2 violations of products.schema.json in 3 records:\nmore", ARN),
+        Outcome(AT, "FAILED", None, 2.0, "InvalidEventError", None, ARN),
+        LeftOut(12),
+    ]  # fmt: skip
+    parts = []
+    for width in (*WIDTHS, UNLIMITED):
+        context = Context()
+        vars(context).update(stack=STACK, out=Console(file=io.StringIO(), width=width))
+        text = "".join(printed(watch._line(each, context), UNLIMITED) for each in outcomes)
+        assert max(map(len, text.splitlines())) <= width
+        parts.append(f"=== {'piped' if width == UNLIMITED else f'{width} columns'} ===\n{text}")
+    held("watch", "\n".join(parts))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("trace-json", lambda: trace._data(TRACE)), ("problem-json", lambda: PROBLEM)],
+    ids=["trace", "problem"],
+)
+def test_json_is_as_it_was(
+    name: str, data: Callable[[], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Context(json=True).answer(data(), lambda: None)
+    text = capsys.readouterr().out
+    json.loads(text)
+    held(name, text)
+
+
+def commands() -> dict[str, Any]:
+    """Every command, by its name."""
+    found: dict[str, Any] = {}
+
+    def add(command: Any, name: str) -> None:
+        found[name] = command
+        for inner, sub in getattr(command, "commands", {}).items():
+            add(sub, f"{name} {inner}".strip())
+
+    add(typer.main.get_command(app), "tablekeeper")
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_is_as_it_was_and_fits_80_columns(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    command = commands()[name]
+    context = command.context_class(command, info_name=name, terminal_width=80)
+    text = command.get_help(context) + "\n"
+    assert max(map(len, text.splitlines())) <= 80
+    assert "..." not in text.partition("Commands:")[2].replace("[KEY]...", "")
+    held(f"help-{name.replace(' ', '-')}", text)

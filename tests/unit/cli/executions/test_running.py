@@ -1,0 +1,233 @@
+"""What runs now, and outcomes as they come, by a state machine that does what a test says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tablekeeper_cli.executions import outcomes, running
+from tablekeeper_cli.executions.outcomes import LeftOut, Outcome, Watch
+from tablekeeper_cli.ledger.history import STARTED_BY_RUN, event_of, history, origin
+from tablekeeper_cli.stack import Stack
+
+BEGIN = datetime(2026, 11, 25, 22, 0, tzinfo=UTC)
+MACHINE = "arn:aws:states:eu-west-1:1:execution:sync"
+
+
+class States:
+    """Step Functions, and the ledger's audit rows, in memory."""
+
+    def __init__(self) -> None:
+        self.executions: dict[str, dict[str, Any]] = {}
+        self.histories: dict[str, list[dict[str, Any]]] = {}
+        self.recorded: dict[str, str] = {}
+        self.described = 0
+
+    def start(self, name: str, key: str) -> str:
+        arn, number = f"{MACHINE}:{name}", len(self.executions)
+        self.executions[arn] = {
+            "executionArn": arn,
+            "name": name,
+            "status": "RUNNING",
+            "startDate": BEGIN + timedelta(seconds=number),
+            "input": json.dumps({"detail": {"object": {"key": key}}}),
+        }
+        return arn
+
+    def end(self, arn: str, outcome: str, error: str | None = None) -> None:
+        execution = self.executions[arn]
+        stop = execution["startDate"] + timedelta(seconds=1.5)
+        if error:
+            execution |= {"status": "FAILED", "error": error, "cause": "why", "stopDate": stop}
+            self.recorded[arn] = outcome
+        else:
+            output = json.dumps({"outcome": outcome})
+            execution |= {"status": "SUCCEEDED", "output": output, "stopDate": stop}
+
+    def list_executions(self, maxResults: int = 1000, **_: Any) -> Any:  # noqa: N803
+        newest = list(reversed(self.executions.values()))[:maxResults]
+        return {"executions": [{k: v for k, v in each.items() if k != "input"} for each in newest]}
+
+    def describe_execution(self, executionArn: str) -> Any:  # noqa: N803
+        self.described += 1
+        return self.executions[executionArn]
+
+    def get_paginator(self, name: str) -> Any:
+        states = self
+
+        class Pages:
+            def paginate(self, **asked: Any) -> Iterator[Any]:
+                if name == "get_execution_history":
+                    yield {"events": states.histories[asked["executionArn"]]}
+                else:
+                    listed = states.list_executions()["executions"]
+                    wanted = asked["statusFilter"]
+                    yield {"executions": [each for each in listed if each["status"] == wanted]}
+
+        return Pages()
+
+    def get_item(self, Key: Any, **_: Any) -> Any:  # noqa: N803
+        name = Key["sk"]["S"].split("#")[2]
+        outcome = self.recorded.get(f"{MACHINE}:{name}")
+        return {"Item": {"outcome": {"S": outcome}}} if outcome else {}
+
+
+@pytest.fixture
+def states() -> States:
+    """A state machine without executions."""
+    return States()
+
+
+@pytest.fixture
+def stack(states: States) -> Stack:
+    """A stack whose clients are the fake."""
+    outputs = {"SourceBucketName": "b", "LedgerTableName": "l", "StateMachineArn": "m"}
+    clients: Any = {"stepfunctions": states, "dynamodb": states}
+    return Stack("s", "eu-west-1", outputs, _clients=clients)
+
+
+def event(kind: str, second: float, **details: Any) -> dict[str, Any]:
+    """An event of a history."""
+    return {"type": kind, "timestamp": BEGIN + timedelta(seconds=second), **details}
+
+
+def test_a_file_that_is_processed_is_found_with_its_attempt_and_its_reason(
+    states: States, stack: Stack
+) -> None:
+    states.end(states.start("before", "a.json"), "SYNCED")
+    states.start("other", "b.json")
+    arn = states.start("now", "a.json")
+    failed = {"error": "TransientServiceError", "cause": json.dumps({"errorMessage": "SlowDown"})}
+    states.histories[arn] = [
+        event("TaskStateEntered", 0, stateEnteredEventDetails={"name": "Write Items"}),
+        event("TaskScheduled", 0),
+        event("TaskFailed", 1, taskFailedEventDetails=failed),
+        event("TaskScheduled", 2),
+    ]
+    (found,) = running.of_file(stack, "s3://b/a.json")
+    assert (found.execution, found.key) == (arn, "a.json")
+    told = running.progress(stack, found)
+    assert told.sentence == "Write Items, attempt 2; before: TransientServiceError: SlowDown"
+    states.histories[arn].append(event("TaskFailed", 3, taskFailedEventDetails=failed))
+    assert running.progress(stack, found).sentence.startswith("Write Items, attempt 3; before")
+    states.histories[arn] = []
+    assert running.progress(stack, found).sentence == "starting"
+    assert running.of_file(stack, "c.json") == []
+
+
+def keys(found: Iterator[Outcome | LeftOut]) -> list[Any]:
+    """What outcomes are of, in short."""
+    return [each.left_out if isinstance(each, LeftOut) else (each.key, each.outcome)
+            for each in found]  # fmt: skip
+
+
+def test_each_outcome_is_told_once_in_the_order_of_the_ends(states: States, stack: Stack) -> None:
+    watch = Watch(stack)
+    first, second = states.start("1", "a.json"), states.start("2", "b.json")
+    assert keys(watch.poll()) == []
+    states.end(second, "INVALID", "SchemaViolationError")
+    states.end(first, "SYNCED")
+    assert keys(watch.poll()) == [("a.json", "SYNCED"), ("b.json", "INVALID")]
+    assert keys(watch.poll()) == []
+    aborted = states.start("3", "c.json")
+    states.executions[aborted] |= {"status": "ABORTED", "stopDate": BEGIN + timedelta(seconds=9)}
+    assert keys(watch.poll()) == [("c.json", "ABORTED")]
+
+
+def test_only_problems_under_a_prefix_are_told(states: States, stack: Stack) -> None:
+    watch = Watch(stack, prefix="a/", problems=True)
+    for number, (key, error) in enumerate(
+        [("a/1", None), ("a/2", "Boom"), ("b/3", "Boom"), ("a/4", "Boom")]
+    ):
+        states.end(states.start(str(number), key), "SYNCED" if not error else "FAILED", error)
+    assert keys(watch.poll()) == [("a/2", "FAILED"), ("a/4", "FAILED")]
+
+
+def test_an_execution_that_outlives_the_list_is_still_told(
+    states: States, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, old = Watch(stack), states.start("old", "old.json")
+    assert keys(watch.poll()) == []
+    listing = states.list_executions
+    monkeypatch.setattr(states, "list_executions", lambda **_: listing(maxResults=1))
+    states.end(states.start("new", "new.json"), "SYNCED")
+    states.end(old, "SYNCED")
+    assert keys(watch.poll()) == [("old.json", "SYNCED"), ("new.json", "SYNCED")]
+
+
+def test_more_outcomes_than_can_be_read_are_counted(
+    states: States, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "WAITING", 5)
+    monkeypatch.setattr(outcomes, "DESCRIBED", 3)
+    for number in range(9):
+        states.end(states.start(str(number), f"{number}.json"), "SYNCED")
+    watch = Watch(stack)
+    assert keys(watch.poll()) == [4, *((f"{number}.json", "SYNCED") for number in (4, 5, 6))]
+    assert states.described == 3
+    assert keys(watch.poll()) == [("7.json", "SYNCED"), ("8.json", "SYNCED")]
+
+
+@pytest.mark.parametrize(
+    ("text", "execution", "who"),
+    [
+        ('{"detail-type": "Object Created"}', f"{MACHINE}:5a0e", "event"),
+        ('{"detail-type": "Object Created"}', f"{MACHINE}:redrive-5a0e", "event, redriven"),
+        ('{"detail-type": "Object Created"}', f"{MACHINE}:sweep-5a0e", "sweep"),
+        ('{"reprocessed_by": "arn:ada"}', f"{MACHINE}:reprocess-1", "reprocess by arn:ada"),
+        ("{}", f"{MACHINE}:reprocess-1", "reprocess"),
+        (json.dumps({STARTED_BY_RUN: "arn"}), f"{MACHINE}:5a0e", "reconcile"),
+        ("{}", f"{MACHINE}-bucket/EachBatch:5a0e", "reconcile"),
+        ("{", f"{MACHINE}:mine", "by hand"),
+    ],
+    ids=["event", "redriven", "sweep", "reprocess", "old-reprocess", "run", "bulk", "hand"],
+)
+def test_an_execution_says_what_started_it(text: str, execution: str, who: str) -> None:
+    assert origin(text, execution) == who
+    assert event_of(execution, "now", "SYNCED", text).who == who
+
+
+def test_a_delete_marker_that_was_removed_is_called_that() -> None:
+    def row(outcome: str, kind: str, deletion: str | None = None) -> dict[str, Any]:
+        text = json.dumps({"detail-type": kind, "detail": {"deletion-type": deletion}})
+        return {
+            "execution": {"S": f"{MACHINE}:1"},
+            "at": {"S": "2026-11-25T22:00:00.000Z"},
+            "outcome": {"S": outcome},
+            "event": {"S": text},
+            "items_put": {"N": "3"},
+        }
+
+    newest_first = [
+        row("SYNCED", "Object Deleted", "Permanently Deleted"),
+        row("UNCHANGED", "Object Deleted", "Permanently Deleted"),
+        row("SYNCED", "Object Deleted", "Permanently Deleted"),
+        row("DELETED", "Object Deleted", "Delete Marker Created"),
+        row("SYNCED", "Object Created"),
+    ]
+
+    class Ledger:
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self, **_: Any) -> Iterator[Any]:
+            yield {"Items": newest_first}
+
+    clients: Any = {"dynamodb": Ledger()}
+    stack = Stack("s", "r", {"SourceBucketName": "b", "LedgerTableName": "l"}, _clients=clients)
+    found = list(history(stack, "a.json"))
+    assert [each.reason for each in found] == [
+        "Object Deleted (Permanently Deleted)",
+        "Object Deleted (Permanently Deleted)",
+        "Object Deleted (delete marker removed)",
+        "Object Deleted (Delete Marker Created)",
+        "Object Created",
+    ]
+    assert found[0].details == {"items_put": 3}
+    assert [each.reason for each in history(stack, "a.json", 3)] == [
+        each.reason for each in found[:3]
+    ]
