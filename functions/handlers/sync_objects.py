@@ -4,7 +4,7 @@ from typing import Any
 
 from tablekeeper import aws
 from tablekeeper.bucket.batch import sync_batch
-from tablekeeper.bucket.differences import Listed
+from tablekeeper.bucket.differences import ListedObject
 from tablekeeper.bucket.run import Run
 from tablekeeper.model.execution import execution_of
 from tablekeeper.runtime import observer
@@ -25,6 +25,6 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         seconds_left(context),
         observer,
     )
-    objects = [Listed.of(each) for each in event["objects"]]
+    objects = [ListedObject.of(each) for each in event["objects"]]
     ends = sync_batch(objects, event["how"], run)
     return {"files": len(objects), "ends": [end.payload() for end in ends]}

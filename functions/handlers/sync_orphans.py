@@ -3,7 +3,7 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.bucket.orphans import Looked, Search, sync_orphans
+from tablekeeper.bucket.orphans import Progress, Search, sync_orphans
 from tablekeeper.bucket.run import Run
 from tablekeeper.model.execution import execution_of
 from tablekeeper.runtime import observer
@@ -27,5 +27,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         observer,
     )
     search = Search(event["shard"], event["prefix"], event["how"], event["place"])
-    looked = sync_orphans(search, Looked(**event["before"]), run)
-    return looked._asdict()
+    progress = sync_orphans(search, Progress(**event["before"]), run)
+    return progress._asdict()

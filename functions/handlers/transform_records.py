@@ -10,7 +10,7 @@ from tablekeeper.steps.transform import transform_document
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Takes `{found, document}`, returns `{items}` or where they are staged."""
-    found = Snapshot.read(event["found"])
+    snapshot = Snapshot.read(event["found"])
     return transform_document(
-        found, event["document"], TransformSettings.from_environment(), catalogue()
+        snapshot, event["document"], TransformSettings.from_environment(), catalogue()
     )

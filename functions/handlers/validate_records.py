@@ -11,7 +11,7 @@ from tablekeeper.steps.validate import validate
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
     """Takes `{found, document, execution}`, returns `{records}`: their number."""
-    found = Snapshot.read(event["found"])
+    snapshot = Snapshot.read(event["found"])
     settings = ValidateSettings.from_environment()
-    records = validate(found, event["document"], execution_of(event), settings, catalogue())
+    records = validate(snapshot, event["document"], execution_of(event), settings, catalogue())
     return {"records": records}

@@ -12,7 +12,7 @@ from tablekeeper_cli.terminal.context import Context, add_command
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from tablekeeper_cli.executions.bucket_runs import Counts, Ended
+    from tablekeeper_cli.executions.bucket_runs import Counts, RunEnd
 
 SHOWN = 30
 Prefix = Annotated[str | None, typer.Option(metavar="P", help="Only objects whose keys begin so.")]
@@ -120,7 +120,7 @@ def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
         raise typer.Exit(DIFFERENT)
 
 
-def _followed(context: Context, execution: str) -> Ended:
+def _followed(context: Context, execution: str) -> RunEnd:
     """Follows a run to its end."""
     from tablekeeper_cli.executions import bucket_runs
 
@@ -147,7 +147,7 @@ def _text(text: str) -> RenderableType:
     return told(text)
 
 
-def _shown(ended: Ended, some: list[dict[str, Any]], report: Path | None) -> RenderableType:
+def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> RenderableType:
     from rich.console import Group
     from tablekeeper.bucket.ends import FINDINGS
 

@@ -80,13 +80,13 @@ class Choice:
         Raises UsageError.
         """
         from tablekeeper_cli.errors import UsageError
-        from tablekeeper_cli.ledger.problems import Wanted, failures
+        from tablekeeper_cli.ledger.problems import ProblemFilter, failures
 
         status = self.status.upper() if self.status else None
         if status not in (None, *completion.STATUSES):
             raise UsageError(f"{self.status!r} is none of {', '.join(completion.STATUSES)}")
         found = False
-        wanted = Wanted(status, self.error, self.dataset, moment(self.since), self.prefix)
+        wanted = ProblemFilter(status, self.error, self.dataset, moment(self.since), self.prefix)
         for each in failures(stack, wanted, capacity):
             found = True
             yield each

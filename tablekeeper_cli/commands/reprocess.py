@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from tablekeeper_cli.executions.reprocess import Ended, Started
+    from tablekeeper_cli.executions.reprocess import ExecutionEnd, StartedExecution
     from tablekeeper_cli.executions.swaps import Swap
     from tablekeeper_cli.ledger.problems import Problem
     from tablekeeper_cli.stack import Stack
@@ -135,7 +135,7 @@ class _Run:
 
     def __init__(self, context: Context, force: bool) -> None:
         self.context, self.stack, self.force = context, context.stack, force
-        self.started: list[Started] = []
+        self.started: list[StartedExecution] = []
 
     def read_problems(self, keys: Sequence[str]) -> dict[str, Problem]:
         """The problems of these files; a file without one has none."""
@@ -162,11 +162,11 @@ class _Run:
 
     def start(
         self, keys: Sequence[str], problems: dict[str, Problem], rate: float, wait: bool
-    ) -> list[Ended]:
+    ) -> list[ExecutionEnd]:
         """Starts an execution for each file, and waits for the ends."""
         from tablekeeper_cli.executions import reprocess
 
-        ended: list[Ended] = []
+        ended: list[ExecutionEnd] = []
         with self.context.progress() as progress:
             starts = progress.add_task("started", total=len(keys))
             ends = progress.add_task("ended", total=len(keys), visible=wait)
@@ -185,12 +185,12 @@ class _Run:
                 raise
         return ended
 
-    def break_swaps(self, swaps: Sequence[Swap]) -> list[Ended]:
+    def break_swaps(self, swaps: Sequence[Swap]) -> list[ExecutionEnd]:
         """Ends each swap; the files' last ends."""
         from tablekeeper_cli.executions.swaps import break_swap
         from tablekeeper_cli.terminal.text import clean
 
-        ended: list[Ended] = []
+        ended: list[ExecutionEnd] = []
         for swap in swaps:
             names = ", ".join(map(clean, swap.keys))
             self.context.err.print(f"a swap: {names}", markup=False, style="yellow")
@@ -233,7 +233,11 @@ def _shown_plan(
 
 
 def _shown_ends(
-    started: Sequence[Started], ended: Sequence[Ended], outcomes: Counter[str], *, wait: bool
+    started: Sequence[StartedExecution],
+    ended: Sequence[ExecutionEnd],
+    outcomes: Counter[str],
+    *,
+    wait: bool,
 ) -> RenderableType:
     from rich.console import Group
 
@@ -327,7 +331,7 @@ def redrive(
     from tablekeeper_cli.errors import DIFFERENT
     from tablekeeper_cli.executions import failed_events
 
-    done: list[failed_events.Redriven] = []
+    done: list[failed_events.Redrive] = []
     with context.progress() as progress:
         task = progress.add_task("events", total=limit)
         for each in failed_events.redrive(context.stack, rate, limit):

@@ -27,7 +27,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnd:
     """How a run ended: the status of its execution, the error of a bad end, and the summary that
     Report Differences made, None when it could not.
     """
@@ -65,7 +65,7 @@ def start(stack: Stack, how: str, *, orphans: bool, prefix: str | None, concurre
     return arn
 
 
-def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> Ended:
+def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> RunEnd:
     """Waits for the end of a run, and tells how far it is."""
     states, pause = stack.client("stepfunctions"), POLL_SECONDS
     while True:
@@ -81,7 +81,7 @@ def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> Ende
     found = summary or last(stack)
     if not found or found["execution"] != execution:
         found = None
-    return Ended(execution, said["status"], said.get("error"), found)
+    return RunEnd(execution, said["status"], said.get("error"), found)
 
 
 def last(stack: Stack) -> dict[str, Any] | None:

@@ -51,7 +51,7 @@ def waiting(stack: Stack, most: int) -> list[FailedEvent]:
 
 
 @dataclass(frozen=True)
-class Redriven:
+class Redrive:
     """What came of one event: started and removed, or why it stays."""
 
     event: FailedEvent
@@ -59,7 +59,7 @@ class Redriven:
     problem: str | None
 
 
-def redrive(stack: Stack, rate: float, most: int | None = None) -> Iterator[Redriven]:
+def redrive(stack: Stack, rate: float, most: int | None = None) -> Iterator[Redrive]:
     """Starts an execution for each event, and removes only the events that started one.
 
     The name of an execution is made of the event's id, so an event is started once even if its
@@ -75,7 +75,7 @@ def redrive(stack: Stack, rate: float, most: int | None = None) -> Iterator[Redr
                 )
             else:
                 stay.append(event)
-            yield Redriven(event, execution, problem)
+            yield Redrive(event, execution, problem)
 
 
 def _all(stack: Stack, at_once: int) -> Iterator[FailedEvent]:

@@ -33,7 +33,7 @@ BAD = ("FAILED", "INVALID", "TIMED_OUT", "ABORTED")
 
 
 @dataclass(frozen=True)
-class Started:
+class StartedExecution:
     """An execution that was started for a file."""
 
     key: str
@@ -43,7 +43,7 @@ class Started:
 
 
 @dataclass(frozen=True)
-class Ended:
+class ExecutionEnd:
     """How an execution ended; error and message are of a bad end."""
 
     key: str
@@ -79,7 +79,7 @@ def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> 
     return json.dumps({**event, **{name: True for name, on in flags.items() if on}})
 
 
-def start(stack: Stack, key: str, text: str) -> Started:
+def start(stack: Stack, key: str, text: str) -> StartedExecution:
     """Starts one execution, under a name that tells where it came from."""
     moment = datetime.now(UTC)
     name = f"reprocess-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
@@ -88,7 +88,7 @@ def start(stack: Stack, key: str, text: str) -> Started:
     )
     arn = answer["executionArn"]
     begun = iso_milliseconds(answer["startDate"].astimezone(UTC))
-    return Started(key, arn, Execution(arn, name, begun).audit_key, time.monotonic())
+    return StartedExecution(key, arn, Execution(arn, name, begun).audit_key, time.monotonic())
 
 
 def within_rate(things: Iterable[Thing], rate: float) -> Iterator[Thing]:
@@ -102,8 +102,10 @@ def within_rate(things: Iterable[Thing], rate: float) -> Iterator[Thing]:
 
 
 def follow(
-    stack: Stack, started: Sequence[Started], told: Callable[[Ended], None] = lambda _: None
-) -> list[Ended]:
+    stack: Stack,
+    started: Sequence[StartedExecution],
+    told: Callable[[ExecutionEnd], None] = lambda _: None,
+) -> list[ExecutionEnd]:
     """Waits until each has ended; tells of every end as it is seen.
 
     Outcomes are read from the ledger, a hundred at a time: DescribeExecution allows fifteen a
@@ -123,14 +125,14 @@ def follow(
     return ended
 
 
-def _outcomes(stack: Stack, started: Sequence[Started]) -> list[Ended]:
-    found: list[Ended] = []
+def _outcomes(stack: Stack, started: Sequence[StartedExecution]) -> list[ExecutionEnd]:
+    found: list[ExecutionEnd] = []
     for place in range(0, len(started), BATCH):
         found += _batch(stack, started[place : place + BATCH])
     return found
 
 
-def _batch(stack: Stack, started: Sequence[Started]) -> list[Ended]:
+def _batch(stack: Stack, started: Sequence[StartedExecution]) -> list[ExecutionEnd]:
     keys = {(stack.uri(each.key), each.audit_key): each for each in started}
     asked = {stack.ledger: {"Keys": [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]}}
     rows = stack.client("dynamodb").batch_get_item(RequestItems=asked)["Responses"][stack.ledger]
@@ -139,7 +141,9 @@ def _batch(stack: Stack, started: Sequence[Started]) -> list[Ended]:
         each = keys.pop((row["pk"]["S"], row["sk"]["S"]))
         text = {name: value["S"] for name, value in row.items() if "S" in value}
         message = message_of(text["cause"]) if "cause" in text else None
-        found.append(Ended(each.key, each.execution, text["outcome"], text.get("error"), message))
+        found.append(
+            ExecutionEnd(each.key, each.execution, text["outcome"], text.get("error"), message)
+        )
     overdue = time.monotonic() - DESCRIBE_AFTER_SECONDS
     found += [
         end for each in keys.values() if each.at < overdue and (end := _described(stack, each))
@@ -147,12 +151,12 @@ def _batch(stack: Stack, started: Sequence[Started]) -> list[Ended]:
     return found
 
 
-def _described(stack: Stack, each: Started) -> Ended | None:
+def _described(stack: Stack, each: StartedExecution) -> ExecutionEnd | None:
     said = stack.client("stepfunctions").describe_execution(executionArn=each.execution)
     if said["status"] == "RUNNING":
         return None
     if said["status"] == "SUCCEEDED":
         outcome = json.loads(said.get("output") or "{}").get("outcome", "SUCCEEDED")
-        return Ended(each.key, each.execution, str(outcome))
+        return ExecutionEnd(each.key, each.execution, str(outcome))
     message = message_of(said.get("cause") or "")
-    return Ended(each.key, each.execution, said["status"], said.get("error"), message)
+    return ExecutionEnd(each.key, each.execution, said["status"], said.get("error"), message)

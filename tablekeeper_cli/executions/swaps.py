@@ -6,7 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tablekeeper_cli.errors import UnknownError
-from tablekeeper_cli.executions.reprocess import Ended, Started, follow, input_of, start
+from tablekeeper_cli.executions.reprocess import (
+    ExecutionEnd,
+    StartedExecution,
+    follow,
+    input_of,
+    start,
+)
 from tablekeeper_cli.ledger.files import file
 from tablekeeper_cli.ledger.problems import Problem
 from tablekeeper_cli.stack import Stack
@@ -44,13 +50,15 @@ def find_swap(stack: Stack, problem: Problem) -> Swap | None:
     return None
 
 
-def break_swap(stack: Stack, swap: Swap, told: Callable[[Started], None]) -> list[Ended]:
+def break_swap(
+    stack: Stack, swap: Swap, told: Callable[[StartedExecution], None]
+) -> list[ExecutionEnd]:
     """The first file lets its items go; then each takes what it waited for, the first one last.
 
     Tells of each start; returns how the files ended at last.
     """
     first, *others = swap.keys
-    ended: list[Ended] = []
+    ended: list[ExecutionEnd] = []
     for key, release in ((first, True), *((key, False) for key in (*reversed(others), first))):
         begun = start(stack, key, input_of(stack, key, release=release))
         told(begun)

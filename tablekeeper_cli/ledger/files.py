@@ -21,7 +21,7 @@ NO_DATASET = "-"
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedFile:
     """A file as the index `files` lists it.
 
     status is what a person is shown: the problem's if there is one, else that of the items.
@@ -75,7 +75,7 @@ def list_files(
     statuses: Iterable[str] = (),
     dataset: str | None = None,
     after: str | None = None,
-) -> Iterator[Listed]:
+) -> Iterator[ListedFile]:
     """Files in the order of their keys, those after a key alone."""
     wanted = set(statuses)
     for each in _listed(stack, prefix, after):
@@ -85,7 +85,7 @@ def list_files(
         yield each
 
 
-def _listed(stack: Stack, prefix: str, after: str | None = None) -> Iterator[Listed]:
+def _listed(stack: Stack, prefix: str, after: str | None = None) -> Iterator[ListedFile]:
     """The index `files`, its partitions merged."""
     partitions = (_files_in(stack, shard, prefix, after) for shard in SHARDS)
     merged = heapq.merge(*partitions, key=lambda row: row["pk"]["S"].encode())
@@ -110,10 +110,10 @@ def _last(prefix: str) -> str:
     return prefix + "\U0010ffff" * ((2048 - len(prefix.encode())) // 4)
 
 
-def _listed_file(stack: Stack, row: Attributes) -> Listed:
+def _listed_file(stack: Stack, row: Attributes) -> ListedFile:
     outcome = text_of(row, "status")
     dataset = text_of(row, "dataset") or text_of(row, "problem_dataset") or NO_DATASET
-    return Listed(
+    return ListedFile(
         key=stack.key(row["pk"]["S"]),
         status=text_of(row, "problem_status") or outcome or WRITING,
         dataset=dataset,

@@ -86,7 +86,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ProblemFilter:
     """Which problems are asked for: those that agree with each of these that is given."""
 
     status: str | None = None
@@ -105,11 +105,11 @@ class Wanted:
         )
 
 
-ANY = Wanted()
+ANY = ProblemFilter()
 
 
 def failures(
-    stack: Stack, wanted: Wanted = ANY, capacity: Capacity | None = None
+    stack: Stack, wanted: ProblemFilter = ANY, capacity: Capacity | None = None
 ) -> Iterator[Failure]:
     """Files with a problem, the newest problem first; reads the sparse index alone."""
     for each in (wanted.status,) if wanted.status in PROBLEMS else PROBLEMS:

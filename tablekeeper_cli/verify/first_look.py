@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.datasets.items_of_records import Made
+from tablekeeper.datasets.items_of_records import RecordItem
 from tablekeeper.errors import (
     InvalidFileError,
     ObjectChangedError,
@@ -119,7 +119,7 @@ class FirstLook:
         ):
             self.notebook.suspect([(key, "")])
 
-    def _derived(self, key: str, made: Iterable[Made]) -> Iterator[Sighting]:
+    def _derived(self, key: str, made: Iterable[RecordItem]) -> Iterator[Sighting]:
         table_key = self.settings.item_keys
         for each in made:
             yield Sighting(

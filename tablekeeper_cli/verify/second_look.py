@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.datasets.items_of_records import Made
+from tablekeeper.datasets.items_of_records import RecordItem
 from tablekeeper.errors import (
     DuplicateItemKeyError,
     InvalidFileError,
@@ -84,7 +84,7 @@ class SecondLook:
             raise MovedError(str(row.revision))
         return state if stands.behind else None
 
-    def _find(self, row: Row, stands: Standing, made: Iterator[Made]) -> None:
+    def _find(self, row: Row, stands: Standing, made: Iterator[RecordItem]) -> None:
         if stands.kind:
             detail, tells = stands.detail, stands.kind != UNVERIFIABLE
             self.notebook.found(Finding(stands.kind, self.file, None, detail, (), tells))
@@ -126,7 +126,7 @@ class SecondLook:
         keys, ttl = str(self.settings.item_keys), self.settings.ttl_attribute
         return row.digest != catalogue.digest(dataset, keys, ttl)
 
-    def _compare_derived(self, made: Iterator[Made]) -> None:
+    def _compare_derived(self, made: Iterator[RecordItem]) -> None:
         """Raises InvalidFileError."""
         suspected = (each for each in made if self._is_suspect(each.item))
         while batch := list(islice(suspected, BATCH_KEYS)):

@@ -11,7 +11,7 @@ from typing import Any
 
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import is_ignored
-from tablekeeper.datasets.items_of_records import Made
+from tablekeeper.datasets.items_of_records import RecordItem
 from tablekeeper.documents.text import text_of
 from tablekeeper.errors import ArchivedObjectError, EncryptedObjectError
 from tablekeeper.ledger.rows import Row
@@ -46,7 +46,7 @@ class Sources:
     @contextmanager
     def content(
         self, key: str, row: Row
-    ) -> Generator[tuple[Standing, Present | None, Iterator[Made]]]:
+    ) -> Generator[tuple[Standing, Present | None, Iterator[RecordItem]]]:
         """What the items of a file stand for, the object that is there now, and the items.
 
         Making them raises InvalidFileError, ObjectChangedError and TransientServiceError.
@@ -69,7 +69,7 @@ class Sources:
                     yield stands, present, made
 
     @contextmanager
-    def _committed(self, key: str, row: Row) -> Generator[Iterator[Made]]:
+    def _committed(self, key: str, row: Row) -> Generator[Iterator[RecordItem]]:
         """The items of the version that the row names. Raises GoneError."""
         version = version_of(row.version_id)
         with _opened(self.target.settings.source_bucket, key, version) as (present, chunks):
@@ -80,7 +80,7 @@ class Sources:
                 raise GoneError(str(present.unreadable))
             yield self._make(key, present, chunks)
 
-    def _make(self, key: str, present: Present, chunks: Iterable[bytes]) -> Iterator[Made]:
+    def _make(self, key: str, present: Present, chunks: Iterable[bytes]) -> Iterator[RecordItem]:
         """The items of an object, as the functions make them. Raises InvalidFileError."""
         settings, catalogue = self.target.settings, self.target.catalogue
         if present.unreadable:

@@ -70,7 +70,9 @@ def create_app(stack: Stack) -> Flask:
         errors: Counter[tuple[str, str, str]] = Counter()
         newest: list[problems.Failure] = []
         for status in problems.PROBLEMS:
-            for number, each in enumerate(problems.failures(stack, problems.Wanted(status=status))):
+            for number, each in enumerate(
+                problems.failures(stack, problems.ProblemFilter(status=status))
+            ):
                 errors[each.status, each.error, each.dataset] += 1
                 if number < 10:
                     newest.append(each)
@@ -112,7 +114,7 @@ def create_app(stack: Stack) -> Flask:
             name: request.args.get(name, "").strip() for name in ("status", "error", "dataset")
         }
         at_most = PAGE * max(1, request.args.get("pages", 1, type=int))
-        asked = problems.Wanted(
+        asked = problems.ProblemFilter(
             wanted["status"] or None, wanted["error"] or None, wanted["dataset"] or None
         )
         found = list(islice(problems.failures(stack, asked), at_most + 1))

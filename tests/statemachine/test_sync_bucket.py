@@ -12,7 +12,7 @@ from statelint.config import Config
 from statelint.linter import Linter
 from statelint.problem import ProblemType
 from tablekeeper.bucket.ends import TRACED
-from tablekeeper.bucket.orphans import Looked
+from tablekeeper.bucket.orphans import Progress
 from tablekeeper.ledger.rows import SHARDS
 
 from tests.statemachine.asl import filled, parts
@@ -174,7 +174,7 @@ def test_every_shard_is_looked_at() -> None:
     assert "".join(_evaluate(SHARD_MAP["Items"])) == SHARDS
     (more,) = STATES["Shard Done?"]["Choices"]
     for after, again in (("s3://b/k", True), (None, False)):
-        looked = Looked(1, 2, {}, after)._asdict()
+        looked = Progress(1, 2, {}, after)._asdict()
         assert _evaluate(more["Condition"], input=looked) is again
 
 

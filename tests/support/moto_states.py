@@ -64,7 +64,7 @@ StateError.
 
 
 @dataclass(frozen=True)
-class Ended:
+class End:
     """How an execution ended, and what it went through."""
 
     execution: str
@@ -86,7 +86,7 @@ class MotoStates:
             roleArn="arn:aws:iam::123456789012:role/sync",
         )["stateMachineArn"]
 
-    def run(self, event: Mapping[str, Any], invoke: Invoke) -> Ended:
+    def run(self, event: Mapping[str, Any], invoke: Invoke) -> End:
         """One execution, to its end."""
         attempts: Counter[str] = Counter()
 
@@ -112,7 +112,7 @@ class MotoStates:
         history = self.client.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         entered = (each.get("stateEnteredEventDetails", {}).get("name") for each in history)
         path = [name for name in entered if name]
-        return Ended(arn, said["status"], said.get("error"), said.get("cause", ""), path, attempts)
+        return End(arn, said["status"], said.get("error"), said.get("cause", ""), path, attempts)
 
 
 @contextmanager

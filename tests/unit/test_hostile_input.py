@@ -28,7 +28,7 @@ from tablekeeper.datasets import jmespath_exact
 from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue
 from tablekeeper.datasets.dataset import KEYWORD, Dataset
 from tablekeeper.datasets.expressions import Expression
-from tablekeeper.datasets.items_of_records import Made, make_items
+from tablekeeper.datasets.items_of_records import RecordItem, make_items
 from tablekeeper.datasets.records import Record, read_records
 from tablekeeper.documents.json_stream import Document, parse
 from tablekeeper.documents.pointers import PLACE_CHARACTERS
@@ -292,7 +292,7 @@ def test_a_record_of_nothing_but_violations_is_told_up_to_a_limit() -> None:
     assert sum(1 for _ in violations([record], catalogue.datasets["d"], catalogue)) == 10_000
 
 
-def made(value: Any, **keyword: Any) -> list[Made]:
+def made(value: Any, **keyword: Any) -> list[RecordItem]:
     """The items of a record in a dataset with this keyword."""
     dataset = Dataset.read("d", {KEYWORD: {"prefix": "", **keyword}})
     return list(make_items([Record(0, value)], FOUND, dataset, TableKey.parse("pk:S"), "ttl"))

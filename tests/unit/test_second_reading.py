@@ -24,7 +24,7 @@ from tablekeeper.model.times import iso_milliseconds
 
 from tests.e2e.matrix import CASES, DELETE, RECORD_LATE, SAFETY_NET, WRITE, Case, Strike
 from tests.support.interpreter import StateError, load_definition
-from tests.support.moto_states import Ended, MotoStates, moto_reads_jsonata
+from tests.support.moto_states import End, MotoStates, moto_reads_jsonata
 from tests.unit.conftest import Pipeline
 
 KEY = "notes/a.json"
@@ -172,7 +172,7 @@ def test_every_fault_takes_the_path_that_it_takes_on_the_engine(
     assert len(pipeline.items()) == (1 if put else 0)
 
 
-def audited(pipeline: Pipeline, ended: Ended) -> str | None:
+def audited(pipeline: Pipeline, ended: End) -> str | None:
     """The outcome that an execution recorded."""
     rows = [
         row

@@ -90,52 +90,54 @@ class Attempt:
         if view is None:
             entered, uri = now(), object_uri(self.settings.source_bucket, self.key)
             view = LedgerView(read_row(self.tables.client, self.tables.ledger, uri), entered)
-        found, document = look(self.key, view, self.settings, self._run.catalogue, {})
-        if found.action == "unchanged":
-            return self._committed(found, commit_unchanged(self.tables, found, self.execution))
-        if found.action != "validate":
+        snapshot, document = look(self.key, view, self.settings, self._run.catalogue, {})
+        if snapshot.action == "unchanged":
+            return self._committed(
+                snapshot, commit_unchanged(self.tables, snapshot, self.execution)
+            )
+        if snapshot.action != "validate":
             remaining = self._run.remaining
-            ended = commit_absence(self.tables, found, self.execution, remaining, view.row)
-            return self._committed(found, ended)
+            ended = commit_absence(self.tables, snapshot, self.execution, remaining, view.row)
+            return self._committed(snapshot, ended)
         if self.finding == ORPHAN:
             # It is there again, and whoever removes what is gone may not write what is there.
             return TRACED, None
-        if found.claim or document is None or "object" in document:
+        if snapshot.claim or document is None or "object" in document:
             return TRACED, None
         try:
-            return self._written(found, document, view.row)
+            return self._written(snapshot, document, view.row)
         except KeyOwnershipError as error:
             if self.patient:
                 return None, None
-            return self._invalid(found, error)
+            return self._invalid(snapshot, error)
         except InvalidFileError as error:
-            return self._invalid(found, error)
+            return self._invalid(snapshot, error)
 
     def _written(
-        self, found: Snapshot, document: dict[str, Any], row: Row
+        self, snapshot: Snapshot, document: dict[str, Any], row: Row
     ) -> tuple[str | None, str | None]:
         settings, catalogue = self.settings, self._run.catalogue
         self.state = VALIDATE
         # A report is named after its execution, which here has many files.
         one = replace(self.execution, name=f"{self.execution.name}-{self._digest()}")
-        validate(found, document, one, settings, catalogue)
+        validate(snapshot, document, one, settings, catalogue)
         self.state = TRANSFORM
-        made = transform_document(found, document, settings, catalogue)
+        made = transform_document(snapshot, document, settings, catalogue)
         items = ItemSet(settings.staging_bucket, made, settings.item_keys)
         if items.staged is not None:
             return TRACED, None
         self.state = WRITE
         remaining = self._run.remaining
-        committed = commit_items(self.tables, found, self.execution, items, remaining, row)
-        return self._committed(found, committed)
+        committed = commit_items(self.tables, snapshot, self.execution, items, remaining, row)
+        return self._committed(snapshot, committed)
 
-    def _committed(self, found: Snapshot, committed: Committed) -> tuple[str, None]:
-        self._run.observer.committed(found, self.execution, committed)
+    def _committed(self, snapshot: Snapshot, committed: Committed) -> tuple[str, None]:
+        self._run.observer.committed(snapshot, self.execution, committed)
         return committed.outcome, None
 
-    def _invalid(self, found: Snapshot, error: InvalidFileError) -> tuple[str, str]:
+    def _invalid(self, snapshot: Snapshot, error: InvalidFileError) -> tuple[str, str]:
         failure = self._failure(error)
-        record_invalid(self.tables, found, self.execution, failure)
+        record_invalid(self.tables, snapshot, self.execution, failure)
         return self._ended_badly("INVALID", failure)
 
     def _failed(self, error: Exception) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from tablekeeper.bucket.attempt import Attempt
-from tablekeeper.bucket.differences import Listed, difference, is_under_way
+from tablekeeper.bucket.differences import ListedObject, difference, is_under_way
 from tablekeeper.bucket.ends import CLAIM, TRACED, End, File
 from tablekeeper.bucket.run import Run
 from tablekeeper.ledger.reads import read_rows
@@ -30,7 +30,7 @@ LAST_SECONDS = 90
 """A function begins no file with less than this left; the files are TRACED."""
 
 
-def sync_batch(objects: Sequence[Listed], how: str, run: Run) -> list[End]:
+def sync_batch(objects: Sequence[ListedObject], how: str, run: Run) -> list[End]:
     """The ends of those files of a batch that differ from the ledger, at most 100.
 
     Raises:

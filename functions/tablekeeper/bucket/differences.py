@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedObject:
     """An object as ListObjectsV2 tells of it; size in bytes."""
 
     key: str
@@ -44,7 +44,7 @@ class Listed:
 
 
 def difference(
-    listed: Listed, row: Row, settings: FetchSettings, catalogue: Catalogue
+    listed: ListedObject, row: Row, settings: FetchSettings, catalogue: Catalogue
 ) -> str | None:
     """What is different between an object and the ledger's row of it; None when nothing is.
 

@@ -28,7 +28,7 @@ MAX_ORPHANS = 5000
 """Snapshot by one invocation, before it begins another page; the next one goes on from there."""
 
 
-class Looked(NamedTuple):
+class Progress(NamedTuple):
     """What the invocations for a shard did so far: how many, how many files they looked at, and how
     many of them are orphans, by outcome; and the ledger's key after which the next one goes on,
     None at the end.
@@ -51,7 +51,7 @@ class Search(NamedTuple):
     place: str
 
 
-def sync_orphans(search: Search, before: Looked, run: Run) -> Looked:
+def sync_orphans(search: Search, before: Progress, run: Run) -> Progress:
     """Removes the items of files whose objects are gone.
 
     Writes a line for each to the staging bucket. A file whose items are too many to be removed here
@@ -78,7 +78,7 @@ def sync_orphans(search: Search, before: Looked, run: Run) -> Looked:
         key = f"{search.place}{ORPHANS}/{search.shard}-{before.part}.jsonl"
         with aws.transient_errors():
             aws.s3().put_object(Bucket=run.settings.staging_bucket, Key=key, Body=body.encode())
-    return Looked(before.part + 1, files, dict(outcomes), after)
+    return Progress(before.part + 1, files, dict(outcomes), after)
 
 
 def _removed(run: Run, gone: list[str], how: str) -> list[End]:

@@ -44,7 +44,7 @@ LATEST_TTL = 253_402_300_799
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
-class Made(NamedTuple):
+class RecordItem(NamedTuple):
     """An item and the place of the record that it was made of; text is the item as JSON."""
 
     place: int
@@ -58,7 +58,7 @@ def make_items(
     dataset: Dataset,
     table_key: TableKey,
     ttl_attribute: str,
-) -> Iterator[Made]:
+) -> Iterator[RecordItem]:
     """The item of each record, without lineage.
 
     Raises:
@@ -70,7 +70,7 @@ def make_items(
         text = item_text(item)
         if size_bound(text) > MAX_ITEM_BYTES:
             _check_size(item, record.place)
-        yield Made(record.place, item, text)
+        yield RecordItem(record.place, item, text)
 
 
 def _item(

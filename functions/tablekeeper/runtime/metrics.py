@@ -50,7 +50,7 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-def count_commit(found: Snapshot, execution: Execution, committed: Committed) -> None:
+def count_commit(snapshot: Snapshot, execution: Execution, committed: Committed) -> None:
     """An execution that ended well: its file and, unless an earlier attempt had committed, its
     items, the object's size, and how long after the event it was.
     """
@@ -59,10 +59,10 @@ def count_commit(found: Snapshot, execution: Execution, committed: Committed) ->
         values |= {
             "ItemsPut": committed.items_put or None,
             "ItemsRemoved": committed.items_removed or None,
-            "Bytes": found.size if committed.outcome == "SYNCED" else None,
-            "Lag": lag(found, execution, datetime.now(UTC)),
+            "Bytes": snapshot.size if committed.outcome == "SYNCED" else None,
+            "Lag": lag(snapshot, execution, datetime.now(UTC)),
         }
-    _publish(values, dataset=found.dataset or NO_DATASET, outcome=committed.outcome)
+    _publish(values, dataset=snapshot.dataset or NO_DATASET, outcome=committed.outcome)
 
 
 def count_bad_end(dataset: str | None, outcome: str) -> None:
@@ -97,7 +97,7 @@ def gauge_differences(findings: Mapping[str, int]) -> None:
         _publish({"Differences": count}, finding=finding)
 
 
-def lag(found: Snapshot, execution: Execution, now: datetime) -> float | None:
+def lag(snapshot: Snapshot, execution: Execution, now: datetime) -> float | None:
     """The seconds from the event to now.
 
     None when this is no answer to an event: it has no time, or another execution that looked later
@@ -107,7 +107,7 @@ def lag(found: Snapshot, execution: Execution, now: datetime) -> float | None:
     occurred = occurred_at(execution.event)
     if occurred is None:
         return None
-    answered = found.answered_until
+    answered = snapshot.answered_until
     if answered and occurred <= datetime.fromisoformat(answered):
         return None
     return max(0.0, (now - occurred).total_seconds())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.dataset import Dataset
-from tablekeeper.datasets.items_of_records import Made, make_items
+from tablekeeper.datasets.items_of_records import RecordItem, make_items
 from tablekeeper.datasets.records import Record, read_records
 from tablekeeper.errors import SchemaViolationError
 from tablekeeper.model.snapshot import Snapshot
@@ -46,17 +46,17 @@ class FileContent:
 
         yield from violations(self._records(), self.dataset, self.catalogue)
 
-    def items(self, settings: ItemSettings) -> Iterator[Made]:
+    def items(self, settings: ItemSettings) -> Iterator[RecordItem]:
         """The items of records that are known to be valid."""
         return self._items(self._records(), settings)
 
-    def valid_items(self, settings: ItemSettings) -> Iterator[Made]:
+    def valid_items(self, settings: ItemSettings) -> Iterator[RecordItem]:
         """The items, while each record is valid. Raises SchemaViolationError for the first one
         that is not.
         """
         return self._items(self._valid(), settings)
 
-    def _items(self, records: Iterable[Record], settings: ItemSettings) -> Iterator[Made]:
+    def _items(self, records: Iterable[Record], settings: ItemSettings) -> Iterator[RecordItem]:
         keys, ttl = settings.item_keys, settings.ttl_attribute
         return make_items(records, self.snapshot, self.dataset, keys, ttl)
 

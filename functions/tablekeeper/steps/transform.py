@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tablekeeper.datasets.catalogue import Catalogue
-from tablekeeper.datasets.items_of_records import Made
+from tablekeeper.datasets.items_of_records import RecordItem
 from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.errors import DuplicateItemKeyError, InvalidFileError
 from tablekeeper.model.items import item_key
@@ -20,7 +20,7 @@ from tablekeeper.steps.file_content import FileContent
 
 
 def transform_document(
-    found: Snapshot, document: dict[str, Any], settings: TransformSettings, catalogue: Catalogue
+    snapshot: Snapshot, document: dict[str, Any], settings: TransformSettings, catalogue: Catalogue
 ) -> dict[str, Any]:
     """The items of a document, inline or staged.
 
@@ -30,8 +30,8 @@ def transform_document(
         TransientServiceError: a retry helps.
     """
 
-    text = partial(read_document, document, found, settings.max_document_bytes)
-    content = FileContent(found, catalogue, text)
+    text = partial(read_document, document, snapshot, settings.max_document_bytes)
+    content = FileContent(snapshot, catalogue, text)
     try:
         with ItemSetWriter(settings.staging_bucket, settings.item_keys) as writer:
             for made in content.items(settings):
@@ -41,11 +41,13 @@ def transform_document(
                 _check_keys(content.items(settings), suspects, settings)
             return writer.close()
     except InvalidFileError as error:
-        hint = no_data_hint(found.key)
-        raise type(error)(f"{found.uri}: {error}. {error.advice}{hint}") from None
+        hint = no_data_hint(snapshot.key)
+        raise type(error)(f"{snapshot.uri}: {error}. {error.advice}{hint}") from None
 
 
-def _check_keys(items: Iterator[Made], suspects: set[int], settings: TransformSettings) -> None:
+def _check_keys(
+    items: Iterator[RecordItem], suspects: set[int], settings: TransformSettings
+) -> None:
     """Raises DuplicateItemKeyError when two items have the same key, and not just the same hash."""
     seen: dict[str, int] = {}
     for place, item, _ in items:

@@ -19,7 +19,7 @@ MESSAGE_VIOLATIONS = 10
 
 
 def validate(
-    found: Snapshot,
+    snapshot: Snapshot,
     document: dict[str, object],
     execution: Execution,
     settings: ValidateSettings,
@@ -34,8 +34,8 @@ def validate(
         ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
-    text = partial(read_document, document, found, settings.max_document_bytes)
-    content = FileContent(found, catalogue, text)
+    text = partial(read_document, document, snapshot, settings.max_document_bytes)
+    content = FileContent(snapshot, catalogue, text)
     report: Report | None = None
     first: list[Violation] = []
     try:
@@ -45,30 +45,32 @@ def validate(
             if len(first) < MESSAGE_VIOLATIONS:
                 first.append(violation)
     except InvalidFileError as error:
-        hint = no_data_hint(found.key)
-        raise type(error)(f"{found.uri}: {error}. {error.advice}{hint}") from None
+        hint = no_data_hint(snapshot.key)
+        raise type(error)(f"{snapshot.uri}: {error}. {error.advice}{hint}") from None
     if report:
         where = report.close(
             {
-                "object": found.uri,
-                "version_id": found.version_id,
-                "etag": found.etag,
-                "dataset": found.dataset,
+                "object": snapshot.uri,
+                "version_id": snapshot.version_id,
+                "etag": snapshot.etag,
+                "dataset": snapshot.dataset,
                 "execution": execution.id,
                 "records": content.records_read,
             }
         )
         count = content.records_read
-        raise SchemaViolationError(_summary(found, first, report.count, count, where))
+        raise SchemaViolationError(_summary(snapshot, first, report.count, count, where))
     return content.records_read
 
 
-def _summary(found: Snapshot, first: list[Violation], count: int, records: int, where: str) -> str:
+def _summary(
+    snapshot: Snapshot, first: list[Violation], count: int, records: int, where: str
+) -> str:
     shown = "".join(f"\n{violation}" for violation in first)
     plural = "violation" if count == 1 else "violations"
     the_first = f", the first {len(first)}" if count > len(first) else ""
     return (
-        f"{found.uri}: {count:,} {plural} of {found.dataset}.schema.json "
+        f"{snapshot.uri}: {count:,} {plural} of {snapshot.dataset}.schema.json "
         f"in {records:,} records{the_first}:{shown}\n"
-        f"Report: {where}. {SchemaViolationError.advice}{no_data_hint(found.key)}"
+        f"Report: {where}. {SchemaViolationError.advice}{no_data_hint(snapshot.key)}"
     )

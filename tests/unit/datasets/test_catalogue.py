@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tablekeeper.bucket.differences import Listed, difference
+from tablekeeper.bucket.differences import ListedObject, difference
 from tablekeeper.bucket.ends import OUTDATED
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import DatasetDefinitionError
@@ -82,6 +82,6 @@ def test_a_dataset_whose_prefix_is_unknown_fails_everything(tmp_path: Path) -> N
 def test_an_object_of_an_unusable_dataset_is_a_difference(tmp_path: Path) -> None:
     """So that a run over the bucket tries it, and records why it fails."""
     catalogue = Catalogue.load_usable(folder_of(tmp_path, BROKEN[1].values[0]))
-    listed = Listed("d/e/x", "e", 1, "2026-01-01T00:00:00.000Z")
+    listed = ListedObject("d/e/x", "e", 1, "2026-01-01T00:00:00.000Z")
     row = Row(revision=1, status="SYNCED", etag="e", size=1)
     assert difference(listed, row, SETTINGS, catalogue) == OUTDATED
