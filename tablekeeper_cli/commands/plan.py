@@ -109,7 +109,12 @@ def plan(
     if offline:
         if not files or dataset or limit or (key and len(files) > 1):
             raise UsageError("say --offline FILE..., or --offline FILE --key KEY")
-        if not _plan_offline(context, catalogue, files, key, item_keys, items):
+        from tablekeeper_cli.commands.offline import plan_files
+        from tablekeeper_cli.plan.offline import OfflinePlanner
+
+        offline_planner = OfflinePlanner.with_keys(catalogue, parsed_key(item_keys))
+        named = [(each, key or offline_planner.key_of(each)) for each in files]
+        if not plan_files(context, offline_planner, named, all_items=items):
             raise typer.Exit(DIFFERENT)
         return
     if items or item_keys:
@@ -142,22 +147,6 @@ def plan(
         raise CommandError(f"{error}; try again") from None
     if not fine:
         raise typer.Exit(DIFFERENT)
-
-
-def _plan_offline(
-    context: Context,
-    catalogue: Catalogue,
-    files: list[Path],
-    key: str | None,
-    item_keys: str | None,
-    items: bool,
-) -> bool:
-    from tablekeeper_cli.commands.offline import plan_files
-    from tablekeeper_cli.plan.offline import OfflinePlanner
-
-    planner = OfflinePlanner.with_keys(catalogue, parsed_key(item_keys))
-    named = [(file, key or planner.key_of(file)) for file in files]
-    return plan_files(context, planner, named, all_items=items)
 
 
 def load_catalogue(folder: Path) -> Catalogue:
