@@ -53,7 +53,7 @@ def sync_batch(objects: Sequence[ListedObject], how: str, run: Run) -> list[End]
     return list(sync_all(run, different))
 
 
-def _writes(row: Row, listed: Listed, run: Run) -> bool:
+def _writes(row: Row, listed: ListedObject, run: Run) -> bool:
     """Whether a row's claim writes just what the object and its dataset make now. One that writes
     anything else is not waited for: the file is started, and takes the claim over.
     """

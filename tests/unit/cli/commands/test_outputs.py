@@ -20,9 +20,9 @@ from rich.console import Console
 from tablekeeper_cli.app import app
 from tablekeeper_cli.commands import bucket, failures, items, reprocess, status, trace, watch
 from tablekeeper_cli.executions import bucket_runs
-from tablekeeper_cli.executions.failed_events import FailedEvent, Redriven
+from tablekeeper_cli.executions.failed_events import FailedEvent, Redrive
 from tablekeeper_cli.executions.outcomes import LeftOut, Outcome
-from tablekeeper_cli.executions.reprocess import Ended, Started
+from tablekeeper_cli.executions.reprocess import ExecutionEnd, StartedExecution
 from tablekeeper_cli.executions.running import Progress
 from tablekeeper_cli.executions.swaps import Swap
 from tablekeeper_cli.executions.traces import Trace
@@ -159,7 +159,7 @@ STATUSES = [
 ]
 FAILED_EVENT = FailedEvent("1", LONG, "Object Created (PutObject)", "", "NO_PERMISSIONS: it may "
                            "not start executions", AT, EVENT, "receipt")  # fmt: skip
-BAD = Ended(KEY, ARN, "INVALID", "SchemaViolationError", "2 violations of products\nmore")
+BAD = ExecutionEnd(KEY, ARN, "INVALID", "SchemaViolationError", "2 violations of products\nmore")
 ITEM = Item(
     {"pk": "4711", "sk": "tool"},
     {"pk": {"S": "4711"}, "sk": {"S": "tool"}, "price": {"N": "1.1"}},
@@ -181,18 +181,21 @@ SHOWN: dict[str, Callable[[], Any]] = {
     "item-of-nobody": lambda: items._shown_item(Item({}, {"pk": {"S": "1"}}, None)),
     "trace": lambda: trace._shown(TRACE),
     "reprocess": lambda: reprocess._shown_ends(
-        [Started(KEY, ARN, "", 0.0)], [BAD], Counter({"INVALID": 1, "SYNCED": 30}), wait=True
+        [StartedExecution(KEY, ARN, "", 0.0)],
+        [BAD],
+        Counter({"INVALID": 1, "SYNCED": 30}),
+        wait=True,
     ),
     "reprocess-dry-run": lambda: reprocess._shown_plan(
         [KEY], [Swap(("a.json", "b.json"))], {KEY: PROBLEM}
     ),
     "events": lambda: reprocess._shown_events([FAILED_EVENT]),
     "events-redrive": lambda: reprocess._shown_redriven(
-        [Redriven(FAILED_EVENT, None, "it names no object")],
-        [Redriven(FAILED_EVENT, None, "it names no object: look at it, and delete it by hand")],
+        [Redrive(FAILED_EVENT, None, "it names no object")],
+        [Redrive(FAILED_EVENT, None, "it names no object: look at it, and delete it by hand")],
     ),
     "reconcile": lambda: bucket._shown(
-        bucket_runs.Ended(ARN, "SUCCEEDED", None, SUMMARY),
+        bucket_runs.RunEnd(ARN, "SUCCEEDED", None, SUMMARY),
         [
             {
                 "finding": "MISSING",
