@@ -96,16 +96,18 @@ def _shown_failures(counts: Any, listed: list[Failure], total: int) -> Renderabl
     for (status, error, dataset), count in counts.most_common():
         by_error.add_row(outcome(status), told(error), told(dataset), f"{count:,}")
     each_one = Table(
-        Column("since", goes=3),
-        Column("age", goes=2, number=True),
+        Column("since", goes=4),
+        Column("last tried", goes=2, number=True),
+        Column("next try", goes=3),
         "status",
         Column("error", goes=1, least=12),
         Column("file", least=30, middle=True),
     )
     for each in listed:
         each_one.add_row(
-            utc(each.at),
+            utc(each.since),
             moment_ago(each.at),
+            _next_try(each),
             outcome("INCOMPLETE" if each.incomplete_since else each.status),
             told(each.error),
             told(each.key),
@@ -180,6 +182,19 @@ def _violations(violations: list[Violation]) -> RenderableType:
     return shown
 
 
+def _next_try(each: Failure | Problem) -> str:
+    """When the sweep starts the file again, or what that waits for."""
+    from tablekeeper.errors import KeyOwnershipError
+
+    from tablekeeper_cli.terminal.showing import utc
+
+    if each.next_try:
+        return utc(each.next_try)
+    if each.error == KeyOwnershipError.__name__:
+        return "when the owner lets go"
+    return "when it is mended" if each.status == "INVALID" else "by a person"
+
+
 def shown_problem(problem: Problem) -> RenderableType:
     """A problem, in full."""
     from rich.console import Group
@@ -193,7 +208,9 @@ def shown_problem(problem: Problem) -> RenderableType:
             ("problem", outcome(problem.status)),
             ("error", told(problem.error, "bold")),
             ("in state", problem.state),
-            ("at", when(problem.at)),
+            ("since", when(problem.since)),
+            ("last tried", when(problem.at)),
+            ("next try", _next_try(problem)),
             ("execution", problem.execution),
             ("report", problem.report),
         ]

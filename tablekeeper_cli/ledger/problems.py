@@ -11,6 +11,7 @@ from typing import Any
 
 from tablekeeper import causes, errors
 from tablekeeper.ledger.rows import CURRENT
+from tablekeeper.recovery.schedule import next_try
 
 from tablekeeper_cli.ledger.queries import (
     Attributes,
@@ -40,13 +41,18 @@ _VIOLATION = re.compile(
 
 @dataclass(frozen=True)
 class Failure:
-    """A file's problem, as the index `problems` lists it; at is ISO 8601."""
+    """A file's problem, as the index `problems` lists it. Times are ISO 8601: since is the first
+    failure of this content, at the last one, next_try from when on the sweep starts the file again;
+    None when it waits for a person.
+    """
 
     key: str
     status: str
     error: str
     dataset: str
+    since: str
     at: str
+    next_try: str | None
     incomplete_since: str | None
 
 
@@ -67,14 +73,17 @@ class Problem:
     """Everything that is recorded of a problem, and what to do.
 
     message is what the cause says; violations are the first ones, report is where all of them are.
-    owner is the file that an item of this one belongs to.
+    owner is the file that an item of this one belongs to. since, at and next_try are as in
+    `Failure`.
     """
 
     key: str
     status: str
     error: str
     state: str
+    since: str
     at: str
+    next_try: str | None
     started: str
     execution: str
     input: str
@@ -124,7 +133,9 @@ def failures(
                 status=row["problem_status"]["S"],
                 error=row["problem_error"]["S"],
                 dataset=row["problem_dataset"]["S"],
+                since=row.get("problem_since", row["problem_at"])["S"],
                 at=row["problem_at"]["S"],
+                next_try=_next_try(row),
                 incomplete_since=text_of(row, "incomplete_since"),
             )
             if wanted.has(failure):
@@ -150,6 +161,13 @@ def problems(stack: Stack, keys: Iterable[str]) -> Iterator[Problem]:
             asked = answer.get("UnprocessedKeys")
 
 
+def _next_try(row: Attributes) -> str | None:
+    at = row["problem_at"]["S"]
+    since = row.get("problem_since", row["problem_at"])["S"]
+    due = next_try(row["problem_status"]["S"], row["problem_error"]["S"], since, at)
+    return iso(due) if due else None
+
+
 def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:
     if "problem" not in row:
         return None
@@ -167,7 +185,9 @@ def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:
         status=held["status"],
         error=held["error"],
         state=held["state"],
+        since=row.get("problem_since", row["problem_at"])["S"],
         at=held["at"],
+        next_try=_next_try(row),
         started=held.get("started", held["at"]),
         execution=held["execution"],
         input=held["input"],
