@@ -71,7 +71,9 @@ def test_a_failure_names_the_record_the_pointer_and_what_to_do(desk: Desk) -> No
     report = desk.stack.client("s3").get_object(
         Bucket=desk.stack.outputs["StagingBucketName"], Key=told["report"].split("/", 3)[3]
     )
-    assert json.load(report["Body"])["violations"] == 1
+    whole = json.load(report["Body"])
+    assert whole["violations"] == 1
+    assert desk.ask("failure", key, "--report") == whole
     shown = desk.run("failure", key)
     assert "/stars" in shown
     assert "What to do: Mend the records" in shown
@@ -92,8 +94,12 @@ def test_a_file_its_history_and_its_items_lead_to_each_other(desk: Desk) -> None
     newest, oldest = desk.ask("history", key)
     assert (newest["execution"], newest["outcome"]) == (told["execution"], "SYNCED")
     assert newest["details"]["version_id"] == told["version_id"]
-    assert (oldest["details"]["items_put"], oldest["details"]["items_removed"]) == ("1", "0")
-    assert newest["reason"] == "Object Created (PutObject)"
+    assert (oldest["details"]["items_put"], oldest["details"]["items_removed"]) == (1, 0)
+    assert (newest["reason"], newest["who"]) == ("Object Created (PutObject)", "event")
+    assert newest["event"]["detail"]["object"]["key"] == key
+    keys = [{"pk": "known", "sk": "1"}, {"pk": "known", "sk": "2"}]
+    assert desk.ask("items", key) == {"items": keys, "more": False}
+    assert desk.ask("items", key, "--limit", "1") == {"items": keys[:1], "more": True}
     item = desk.ask("item", "known", "1")
     assert item["attributes"]["price"] == {"N": "1.5"}
     names = ("key", "version_id", "execution")
@@ -111,6 +117,9 @@ def test_what_nobody_knows_is_told_with_an_exit_code_of_its_own(desk: Desk) -> N
     for arguments in (("status", "no"), ("history", "no"), ("failure", "no"), ("item", "no", "1")):
         assert "no" in desk.run(*arguments, code=3)
     assert "4h" in desk.run("failures", "--since", "yesterday", code=2)
+    assert "notes" in desk.run("failures", "--dataset", "typo", code=2)
+    assert "SchemaViolationError" in desk.run("failures", "--error", "SchemaViolation", code=2)
+    assert "no file" in desk.run("failures", "--prefix", "typo/", code=2)
     assert "--all" in desk.run("reprocess", code=2)
 
 
@@ -128,6 +137,7 @@ def test_an_item_edited_by_hand_is_written_again_by_force(desk: Desk) -> None:
     assert desk.ask("reprocess", key)["outcomes"] == {"UNCHANGED": 1}
     assert desk.ask("item", "forced", "1")["attributes"] != before
     assert desk.ask("reprocess", key, "--force")["outcomes"] == {"SYNCED": 1}
+    assert desk.ask("history", key)[0]["who"].startswith("reprocess by arn:aws:")
     assert desk.ask("item", "forced", "1")["attributes"] == before
 
 
