@@ -49,7 +49,9 @@ PROBLEM = Problem(
     status="INVALID",
     error="SchemaViolationError",
     state="Validate Records",
+    since=AT,
     at=AT,
+    next_try=None,
     started=AT,
     execution=ARN,
     input=EVENT,
@@ -91,8 +93,8 @@ EVENTS = [
           {"items_put": 3, "items_removed": 0, "etag": "ea066c58ae9c48a5"}),
 ]  # fmt: skip
 FAILURES = [
-    Failure(KEY, "INVALID", "SchemaViolationError", "products", AT, None),
-    Failure(LONG, "FAILED", "DynamoDB.ProvisionedThroughputExceededException", "-", AT, AT),
+    Failure(KEY, "INVALID", "SchemaViolationError", "products", AT, AT, None, None),
+    Failure(LONG, "FAILED", "DynamoDB.ProvisionedThroughputExceededException", "-", AT, AT, AT, AT),
 ]
 COUNTS = Counter({("INVALID", "SchemaViolationError", "products"): 1, ("FAILED", "Boom", "-"): 41})
 REPORT = {
