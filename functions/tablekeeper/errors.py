@@ -294,6 +294,16 @@ class ObjectChangedError(TablekeeperError):
     advice = "Nothing: the execution reads the ledger and the bucket again."
 
 
+class DatasetChangedError(TablekeeperError):
+    """Raised when a function has other schemas or settings than Fetch Object had: a deployment
+    updates functions one by one. Reading again helps as soon as it is through.
+    """
+
+    status = "READ_AGAIN"
+    states = (VALIDATE, TRANSFORM)
+    advice = "Nothing: the execution reads again until the deployment is through."
+
+
 class UnfinishedWriteError(TablekeeperError):
     """Raised when a large write stops before its function's time is up; a retry goes on from
     there.

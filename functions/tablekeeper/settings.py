@@ -55,10 +55,12 @@ class FetchSettings(Settings):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ValidateSettings(Settings):
-    """Of Validate Records."""
+    """Of Validate Records. The last two are in the digest that Fetch Object gives."""
 
     staging_bucket: str
     max_document_bytes: int
+    item_keys: TableKey
+    ttl_attribute: str
 
 
 @dataclass(frozen=True, eq=False, repr=False)

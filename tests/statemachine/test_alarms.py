@@ -243,8 +243,8 @@ def test_the_dashboard_s_log_query_names_what_is_logged() -> None:
     writers = {
         "SafetyNetLogGroup": "handlers/safety_net.py",
         "SweepLogGroup": "handlers/sweep.py",
-        "SyncObjectsLogGroup": "tablekeeper/bucket/attempt.py",
-        "SyncOrphansLogGroup": "tablekeeper/bucket/attempt.py",
+        "SyncObjectsLogGroup": "tablekeeper/runtime/observer.py",
+        "SyncOrphansLogGroup": "tablekeeper/runtime/observer.py",
     }
     assert set(re.findall(r"SOURCE '<(\w+)>'", query)) == {*writers}
     for writer in writers.values():

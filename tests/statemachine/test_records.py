@@ -251,7 +251,10 @@ def test_a_batch_records_a_bad_file_as_the_definition_does(revision: int) -> Non
 @pytest.mark.parametrize(
     ("problem", "condition"),
     [
-        ({"status": "FAILED"}, "attribute_not_exists(as_of) OR as_of < :bound"),
+        (
+            {"status": "FAILED"},
+            "attribute_not_exists(as_of) OR as_of < :bound OR claimed_by = :claimant",
+        ),
         (
             {"status": "INVALID", "revision": 0},
             f"(attribute_not_exists(revision) OR revision = :bound){NO_CLAIM}",

@@ -33,6 +33,7 @@ from tablekeeper.errors import (
 from tablekeeper.ledger.reads import read_outcome, read_row
 from tablekeeper.ledger.rows import (
     ADDING,
+    CURRENT,
     INCOMPLETE,
     REPLACING,
     Claim,
@@ -43,7 +44,6 @@ from tablekeeper.ledger.rows import (
 from tablekeeper.ledger.writes import (
     audit_action,
     update_row,
-    without_problem,
 )
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import owner
@@ -75,7 +75,12 @@ def write(
     """Claims the row, makes the table hold these items, and closes the claim. Raises as
     `commit_items`.
     """
-    _check_refusal(tables, found, row)
+    try:
+        _check_refusal(tables, found, execution, row)
+    except (KeyOwnershipError, ItemRejectedError):
+        _undo_refused(tables, found, execution, row, remaining)
+        raise
+    mine = is_mine(row, found, execution)
     wanted = Claim(
         revision=row.revision + 1,
         state=ADDING,
@@ -86,6 +91,8 @@ def write(
         found=found.payload(),
         items=new.stage() if len(new) else None,
         pending=(),
+        cut=lanes.cut(),
+        answers=row.claim.answers if mine and row.claim else row.problem_id,
     )
     try:
         claim = _claim(tables, found, execution, row, wanted)
@@ -99,10 +106,28 @@ def write(
         return _superseded(tables, found, execution)
     except (KeyOwnershipError, ItemRejectedError) as error:
         try:
-            writing.refuse(error)
+            writing.refuse(error, execution)
         except SupersededError:
             return _superseded(tables, found, execution)
         raise StaleRevisionError(f"{found.uri}: the write met what it cannot write") from error
+
+
+def _undo_refused(
+    tables: Tables, found: Snapshot, execution: Execution, row: Row, remaining: Remaining
+) -> None:
+    """Goes on with the undo of this execution's refused write, which ran out of time. Raises
+    StaleRevisionError when it is through.
+    """
+    before = row.claim
+    if before is None or before.state != ADDING or not is_mine(row, found, execution):
+        return
+    wanted = replace(before, revision=row.revision + 1)
+    try:
+        claim = _claim(tables, found, execution, row, wanted)
+        LargeWrite(tables, found, claim, row, remaining).undo(row.refusal)
+    except (CancelledError, SupersededError):
+        pass
+    raise StaleRevisionError(f"{found.uri}: the write met what it cannot write")
 
 
 def settle(tables: Tables, found: Snapshot, execution: Execution, remaining: Remaining) -> str:
@@ -162,10 +187,16 @@ def _give_up(tables: Tables, found: Snapshot, row: Row, claim: Claim | None = No
     return INCOMPLETE
 
 
-def _check_refusal(tables: Tables, found: Snapshot, row: Row) -> None:
-    """Raises again what a large write of this content met, while it still stands in the way."""
+def _check_refusal(tables: Tables, found: Snapshot, execution: Execution, row: Row) -> None:
+    """Raises again what a large write of this content met, while it still stands in the way.
+
+    A forced execution passes over what others have noted, and is stopped by its own note: else it
+    would write and undo in turn.
+    """
     refusal = row.refusal
     if not refusal or refusal["content"] != content(found):
+        return
+    if execution.forced and refusal.get("execution") != execution.audit_key:
         return
     if "item" not in refusal:
         raise ItemRejectedError(refusal["message"])
@@ -179,9 +210,15 @@ def _check_refusal(tables: Tables, found: Snapshot, row: Row) -> None:
 
 
 def _claim(tables: Tables, found: Snapshot, execution: Execution, row: Row, wanted: Claim) -> Claim:
-    """Takes the row's claim, over from whoever has it. Raises CancelledError."""
+    """Takes the row's claim, over from whoever has it. Raises CancelledError.
+
+    A note of a refusal is of the claim before, unless the same execution goes on. A problem stays:
+    it may be newer than the look at the bucket, and only the close knows.
+    """
     before = row.claim
     continues = before is not None and before.writes_the_same(wanted)
+    if execution.forced and before and before.owner != execution.audit_key:
+        continues = False
     pending = before.pending if before else ()
     if wanted.items and not continues:
         pending = (*pending, own_list(found.uri, wanted.revision))
@@ -192,8 +229,9 @@ def _claim(tables: Tables, found: Snapshot, execution: Execution, row: Row, want
         "claim_state": attribute(state),
         "claimed_by": attribute(execution.audit_key),
         "incomplete_since": None,
-        **without_problem(wanted.outcome),
     }
+    if before is None or before.owner != wanted.owner:
+        changes["refusal"] = None
     actions: list[dict[str, Any]] = [
         {
             "ConditionCheck": {
@@ -215,17 +253,24 @@ def _claim(tables: Tables, found: Snapshot, execution: Execution, row: Row, want
 
 def _superseded(tables: Tables, found: Snapshot, execution: Execution) -> Committed:
     """SUPERSEDED, unless this execution has an outcome, or it was a later attempt of it that took
-    the claim: that one goes on, and this one is nobody's any more.
+    the claim: that one goes on, and this one is nobody's any more. Whose the claim is, and that
+    there is no outcome, holds in the transaction that records it.
     """
     outcome = read_outcome(tables.client, tables.ledger, found.uri, execution)
     if outcome:
         return Committed(outcome)
     row = read_row(tables.client, tables.ledger, found.uri)
-    if row.claimed_by == execution.audit_key:
-        raise StaleRevisionError(f"{found.uri}: a later attempt of this execution had the claim")
     audit = audit_action(tables, found, execution, Committed("SUPERSEDED"), row.revision)
+    others = {
+        "ConditionCheck": {
+            "TableName": tables.ledger,
+            "Key": {"pk": {"S": found.uri}, "sk": {"S": CURRENT}},
+            "ConditionExpression": "claimed_by <> :mine",
+            "ExpressionAttributeValues": {":mine": {"S": execution.audit_key}},
+        }
+    }
     try:
-        transact(tables, found, lambda _: [audit])
+        transact(tables, found, lambda _: [audit, others])
     except CancelledError:
         return recorded_or_stale(tables, found, execution)
     return Committed("SUPERSEDED")

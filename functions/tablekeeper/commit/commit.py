@@ -31,6 +31,10 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.item_set import ItemSet
 from tablekeeper.staging.partitioned_lines import delete_copy
 
+ROW_KEY_BYTES = 100_000
+"""The most bytes of item keys in the row, as text; more are kept in the staging bucket. A row has
+400 KB, and a problem has its room beside the keys.
+"""
 Remaining = Callable[[], float]
 """How many seconds are left to the function."""
 
@@ -78,7 +82,10 @@ def commit_unchanged(tables: Tables, found: Snapshot, execution: Execution) -> C
     any more.
     """
     changes = object_attributes(found, "UNCHANGED")
-    return _transact(tables, found, execution, "UNCHANGED", {}, set(), changes)
+    try:
+        return _transact(tables, found, execution, "UNCHANGED", {}, set(), changes)
+    except CancelledError:
+        return recorded_or_stale(tables, found, execution)
 
 
 def _commit(
@@ -96,8 +103,10 @@ def _commit(
         return claim.write(tables, found, execution, row, outcome, new, remaining)
     if row.revision != found.revision:
         return recorded_or_stale(tables, found, execution)
+    named = key_lists.key_lists(row)
     for prefix in row.discarded:
-        delete_copy(tables.staging_bucket, prefix)
+        if prefix not in named:
+            delete_copy(tables.staging_bucket, prefix)
     old = key_lists.few_keys(tables, row)
     if row.claim or old is None or len(new) > sizes.TRANSACTION_ITEMS:
         return claim.write(tables, found, execution, row, outcome, new, remaining)
@@ -116,14 +125,21 @@ def _commit(
         "refusal": None,
         **object_attributes(found, outcome),
     }
-    ended = _transact(tables, found, execution, outcome, puts, vanished, changes)
+    try:
+        ended = _transact(tables, found, execution, outcome, puts, vanished, changes)
+    except CancelledError:
+        return recorded_or_stale(tables, found, execution)
     key_lists.discard(tables, lists)
     return ended
 
 
 def _fits(puts: Mapping[ItemKey, Item], vanished: set[ItemKey]) -> bool:
     size = sum(map(item_size, puts.values()))
-    return len(puts) + len(vanished) <= sizes.TRANSACTION_ITEMS and size <= sizes.TRANSACTION_BYTES
+    return (
+        len(puts) + len(vanished) <= sizes.TRANSACTION_ITEMS
+        and size <= sizes.TRANSACTION_BYTES
+        and sum(len(key.text.encode()) for key in puts) <= ROW_KEY_BYTES
+    )
 
 
 def _transact(
@@ -146,8 +162,5 @@ def _transact(
             update_row(tables.ledger, found.uri, changes, seen=found.revision),
         ]
 
-    try:
-        removed = transact(tables, found, ledger_rows, puts, sorted(vanished))
-    except CancelledError:
-        return recorded_or_stale(tables, found, execution)
+    removed = transact(tables, found, ledger_rows, puts, sorted(vanished))
     return Committed(outcome, len(puts), len(removed))

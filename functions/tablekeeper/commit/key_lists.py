@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 
 from tablekeeper.commit.transaction import (
@@ -58,7 +59,9 @@ def discard(tables: Tables, lists: Sequence[str]) -> None:
 
 
 def own_list(uri: str, revision: int) -> str:
-    return f"{KEYS}/{hashlib.sha256(uri.encode()).hexdigest()[:32]}/{revision}"
+    """A prefix that no list had before: a ledger that was set back gives revisions again."""
+    file = hashlib.sha256(uri.encode()).hexdigest()[:32]
+    return f"{KEYS}/{file}/{revision}-{secrets.token_hex(4)}"
 
 
 def list_at(tables: Tables, prefix: str) -> Lines:

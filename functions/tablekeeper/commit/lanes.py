@@ -31,6 +31,14 @@ PHASES = (UNDO, "ADD", "REPLACE", "REMOVE")
 """In the order in which a lane passes them; after an undo it begins again."""
 
 
+def cut() -> str:
+    """What the transactions of a large write are cut by: lanes count them."""
+    return (
+        f"{LANES} {partitioned_lines.PARTITIONS} {sizes.TRANSACTION_ITEMS} "
+        f"{sizes.TRANSACTION_BYTES} {sizes.size_bound('')}"
+    )
+
+
 Action = tuple[ItemKey, Item | None, str]
 """An item to put, with its text, or None to delete what has the key."""
 

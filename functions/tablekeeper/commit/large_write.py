@@ -6,7 +6,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -137,17 +137,22 @@ class LargeWrite:
         discard(self.tables, discarded)
         return Committed(recorded) if recorded else Committed(outcome, count, removed)
 
-    def refuse(self, error: InvalidFileError) -> None:
-        """Notes what stands in the way, and undoes the write while nothing was replaced."""
-        refusal = {"content": content(self.found), "message": str(error)}
+    def refuse(self, error: InvalidFileError, execution: Execution) -> None:
+        """Notes what stands in the way, and undoes the write while nothing was replaced. The note
+        comes first: an undo that runs out of time is gone on with, and nothing is added again.
+        """
+        refusal = {
+            "content": content(self.found),
+            "message": str(error),
+            "execution": execution.audit_key,
+        }
         if isinstance(error, KeyOwnershipError):
             refusal["item"] = error.item.text
+        self._update({"refusal": attribute(json.dumps(refusal, ensure_ascii=False))})
         if self.state == ADDING:
             self.undo(refusal)
-        else:
-            self._update({"refusal": attribute(json.dumps(refusal, ensure_ascii=False))})
 
-    def undo(self, refusal: dict[str, Any] | None) -> None:
+    def undo(self, refusal: Mapping[str, Any] | None) -> None:
         """Deletes what the claim added and ends it; the earlier version stands."""
         self._read_progress()
         self._phase(UNDO, self._added_before)
@@ -337,17 +342,20 @@ class LargeWrite:
                 return recorded
 
     def _as_committed(self, row: Row, execution: Execution | None) -> dict[str, Any]:
-        """A problem that was recorded while the claim stood may know more, unless it is a failure
-        of an execution that began before this write's look at the bucket.
+        """A problem that was recorded after the look at the bucket may know more. It stays,
+        unless it is a failure of an execution that began before the look.
         """
         outcome = self.claim.outcome
         changes = committed(
             self.found, outcome, execution.id if execution else self.claim.execution
         )
         problem = row.problem
-        if problem and not (
-            problem["status"]["S"] == "FAILED" and problem["started"]["S"] <= self.found.as_of
-        ):
+        answered = row.problem_id == self.claim.answers or (
+            problem is not None
+            and problem["status"]["S"] == "FAILED"
+            and problem["started"]["S"] <= self.found.as_of
+        )
+        if problem and not answered:
             for name in PROBLEM:
                 changes.pop(name, None)
         return changes

@@ -91,7 +91,11 @@ def transact(
             with transient_errors():
                 tables.client.transact_write_items(TransactItems=actions)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "TransactionCanceledException":
+            code = error.response["Error"]["Code"]
+            if code == "ValidationException" and puts:
+                message = error.response["Error"].get("Message", "")[:200]
+                raise ItemRejectedError(f"DynamoDB refuses the items: {message}") from error
+            if code != "TransactionCanceledException":
                 raise
             taken = why_cancelled(error.response, len(first), list(puts), deletes)
             deletes = [key for key in deletes if key not in taken]

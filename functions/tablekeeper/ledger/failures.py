@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
+INPUT_CHARACTERS = 32_000
+"""The longest input that a problem keeps: a row has 400 KB, and item keys and a cause are in it."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """How an execution failed: the state it was in, and the error and cause it ended with."""
@@ -40,8 +44,9 @@ def record_failure(
     """Records FAILED unless this execution has an outcome; whether it was missing.
 
     The file gets the problem too, unless a later look at the bucket has been committed since the
-    execution started: then the failure is the execution's and no longer the file's. Retention in
-    seconds.
+    execution started: then the failure is the execution's and no longer the file's. An execution
+    that took a claim over answers for the event of the execution that had it, so its failure is
+    never late. Retention in seconds.
 
     Raises:
         TransientServiceError: a retry helps.
@@ -53,8 +58,11 @@ def record_failure(
         ledger,
         uri,
         _changes(execution, "FAILED", failure),
-        "attribute_not_exists(as_of) OR as_of < :bound",
-        {"S": iso_milliseconds(execution.start)},
+        "attribute_not_exists(as_of) OR as_of < :bound OR claimed_by = :claimant",
+        {
+            ":bound": {"S": iso_milliseconds(execution.start)},
+            ":claimant": {"S": execution.audit_key},
+        },
     )
     codes = _write(client, [audit, problem])
     if codes == ["None", "ConditionalCheckFailed"]:
@@ -82,7 +90,7 @@ def record_invalid(
         found.uri,
         {**changes, "as_of": {"S": found.as_of}},
         f"{condition} AND attribute_not_exists(claim_state)",
-        {"N": str(found.revision)},
+        {":bound": {"N": str(found.revision)}, ":claimant": {"S": execution.audit_key}},
     )
     row = _audit(found.uri, execution, "INVALID", failure, tables.audit_retention)
     audit = put_audit_row(tables.ledger, row)
@@ -114,6 +122,21 @@ def uri_of(event: str) -> str:
 
 def _field(value: Any, name: str) -> Any:
     return value.get(name) if isinstance(value, dict) else None
+
+
+def input_again(event: str) -> str:
+    """The input with which a file is started again: the execution's own, or no more than the
+    object's address where that input is too long for the row, or holds a flag (`force`, `release`),
+    which is of one execution. The definition makes the same.
+    """
+    if uri_of(event) == object_uri("", ""):
+        return event[:INPUT_CHARACTERS]
+    held = json.loads(event)
+    if len(event) <= INPUT_CHARACTERS and not {"force", "release"} & held.keys():
+        return event
+    bucket, key = held["detail"]["bucket"]["name"], held["detail"]["object"]["key"]
+    again = {"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
+    return json.dumps(again, ensure_ascii=False, separators=(",", ":"))
 
 
 def _write(client: DynamoDBClient, actions: list[Any]) -> list[str]:
@@ -150,7 +173,7 @@ def _changes(
         "cause": failure.cause,
         "execution": execution.id,
         "started": iso_milliseconds(execution.start),
-        "input": execution.event,
+        "input": input_again(execution.event),
         "etag": (found.etag if found else None) or "",
         "at": at,
     }
@@ -165,7 +188,11 @@ def _changes(
 
 
 def _problem(
-    ledger: str, uri: str, changes: Mapping[str, Any], condition: str, bound: Mapping[str, str]
+    ledger: str,
+    uri: str,
+    changes: Mapping[str, Any],
+    condition: str,
+    bounds: Mapping[str, Any],
 ) -> dict[str, Any]:
     changes = {**changes, "file_shard": {"S": shard_of(uri)}}
     known = changes["problem"]["M"]["status"]["S"] == "INVALID"
@@ -176,12 +203,13 @@ def _problem(
         "Update": {
             "TableName": ledger,
             "Key": {"pk": {"S": uri}, "sk": {"S": CURRENT}},
-            "UpdateExpression": f"SET revision = if_not_exists(revision, :zero) + :one, {sets}",
+            "UpdateExpression": f"SET revision = if_not_exists(revision, :zero) + :one, {sets}, "
+            "claimed_by = if_not_exists(claimed_by, :claimant)",
             "ConditionExpression": condition,
             "ExpressionAttributeValues": {
                 ":zero": {"N": "0"},
                 ":one": {"N": "1"},
-                ":bound": bound,
+                **bounds,
                 **{f":{name}": value for name, value in changes.items()},
             },
         }

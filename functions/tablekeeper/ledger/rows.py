@@ -51,7 +51,9 @@ class Claim:
     revision is the row's when the claim was made, which no other claim of the row has. owner is
     the audit key of the execution that made it, from the ledger's revision `base`. items is the
     staged set to write, None to remove all. pending are the prefixes of the key lists of items
-    that may be in the table beside those of the row.
+    that may be in the table beside those of the row. cut is what its transactions are cut by: the
+    progress of a release that cuts otherwise does not count. answers is the problem that was known
+    when the bucket was read, as `Row.problem_id`: the close removes it.
     """
 
     revision: int
@@ -63,6 +65,8 @@ class Claim:
     found: Mapping[str, Any]
     items: Mapping[str, Any] | None
     pending: tuple[str, ...]
+    cut: str = ""
+    answers: str = ""
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any], state: str) -> Claim:
@@ -72,6 +76,8 @@ class Claim:
             state=state,
             **json.loads(attributes["details"]["S"])
             | {"pending": tuple(each["S"] for each in attributes["pending"]["L"])},
+            cut=attributes.get("cut", {}).get("S", ""),
+            answers=attributes.get("answers", {}).get("S", ""),
         )
 
     def attributes(self) -> dict[str, Any]:
@@ -89,15 +95,19 @@ class Claim:
                 "revision": {"N": str(self.revision)},
                 "details": {"S": json.dumps(details, ensure_ascii=False)},
                 "pending": {"L": [{"S": each} for each in self.pending]},
+                "cut": {"S": self.cut},
+                "answers": {"S": self.answers},
             }
         }
 
     def writes_the_same(self, other: Claim) -> bool:
         """Whether the other one's progress counts for this one."""
         same = ("etag", "version_id", "digest", "last_modified")
-        return (self.outcome, self.items) == (other.outcome, other.items) and all(
-            self.found[name] == other.found[name] for name in same
+        mine, others = (
+            (each.outcome, each.items, each.cut, *(each.found[name] for name in same))
+            for each in (self, other)
         )
+        return mine == others
 
 
 @dataclass(frozen=True)
@@ -141,6 +151,12 @@ class Row:
             return now()
         failed = self.problem.get("etag", {}).get("S", "")
         return self.problem_since if failed in ("", etag or "") else now()
+
+    @property
+    def problem_id(self) -> str:
+        """Names the problem, if there is one: no other problem of the row has this name."""
+        held = self.problem
+        return f"{held['execution']['S']} {held['at']['S']}" if held else ""
 
     @property
     def answered_until(self) -> str | None:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import Any, NamedTuple
+
+_DIGITS = 38
+"""Significant digits of a DynamoDB number.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+_NUMBER = Context(prec=_DIGITS, Emin=-999, Emax=999)
 
 
 class ItemKey(NamedTuple):
-    """An item's primary key in DynamoDB JSON, as sorted JSON text: equal keys have equal text."""
+    """An item's primary key in DynamoDB JSON, as sorted JSON text: equal keys have equal text.
+
+    DynamoDB gives 1E+40 back as forty-one digits, so a number has one text whichever service gave
+    it back: that of `documents.numbers.format_number`.
+    """
 
     text: str
 
     @classmethod
     def of(cls, attributes: dict[str, Any]) -> ItemKey:
         """The key of these attributes, such as `{"pk": {"S": "a"}}`."""
-        return cls(
-            json.dumps(attributes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        )
+        one = {
+            name: {"N": _number_text(value["N"])} if "N" in value else value
+            for name, value in attributes.items()
+        }
+        return cls(json.dumps(one, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -57,3 +70,13 @@ class TableKey:
 
     def __str__(self) -> str:
         return ",".join(f"{name}:{kind}" for name, kind in self.attributes)
+
+
+def _number_text(text: str) -> str:
+    if len(text) <= _DIGITS and text.isdecimal() and text[0] != "0":
+        return text
+    value = Decimal(text)
+    if not value:
+        return "0"
+    normal = value.normalize(_NUMBER)
+    return f"{normal:f}" if -_DIGITS <= normal.adjusted() < _DIGITS else str(normal)

@@ -14,7 +14,10 @@ row.
 """
 
 
-_LINEAGE_BYTES = 800
+_LINEAGE_BYTES = 1_600
+"""Not less than what `_source` takes with the longest key that the ledger holds, a bucket's name of
+63 bytes, an execution's ARN with two names of 80, and the version ids that S3 makes (32 bytes).
+"""
 
 
 def size_bound(text: str) -> int:

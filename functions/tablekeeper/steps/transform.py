@@ -16,6 +16,7 @@ from tablekeeper.settings import TransformSettings
 from tablekeeper.staging.item_set import ItemSetWriter
 from tablekeeper.staging.partitioned_lines import key_hash
 from tablekeeper.steps.content import read_document
+from tablekeeper.steps.dataset import check_dataset
 from tablekeeper.steps.file_content import FileContent
 
 
@@ -26,9 +27,11 @@ def transform_document(
 
     Raises:
         InvalidFileError: a record makes no item that the table can hold, or two make the same.
+        DatasetChangedError: a deployment is under way.
         ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
+    check_dataset(snapshot, settings, catalogue)
 
     text = partial(read_document, document, snapshot, settings.max_document_bytes)
     content = FileContent(snapshot, catalogue, text)

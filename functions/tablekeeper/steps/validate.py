@@ -12,6 +12,7 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.staging.violation_report import Report
 from tablekeeper.steps.content import read_document
+from tablekeeper.steps.dataset import check_dataset
 from tablekeeper.steps.file_content import FileContent
 from tablekeeper.validation.violation import Violation
 
@@ -31,9 +32,11 @@ def validate(
         InvalidFileError: the file is bad. Of schema violations the message holds the first ten and
             their number, and a report in the staging bucket all.
         DatasetDefinitionError: the dataset's schema cannot be used.
+        DatasetChangedError: a deployment is under way.
         ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
+    check_dataset(snapshot, settings, catalogue)
     text = partial(read_document, document, snapshot, settings.max_document_bytes)
     content = FileContent(snapshot, catalogue, text)
     report: Report | None = None
