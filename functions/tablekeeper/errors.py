@@ -43,9 +43,20 @@ class InvalidFileError(TablekeeperError):
 
 
 class EncodingError(InvalidFileError):
-    """Raised when a file is not UTF-8 text, or is not the gzip that it begins as."""
+    """Raised when a file is neither UTF-8 nor UTF-16 with a byte order mark, or is not the gzip,
+    zstd or bzip2 that it begins as.
+    """
 
-    advice = "Save the file as UTF-8 (or gzip of UTF-8) and upload it again."
+    advice = "Save the file as UTF-8, plain or as gzip, zstd or bzip2, and upload it again."
+
+
+class FileFormatError(InvalidFileError):
+    """Raised when a file is of a format that Tablekeeper does not read, such as zip or Parquet."""
+
+    advice = (
+        "Convert the file as the cause says. If it is no data, name the endings of data files in "
+        "`suffixes`, or ignore it with the parameter IgnorePatterns."
+    )
 
 
 class EmptyFileError(InvalidFileError):
@@ -60,6 +71,15 @@ class MalformedJsonError(InvalidFileError):
     """Raised when a file is not JSON."""
 
     advice = "Mend the syntax at the line and column that the cause names."
+
+
+class MalformedCsvError(InvalidFileError):
+    """Raised when a file is not CSV as its dataset says, or its rows do not fit its header."""
+
+    advice = (
+        "Mend the line and column that the cause names, or say in the dataset's `csv` how the file "
+        "is written."
+    )
 
 
 class NonFiniteNumberError(InvalidFileError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -72,7 +73,8 @@ def fingerprint(item: Item) -> bytes:
 
 def changes(before: Item, after: Item) -> Iterator[Change]:
     """Where two items differ, by the value of numbers and not by their text."""
-    yield from _members(before, after, "")
+    one, other = ({name: _normal(each) for name, each in item.items()} for item in (before, after))
+    yield from _members(one, other, "")
 
 
 def _members(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[Change]:
@@ -92,12 +94,12 @@ def _differences(before: Any, after: Any, path: str) -> Iterator[Change]:
         for place in range(max(len(old), len(new))):
             one, other = (each[place] if place < len(each) else None for each in (old, new))
             yield from _differences(one, other, f"{path}/{place}")
-    elif Decimal(old) != Decimal(new) if kind == "N" else old != new:
+    elif old != new:
         yield Change(path, before, after)
 
 
 def _normal(value: Any) -> Any:
-    """A value in DynamoDB JSON with its numbers as Tablekeeper writes them."""
+    """A value in DynamoDB JSON, numbers as Tablekeeper writes them and sets in one order."""
     ((kind, content),) = value.items()
     if kind == "N":
         return {"N": format_number(Decimal(content))}
@@ -105,4 +107,15 @@ def _normal(value: Any) -> Any:
         return {"M": {name: _normal(each) for name, each in content.items()}}
     if kind == "L":
         return {"L": [_normal(each) for each in content]}
+    if kind == "B":
+        return {"B": _base64(content)}
+    if kind == "NS":
+        return {"NS": sorted(format_number(Decimal(each)) for each in content)}
+    if kind in ("SS", "BS"):
+        return {kind: sorted(map(_base64, content))}
     return value
+
+
+def _base64(content: str | bytes) -> str:
+    """What boto3's client gives as bytes, as it is in DynamoDB JSON."""
+    return content if isinstance(content, str) else b64encode(content).decode()

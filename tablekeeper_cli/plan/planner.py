@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
-from tablekeeper.documents.text import text_of
+from tablekeeper.documents.text import Text
 from tablekeeper.errors import (
     ObjectChangedError,
 )
@@ -73,7 +73,7 @@ class Planner(Target):
         if self._is_left_out(key):
             return self._left_out(key, row)
         if is_ignored(key, self.settings.ignore_patterns):
-            return self._plan(Snapshot(action="ignore", **seen), row, lambda: iter(()), [])
+            return self._plan(Snapshot(action="ignore", **seen), row, partial(Text, (), 0), [])
         seen |= {"etag": _md5(path), "size": path.stat().st_size, "last_modified": now()}
         dataset = self.catalogue.find(key)
         used = dataset.object_fields if dataset else frozenset[str]()
@@ -83,10 +83,10 @@ class Planner(Target):
         assumptions = list(_assumptions(found, used))
         limit = self.settings.max_document_bytes
 
-        def text() -> Iterator[str]:
-            return (
-                read_document(refused, found, limit) if refused else text_of(_chunks(path), limit)
-            )
+        def text() -> Text:
+            if refused:
+                return read_document(refused, found, limit)
+            return Text(_FileContent(path), limit)
 
         return self._plan(found, row, text, assumptions)
 
@@ -177,7 +177,7 @@ class Planner(Target):
         return Plan(key, None, None, "IGNORED", row.revision, shown_status(row), assumptions=[why])
 
     def _plan(
-        self, found: Snapshot, row: Row, text: Callable[[], Iterator[str]], assumptions: list[str]
+        self, found: Snapshot, row: Row, text: Callable[[], Text], assumptions: list[str]
     ) -> Plan:
         store = LocalStore()
         try:
@@ -200,14 +200,20 @@ def _assumptions(found: Snapshot, used: frozenset[str]) -> Iterator[str]:
         yield f"`_object.version_id` is unknown before the upload: {found.version_id}"
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+class _FileContent:
+    """The bytes of a local file, read anew by each iteration."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
 
 
 def _md5(path: Path) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    for chunk in _chunks(path):
+    for chunk in _FileContent(path):
         digest.update(chunk)
     return digest.hexdigest()

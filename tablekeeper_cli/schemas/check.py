@@ -16,6 +16,7 @@ from jsonschema.validators import validator_for
 from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue, read_schema
 from tablekeeper.datasets.dataset import KEYWORD, SUFFIX, Dataset
 from tablekeeper.datasets.expressions import Expression
+from tablekeeper.documents.compression import ENDINGS
 from tablekeeper.documents.json_stream import parse
 from tablekeeper.errors import (
     DatasetDefinitionError,
@@ -259,8 +260,8 @@ def _without_keyword(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _share_suffixes(one: Dataset, other: Dataset) -> bool:
-    """Whether some key can have a suffix of both; `.gz` may stand behind each."""
+    """Whether some key can have a suffix of both; that of a compression may stand behind each."""
     if not one.suffixes or not other.suffixes:
         return True
-    ends = [[s + gz for s in each.suffixes for gz in ("", ".gz")] for each in (one, other)]
+    ends = [[s + gz for s in each.suffixes for gz in ("", *ENDINGS)] for each in (one, other)]
     return any(a.endswith(b) or b.endswith(a) for a in ends[0] for b in ends[1])

@@ -61,7 +61,7 @@ class DatasetCheck:
         self._check_keys()
         good = all(each.severity != ERROR for each in self.found[before:])
         self._check_expiry()
-        for reserved in RESERVED:
+        for reserved in (*RESERVED, *self.dataset.own_names):
             if reserved in self.dataset.schema.get("properties", ()):
                 what = f'a record with the field "{reserved}" is refused'
                 advice = "Rename the field: Tablekeeper itself uses the name."

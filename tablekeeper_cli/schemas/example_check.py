@@ -60,14 +60,15 @@ class ExampleCheck:
             if KEYWORD in schema and not isinstance(example, dict):
                 self._say(name, path, "a record is an object", "Make it one.")
                 continue
-            if KEYWORD in schema and not example.keys().isdisjoint(RESERVED):
-                what = f"a record with a field {', '.join(RESERVED)} is refused"
+            reserved = (*RESERVED, *dataset.own_names)
+            if KEYWORD in schema and not example.keys().isdisjoint(reserved):
+                what = f"a record with a field {', '.join(reserved)} is refused"
                 self._say(name, path, what, "Rename the field: Tablekeeper itself uses the name.")
                 continue
-            record = Record(0, example)
+            record = Record(0, example, name="example")
             before = len(self.found)
             self._try(name, path, partial(self._validate, record, path, dataset, probe))
-            is_valid = len(self.found) == before
+            is_valid = len(self.found) == before and "_document" not in dataset.own_names
             if is_valid and KEYWORD in schema and name not in self.no_items:
                 self._try(name, path, partial(self._transform, record, path, dataset, probe))
 

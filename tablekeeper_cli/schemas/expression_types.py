@@ -72,6 +72,7 @@ class ExpressionTypes:
     def __init__(self, catalogue: Catalogue, name: str) -> None:
         self._catalogue = catalogue
         self._record = self._parts(catalogue.schemas[name], name)
+        self._own_names = catalogue.datasets[name].own_names if name in catalogue.datasets else ()
 
     @classmethod
     def unknown(cls) -> ExpressionTypes:
@@ -116,6 +117,8 @@ class ExpressionTypes:
             return frozenset((NUMBER,)) if len(steps) == 1 else frozenset((NULL,))
         if steps[0] == "_object":
             return _of_object(steps[1:])
+        if steps[0] in self._own_names:
+            return frozenset((STRING,)) if steps == ("_name",) else ANY
         parts, missing = self._record, False
         for step in steps:
             types = self._types(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -12,13 +12,13 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import is_ignored
 from tablekeeper.datasets.items_of_records import RecordItem
-from tablekeeper.documents.text import text_of
+from tablekeeper.documents.text import Text
 from tablekeeper.errors import ArchivedObjectError, EncryptedObjectError
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
-from tablekeeper.steps.content import CHUNK_BYTES
+from tablekeeper.steps.content import CHUNK_BYTES, ObjectContent
 from tablekeeper.steps.file_content import FileContent
 
 from tablekeeper_cli.compare.target import Target
@@ -80,7 +80,7 @@ class Sources:
                 raise GoneError(str(present.unreadable))
             yield self._make(key, present, chunks)
 
-    def _make(self, key: str, present: Present, chunks: Iterable[bytes]) -> Iterator[RecordItem]:
+    def _make(self, key: str, present: Present, chunks: Iterator[bytes]) -> Iterator[RecordItem]:
         """The items of an object, as the functions make them. Raises InvalidFileError."""
         settings, catalogue = self.target.settings, self.target.catalogue
         if present.unreadable:
@@ -99,8 +99,8 @@ class Sources:
             last_modified=present.last_modified,
         )
 
-        def text() -> Iterator[str]:
-            return text_of(chunks, settings.max_document_bytes)
+        def text() -> Text:
+            return Text(ObjectContent(found, chunks), settings.max_document_bytes)
 
         made = FileContent(found, catalogue, text).valid_items(settings)
         yield from takewhile(lambda _: not self.stopped.is_set(), made)

@@ -108,7 +108,7 @@ DOCUMENTS = (
         "line 2",
         "column",
     ),
-    _bad("two-documents", '{"pk": "two", "sk": "a"}\n{}', "MalformedJsonError", "line 2"),
+    _bad("cut-behind-one", '{"pk": "one", "sk": "a"}\n{"pk"', "MalformedJsonError", "line 2"),
     _bad("trailing-comma", '[{"pk": "comma", "sk": "a"},]', "MalformedJsonError", "line 1"),
     _bad(
         "bad-line",
@@ -118,7 +118,7 @@ DOCUMENTS = (
         suffix=".jsonl",
     ),
     _bad("latin-1", '{"pk": "latin-1", "sk": "é"}'.encode("latin-1"), "EncodingError", "UTF-8"),
-    _bad("utf-16", '{"pk": "utf-16", "sk": "a"}'.encode("utf-16"), "EncodingError", "UTF-8"),
+    _bad("utf-16", '{"pk": "utf-16", "sk": "a"}'.encode("utf-16-le"), "EncodingError", "UTF-16"),
     _bad(
         "encoded-surrogate",
         b'{"pk": "encoded-surrogate", "sk": "\xed\xa0\x80"}',

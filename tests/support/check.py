@@ -14,7 +14,7 @@ from typing import Any
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import read_records
-from tablekeeper.documents.text import text_of
+from tablekeeper.documents.text import Text
 from tablekeeper.errors import InvalidFileError
 from tablekeeper.ledger.rows import CURRENT
 from tablekeeper.model.items import Item, item_key, owner
@@ -100,7 +100,7 @@ class Check:
             last_modified=iso_milliseconds(answer["LastModified"]),
         )
         dataset = self.catalogue.get(key)
-        text = text_of([answer["Body"].read()], self.settings.max_document_bytes)
+        text = Text([answer["Body"].read()], self.settings.max_document_bytes)
         records = list(read_records(text, key, dataset))
         for violation in violations(records, dataset, self.catalogue):
             raise InvalidFileError(str(violation))

@@ -4,18 +4,21 @@ and what it holds stays out of the log.
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gc
 import gzip
 import json
 import logging
 import re
+import sys
 import tempfile
 import time
 import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ from tablekeeper.datasets.items_of_records import RecordItem, make_items
 from tablekeeper.datasets.records import Record, read_records
 from tablekeeper.documents.json_stream import Document, parse
 from tablekeeper.documents.pointers import PLACE_CHARACTERS
-from tablekeeper.documents.text import text_of
+from tablekeeper.documents.text import Text, text_of
 from tablekeeper.ledger.failures import uri_of
 from tablekeeper.model.execution import occurred_at
 from tablekeeper.model.keys import TableKey
@@ -45,6 +48,11 @@ from tablekeeper.validation.validator import violations
 from tablekeeper_cli.schemas.check import check
 from tablekeeper_cli.schemas.finding import ERROR
 from tests.unit.conftest import Pipeline
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 LIMIT = 100_000
 FOUND = Snapshot(
@@ -66,6 +74,23 @@ KNOWN = tuple(
 STREAMS = {
     "whole": Dataset.read("d", {KEYWORD: {"prefix": ""}}),
     "fields": Dataset.read("d", {KEYWORD: {"prefix": "", "records": "a.b"}}),
+    "members": Dataset.read("d", {KEYWORD: {"prefix": "", "records": "a.*"}}),
+    "around": Dataset.read(
+        "d", {KEYWORD: {"prefix": "", "records": "a.b", "key": {"pk": "_document.a.c"}}}
+    ),
+    "csv": Dataset.read("d", {KEYWORD: {"prefix": "", "format": "csv"}}),
+    "semicolons": Dataset.read(
+        "d",
+        {
+            "properties": {"a": {"type": ["number", "boolean", "null"]}},
+            KEYWORD: {
+                "prefix": "",
+                "format": "csv",
+                "csv": {"delimiter": ";", "quote": "", "header": ["a"], "empty": "text"},
+            },
+        },
+    ),
+    "dynamodb": Dataset.read("d", {KEYWORD: {"prefix": "", "format": "dynamodb-json"}}),
     "expression": Dataset.read("d", {KEYWORD: {"prefix": "", "records": "a[]"}}),
     "lines": Dataset.read("d", {KEYWORD: {"prefix": "", "format": "jsonl"}}),
 }
@@ -99,6 +124,8 @@ snippets = st.sampled_from(
             "[" * 2000,
             '{"a":' * 2000,
         ),
+        *('{"Item":{"a":{"N":"1"}}}', '{"Items":[', '{"S":"x"}', '"SS":["b","a"]', '"B":"AA="'),
+        *("a,b\n", '"a""b"', '"x\r\n', ";", "\r"),
         *("7" * 5000, "\\" * 1001, '"' + '\\"' * 1000, "[[1],{}]"),
     ]
 )
@@ -115,21 +142,25 @@ def mutated(draw: st.DrawFn, texts: st.SearchStrategy[str]) -> str:
     return text
 
 
+PACKERS: list[Callable[[bytes], bytes]] = [gzip.compress, bz2.compress, zstd.compress]
+
+
 @st.composite
 def packed(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
-    """Bytes as they are, or as gzip that may be cut, nested, damaged, of members, or go on."""
+    """Bytes as they are, or compressed; that may be cut, nested, damaged, of members, or go on."""
     body = draw(bodies)
-    how = draw(st.sampled_from(["plain", "gzip", "cut", "members", "nested", "tail", "damaged"]))
+    how = draw(st.sampled_from(["plain", "whole", "cut", "members", "nested", "tail", "damaged"]))
+    pack = draw(st.sampled_from(PACKERS))
     if how == "plain":
         return body
     place = draw(st.integers(0, len(body)))
-    whole = gzip.compress(body, mtime=0)
+    whole = pack(body)
     spot = draw(st.integers(0, len(whole) - 1))
     return {
-        "gzip": whole,
+        "whole": whole,
         "cut": whole[: spot + 1],
-        "members": gzip.compress(body[:place]) + gzip.compress(b"") + gzip.compress(body[place:]),
-        "nested": gzip.compress(whole),
+        "members": pack(body[:place]) + pack(b"") + pack(body[place:]),
+        "nested": pack(whole),
         "tail": whole + body[place:],
         "damaged": whole[:spot] + bytes([whole[spot] ^ 1 << place % 8]) + whole[spot + 1 :],
     }[how]
@@ -150,7 +181,8 @@ def test_a_document_of_any_bytes_is_read_or_refused_by_name(
     body: bytes, size: int, stream: str
 ) -> None:
     with contextlib.suppress(errors.InvalidFileError):
-        deque(read_records(text_of(cut(body, size), LIMIT), "k", STREAMS[stream]), maxlen=0)
+        text = Text(list(cut(body, size)), LIMIT)
+        deque(read_records(text, "k", STREAMS[stream]), maxlen=0)
 
 
 @quick
@@ -186,6 +218,10 @@ def _unpacked(body: bytes) -> None:
     deque(text_of([body], 10**9), maxlen=0)
 
 
+def _records(stream: str, text: str) -> None:
+    deque(read_records([text], "k", STREAMS[stream]), maxlen=0)
+
+
 GROWING: dict[str, tuple[Callable[[Any], Any], int, Callable[[int], Any]]] = {
     "one key many times": (parse, 20_000, lambda n: "{" + ",".join(['"a":1'] * n) + "}"),
     "many keys and one twice": (
@@ -215,6 +251,24 @@ GROWING: dict[str, tuple[Callable[[Any], Any], int, Callable[[int], Any]]] = {
     "lines": (_lines, 20_000, lambda n: "{}\n" * n),
     "a key as long as the file": (parse, 500_000, lambda n: '{"' + "~" * n + '":NaN}'),
     "members of a gzip": (_unpacked, 2_000, lambda n: gzip.compress(b"") * n),
+    "members of a bzip2": (_unpacked, 2_000, lambda n: bz2.compress(b"") * n),
+    "frames of a zstd": (_unpacked, 2_000, lambda n: zstd.compress(b"") * n),
+    "zeros behind a gzip": (_unpacked, 1_000_000, lambda n: gzip.compress(b"") + bytes(n)),
+    "values": (partial(_records, "whole"), 20_000, lambda n: '{"a":1}' * n),
+    "members": (
+        partial(_records, "members"),
+        20_000,
+        lambda n: '{"a":{' + ",".join(f'"{i}":{{}}' for i in range(n)) + "}}",
+    ),
+    "rows": (partial(_records, "csv"), 20_000, lambda n: "a,b\n" + "1,2\n" * n),
+    "columns": (partial(_records, "csv"), 20_000, lambda n: ",".join(map(str, range(n))) + "\n"),
+    "quotes": (partial(_records, "csv"), 50_000, lambda n: 'a\n"' + '""' * n),
+    "quoted line feeds": (partial(_records, "csv"), 50_000, lambda n: 'a\n"' + "\n" * n + '"x'),
+    "items": (
+        partial(_records, "dynamodb"),
+        10_000,
+        lambda n: '{"Items":[' + ",".join(['{"a":{"N":"1.5"}}'] * n) + "]}",
+    ),
     "a bomb": (_unpacked, 5_000_000, lambda n: gzip.compress(b" " * n)),
     "small chunks": (
         lambda text: deque(Document(iter(text)).elements(), maxlen=0),

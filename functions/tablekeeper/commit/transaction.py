@@ -15,7 +15,7 @@ from tablekeeper.errors import (
 )
 from tablekeeper.ledger.reads import read_outcome
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.items import Item, owner
+from tablekeeper.model.items import Item, for_client, owner
 from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
@@ -141,7 +141,7 @@ def _put(tables: Tables, found: Snapshot, item: Item) -> dict[str, Any]:
     return {
         "Put": {
             "TableName": tables.items,
-            "Item": item,
+            "Item": for_client(item),
             **_absent_or_mine(tables, found),
         }
     }

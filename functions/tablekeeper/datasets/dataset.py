@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
+from tablekeeper.datasets.column_types import column_types
 from tablekeeper.datasets.expressions import Expression
+from tablekeeper.documents.compression import ENDINGS
+from tablekeeper.documents.csv_reader import ABSENT, TEXT, CsvOptions
+from tablekeeper.documents.json_reader import FIELD, Location
 from tablekeeper.errors import DatasetDefinitionError
 
 SUFFIX = ".schema.json"
@@ -21,6 +25,7 @@ FIELDS: Mapping[str, type] = {
     "prefix": str,
     "suffixes": list,
     "format": str,
+    "csv": dict,
     "records": str,
     "key": dict,
     "attributes": dict,
@@ -33,6 +38,7 @@ ALL_FIELDS = "*"
 """The name in `attributes` whose expression gives an object: all its members are attributes."""
 
 
+JSON, LINES, CSV, DYNAMODB_JSON = "json", "jsonl", "csv", "dynamodb-json"
 JSON_LINES = (".jsonl", ".ndjson")
 
 
@@ -45,6 +51,7 @@ class Dataset:
     prefix: str
     suffixes: tuple[str, ...] = ()
     format: str | None = None
+    csv: CsvOptions | None = None
     records: Expression | None = None
     key: Mapping[str, Expression] = field(default_factory=dict)
     attributes: Mapping[str, Expression] | None = None
@@ -66,19 +73,22 @@ class Dataset:
                     f'{name}{SUFFIX}: {KEYWORD} cannot have this "{field_name}"; '
                     "x-tablekeeper.meta.json says what it takes"
                 )
-            if isinstance(value, dict | list) and not all(
-                isinstance(each, str) for each in _texts(field_name, value)
+            if (
+                field_name != "csv"
+                and isinstance(value, dict | list)
+                and not all(isinstance(each, str) for each in _texts(field_name, value))
             ):
                 raise DatasetDefinitionError(
                     f'{name}{SUFFIX}: {KEYWORD} takes only strings in "{field_name}"'
                 )
         try:
-            return cls(
+            dataset = cls(
                 name=name,
                 schema=schema,
                 prefix=keyword["prefix"],
                 suffixes=tuple(keyword.get("suffixes", ())),
                 format=keyword.get("format"),
+                csv=_csv_options(keyword, schema),
                 records=Expression(keyword["records"]) if "records" in keyword else None,
                 key={
                     attribute: Expression(text)
@@ -101,22 +111,24 @@ class Dataset:
                 ),
                 ttl=Expression(keyword["ttl"]) if "ttl" in keyword else None,
             )
+            dataset.location  # noqa: B018 - raises what is wrong with it
         except DatasetDefinitionError as error:
             raise DatasetDefinitionError(f"{name}{SUFFIX}: {error}") from None
+        return dataset
 
     def matches(self, key: str) -> bool:
-        """Whether an object's key belongs here, other datasets left aside; `.gz` may stand behind a
-        suffix.
+        """Whether an object's key belongs here, other datasets left aside; `.gz`, `.bz2` or `.zst`
+        may stand behind a suffix.
         """
-        name = key.removesuffix(".gz")
+        name = _uncompressed(key)
         ends = key.endswith(self.suffixes) or name.endswith(self.suffixes)
         return key.startswith(self.prefix) and (not self.suffixes or ends)
 
     def is_json_lines(self, key: str) -> bool:
         """Whether an object of this dataset holds one record a line."""
         if self.format:
-            return self.format == "jsonl"
-        return key.lower().removesuffix(".gz").endswith(JSON_LINES)
+            return self.format == LINES
+        return _uncompressed(key.lower()).endswith(JSON_LINES)
 
     @cached_property
     def has_all_fields(self) -> bool:
@@ -134,14 +146,106 @@ class Dataset:
     @cached_property
     def object_fields(self) -> frozenset[str]:
         """The fields of `_object` that the dataset's expressions use ("*": all)."""
-        expressions = [
+        expressions = [*self._on_records, *([self.records] if self.records else [])]
+        return frozenset().union(*(each.object_fields() for each in expressions))
+
+    @cached_property
+    def own_names(self) -> tuple[str, ...]:
+        """What the expressions see beside `_object` and `_index`, so that no record may have it."""
+        names = ("_name",) if self.location.kind != FIELD else ()
+        return (*names, "_document") if self._document_paths else names
+
+    @property
+    def reads_twice(self) -> bool:
+        """Whether the text of a file may have to be read a second time."""
+        return bool(self.location.around)
+
+    @cached_property
+    def location(self) -> Location:
+        """Where the records of a document are.
+
+        Raises DatasetDefinitionError when `_document` is used where there is none.
+        """
+        where = self.records.location if self.records else Location()
+        if not self._document_paths or where.select:
+            return where
+        if self.format not in (None, JSON) or not where.fields:
+            raise DatasetDefinitionError(
+                "`_document` is what stands around the records, which `records` has to name with "
+                "a path of fields"
+            )
+        around = set()
+        for path in self._document_paths:
+            beside = [
+                path[: place + 1]
+                for place, (step, field_) in enumerate(zip(path, where.fields, strict=False))
+                if step != field_
+            ]
+            if not beside:
+                raise DatasetDefinitionError(
+                    f"`{'.'.join(('_document', *path))}` holds the records; name a field beside "
+                    f"them, as in `_document.{'.'.join((*where.fields[:-1], 'field'))}`"
+                )
+            around.add(beside[0])
+        return replace(where, around=frozenset(around))
+
+    @property
+    def _on_records(self) -> list[Expression]:
+        every = [
             *self.key.values(),
             *(self.attributes or {}).values(),
             None if self.has_all_fields else self.all_fields,
-            self.records,
             self.ttl,
         ]
-        return frozenset().union(*(e.object_fields() for e in expressions if e))
+        return [each for each in every if each]
+
+    @cached_property
+    def _document_paths(self) -> frozenset[tuple[str, ...]]:
+        return frozenset().union(*(each.document_paths() for each in self._on_records))
+
+
+def _uncompressed(key: str) -> str:
+    return next((key.removesuffix(end) for end in ENDINGS if key.endswith(end)), key)
+
+
+def _csv_options(keyword: Mapping[str, Any], schema: Mapping[str, Any]) -> CsvOptions | None:
+    """Raises DatasetDefinitionError."""
+    options = keyword.get("csv", {})
+    if keyword.get("format") != CSV:
+        if options:
+            raise DatasetDefinitionError("`csv` is for datasets whose `format` is csv")
+        return None
+    if "records" in keyword:
+        raise DatasetDefinitionError("a row of CSV is a record: there is no `records` to find")
+    header = options.get("header")
+    given = CsvOptions(types=partial(column_types, schema))
+    one = [options.get(each, getattr(given, each)) for each in ("delimiter", "quote")]
+    if (
+        options.keys() - {"delimiter", "quote", "header", "empty"}
+        or not all(isinstance(each, str) and len(each) <= 1 for each in one)
+        or not one[0]
+        or one[0] == one[1]
+        or {"\r", "\n", " "} & {one[0], one[1]}
+        or options.get("empty", ABSENT) not in (ABSENT, TEXT)
+    ):
+        raise DatasetDefinitionError(
+            "`csv` takes a `delimiter` and a `quote` of one character each, which differ, a "
+            '`header` of names and, as `empty`, "absent" or "text"'
+        )
+    if header is not None and (
+        not isinstance(header, list)
+        or not header
+        or not all(isinstance(each, str) and each for each in header)
+        or len(set(header)) < len(header)
+    ):
+        raise DatasetDefinitionError("the `header` of `csv` is a list of names, each of them once")
+    return replace(
+        given,
+        delimiter=one[0],
+        quote=one[1],
+        header=tuple(header) if header else None,
+        empty=options.get("empty", ABSENT),
+    )
 
 
 def _texts(member: str, value: Mapping[str, Any] | list[Any]) -> Iterable[Any]:

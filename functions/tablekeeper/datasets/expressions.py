@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import DecimalException
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jmespath
@@ -15,6 +15,7 @@ from jmespath.parser import ParsedResult
 
 from tablekeeper.datasets.functions import FunctionError
 from tablekeeper.datasets.jmespath_exact import MAX_MADE, Interpreter, TooMuchError
+from tablekeeper.documents.json_reader import FIELD, MEMBERS, VALUES, Location
 from tablekeeper.documents.numbers import (
     OutOfRangeError,
     exact_arithmetic,
@@ -89,10 +90,25 @@ class Expression:
                 f'"{self.text}" cannot be evaluated here ({type(error).__name__})'
             ) from None
 
-    @property
-    def path(self) -> tuple[str, ...] | None:
-        """The names of the fields when the expression is no more than a path of fields."""
-        return _fields(self._parsed.parsed)
+    @cached_property
+    def location(self) -> Location:
+        """Where the expression, as `records`, finds the records of a document."""
+        node = self._parsed.parsed
+        kind = FIELD
+        if node["type"] == "value_projection" and node["children"][1]["type"] == "identity":
+            kind, node = MEMBERS, node["children"][0]
+        elif node["type"] == "function_expression" and node["value"] == "values":
+            kind, node = VALUES, node["children"][0]
+        fields = _fields(node)
+        if kind != FIELD and node["type"] in ("identity", "current"):
+            fields = ()
+        if fields is None:
+            return Location(text=self.text, select=self)
+        return Location(fields, kind, self.text)
+
+    def document_paths(self) -> frozenset[tuple[str, ...]]:
+        """The paths of fields behind `_document` that the expression uses."""
+        return frozenset(_document_paths(self._parsed.parsed))
 
     @property
     def is_current(self) -> bool:
@@ -197,3 +213,11 @@ def _object_fields(node: Any) -> set[str]:
     if node["type"] == "current":
         return {"*"}
     return set().union(*map(_object_fields, children)) if children else set()
+
+
+def _document_paths(node: Any) -> set[tuple[str, ...]]:
+    path = _fields(node)
+    if path:
+        return {path[1:]} if path[0] == "_document" else set()
+    children = [child for child in node["children"] if isinstance(child, dict)]
+    return set().union(*map(_document_paths, children)) if children else set()

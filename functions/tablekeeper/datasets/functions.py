@@ -27,6 +27,14 @@ class FunctionError(Exception):
     """Raised when a function got what it does not take; the message holds nothing of the value."""
 
 
+_ALSO = {
+    "number": ("Decimal",),
+    "string": ("Binary",),
+    "array": ("StringSet", "NumberSet", "BinarySet"),
+}
+"""The names of Python types that are JMESPath's types, too."""
+
+
 class ExactFunctions(functions.Functions):
     """The functions by their names; `FUNCTION_TABLE` has their signatures."""
 
@@ -48,15 +56,16 @@ class ExactFunctions(functions.Functions):
 
     def _get_allowed_pytypes(self, types: Any) -> Any:
         allowed, subtypes = super()._get_allowed_pytypes(types)  # type: ignore[misc]
-        number = functions.REVERSE_TYPES_MAP["number"]
-        if any(kind == "number" for kind in types):
-            allowed = [*allowed, "Decimal"]
-        return allowed, [(*each, "Decimal") if each == number else each for each in subtypes]
+        for kind, also in _ALSO.items():
+            known = functions.REVERSE_TYPES_MAP[kind]
+            if any(each.partition("-")[0] == kind for each in types):
+                allowed = [*allowed, *also]
+            subtypes = [(*each, *also) if each == known else each for each in subtypes]
+        return allowed, subtypes
 
     def _convert_to_jmespath_type(self, pyobject: str) -> Any:
-        return super()._convert_to_jmespath_type(  # type: ignore[misc]
-            "int" if pyobject == "Decimal" else pyobject
-        )
+        plain = next((kind for kind, also in _ALSO.items() if pyobject in also), None)
+        return plain or super()._convert_to_jmespath_type(pyobject)  # type: ignore[misc]
 
     # ---- JMESPath's own ----
 
@@ -69,7 +78,9 @@ class ExactFunctions(functions.Functions):
         """None of null, which JMESPath makes the text "null": a key of a field that is not there
         would be one and the same text for all such records.
         """
-        return arg if arg is None or isinstance(arg, str) else compact_json(arg)
+        if arg is None or isinstance(arg, str):
+            return None if arg is None else str(arg)  # no longer binary
+        return compact_json(arg)
 
     @signature({"types": []})
     def _func_to_number(self, arg: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.expressions import Expression
 from tablekeeper.datasets.records import RESERVED, Record
+from tablekeeper.documents.dynamodb_json import Binary, BinarySet, NumberSet, StringSet
 from tablekeeper.documents.numbers import OutOfRangeError, check_number, format_number
 from tablekeeper.documents.pointers import pointer, shown, walk
 from tablekeeper.documents.text import BYTE_ORDER_MARK
@@ -81,6 +82,9 @@ def _item(
     ttl_attribute: str,
 ) -> Item:
     scope = {**record.value, "_object": source, "_index": record.place}
+    if dataset.own_names:
+        scope |= {"_name": record.name} if "_name" in dataset.own_names else {}
+        scope |= {"_document": record.document} if "_document" in dataset.own_names else {}
     where = f"record {record.place}"
     values = record.value
     if dataset.attributes is not None:
@@ -259,7 +263,7 @@ def _check_count(value: dict[str, Any] | list[Any], where: str) -> None:
 
 def _attribute(value: Any, depth: int = 0) -> AttributeValue:
     if isinstance(value, str):
-        return {"S": value}
+        return {"B" if isinstance(value, Binary) else "S": value}
     if value is None:
         return {"NULL": True}
     if isinstance(value, bool):
@@ -273,6 +277,10 @@ def _attribute(value: Any, depth: int = 0) -> AttributeValue:
         return {"N": format_number(value)}
     if depth == MAX_DEPTH:
         raise _UnfitError(NestingError, f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, StringSet | BinarySet):
+        return {"SS" if isinstance(value, StringSet) else "BS": list(value)}
+    if isinstance(value, NumberSet):
+        return {"NS": [_attribute(each)["N"] for each in value]}
     if isinstance(value, list):
         return {"L": [_attribute(each, depth + 1) for each in value]}
     if isinstance(value, dict):
@@ -292,6 +300,8 @@ def _check_key(value: AttributeValue, name: str, kind: str, limit: int, where: s
             "NULL": "null",
             "L": "an array",
             "M": "an object",
+            "B": "binary",
+            **dict.fromkeys(("SS", "NS", "BS"), "a set"),
         }
         raise KeyTypeError(
             f'{where}: the key attribute "{name}" is {types[actual]}; the table wants {types[kind]}'

@@ -1,38 +1,36 @@
-"""Documents: bytes to text to exact JSON values, as streams.
+"""Documents: text to exact JSON values, as a stream.
 
-Of a file only a window of its text is held. `json` does the parsing, a value at a time; its hooks
-leave a mark where a value cannot be kept exactly, and only when there is a mark is the value walked
-for the JSON Pointer (RFC 6901) to it, so that good documents pay nothing for good error messages.
-
-What is read of a text, and what is said of a bad one, does not depend on how it is cut into chunks.
+Of a file only a window of its text is held. What is read of a text, and what is said of a bad one,
+does not depend on how it is cut into chunks.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tablekeeper.documents.numbers import DIGITS, OutOfRangeError, parse_number
-from tablekeeper.documents.pointers import Path, pointer, shown, walk
+from tablekeeper.documents import names
+from tablekeeper.documents.json_parser import (
+    SURROGATE_ESCAPE,
+    TWICE,
+    Parser,
+    check_surrogates,
+    error_at,
+    not_parsed,
+    raise_first_mark,
+)
+from tablekeeper.documents.names import NamesSeen
+from tablekeeper.documents.pointers import Path
 from tablekeeper.documents.text import BYTE_ORDER_MARK
 from tablekeeper.errors import (
     DuplicateJsonKeyError,
     EmptyFileError,
     InvalidFileError,
-    LoneSurrogateError,
     MalformedJsonError,
-    NestingError,
-    NonFiniteNumberError,
-    NumberRangeError,
     RecordTooLargeError,
 )
-
-PARSER_DEPTH = 500
 
 MAX_VALUE_CHARACTERS = 20_000_000
 """How much text one value may have, since a value is held whole."""
@@ -42,22 +40,10 @@ LONGEST_TOKEN = 16
 strings and numbers are longer; they are told by other signs.
 """
 
-_TWICE = "the key stands twice in its object"
 _TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
+_TOO_MANY = f"the object has more than {names.MAX_NAMES:,} members"
+_DELIMITER = re.compile(r"[,;\t]")
 _SPACE = re.compile(r"[ \t\n\r]*")
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_STRUCTURE = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-"""A string may be cut off by an error in it. It is never tried twice: its escaped quotes would
-begin strings of their own, and each would be read to the end.
-"""
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """Stands in a parsed value where a part could not be kept."""
-
-    error: type[InvalidFileError]
-    why: str
 
 
 def parse(text: str) -> Any:
@@ -69,52 +55,6 @@ def parse(text: str) -> Any:
     return Document([text]).whole()
 
 
-class _Parser:
-    """The standard library's parser with hooks that keep values exact, or mark them."""
-
-    def __init__(self) -> None:
-        self.marked = False
-        self._decoder = json.JSONDecoder(
-            parse_float=self._decimal,
-            parse_int=self._integer,
-            parse_constant=self._constant,
-            object_pairs_hook=self._object,
-        )
-        self.raw_decode = self._decoder.raw_decode
-        self.decode = self._decoder.decode
-
-    def _mark(self, error: type[InvalidFileError], why: str) -> _Mark:
-        self.marked = True
-        return _Mark(error, why)
-
-    def _integer(self, literal: str) -> Any:
-        return int(literal) if len(literal) <= DIGITS else self._number(literal)
-
-    def _decimal(self, literal: str) -> Any:
-        if len(literal) <= DIGITS and "e" not in literal and "E" not in literal:
-            return Decimal(literal)
-        return self._number(literal)
-
-    def _number(self, literal: str) -> Any:
-        try:
-            return parse_number(literal)
-        except OutOfRangeError as error:
-            return self._mark(NumberRangeError, f"DynamoDB cannot hold the number: {error}")
-
-    def _constant(self, literal: str) -> Any:
-        return self._mark(NonFiniteNumberError, f"{literal} is not a JSON number")
-
-    def _object(self, members: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(members)
-        if len(value) < len(members):
-            seen: set[str] = set()
-            for key, _ in members:
-                if key in seen:
-                    value[key] = self._mark(DuplicateJsonKeyError, _TWICE)
-                seen.add(key)
-        return value
-
-
 class Document:
     """JSON text that is read from its beginning to its end, through a window.
 
@@ -123,9 +63,11 @@ class Document:
 
     def __init__(self, chunks: Iterable[str]) -> None:
         self._chunks = iter(chunks)
-        self._parser = _Parser()
+        self._parser = Parser()
         self._text, self._place = "", 0
         self._line, self._column = 1, 1
+        self._known_place, self._known_line = 0, 1
+        self._number, self._begins = 0, 1
         self._escapes = False
         self._read_on()
         self._text = self._text.removeprefix(BYTE_ORDER_MARK)
@@ -147,6 +89,32 @@ class Document:
         if self.peek():
             raise self._malformed("Extra data")
 
+    def looks_like_csv(self) -> bool:
+        """Whether what comes next is no record in JSON and its line has a delimiter of CSV."""
+        if self.peek() in "{[":
+            return False
+        while True:
+            line, ended, _ = self._text[self._place : self._place + 1000].partition("\n")
+            if ended or len(line) == 1000 or not self._read_on():
+                return bool(_DELIMITER.search(line))
+
+    def next_document(self) -> bool:
+        """Whether another value follows those that were read, with or without space between them.
+        Errors in it will name its number and its line.
+        """
+        if not self.peek():
+            return False
+        self._number += 1
+        self._begins = self.line
+        return True
+
+    @property
+    def line(self) -> int:
+        """The line in the file, from 1, of what comes next, once it was peeked at."""
+        self._known_line += self._text.count("\n", self._known_place, self._place)
+        self._known_place = self._place
+        return self._known_line
+
     def peek(self) -> str:
         """The first character of what comes next, spaces left aside; "" at the end."""
         while True:
@@ -159,53 +127,56 @@ class Document:
     def value(self, path: Path = ()) -> Any:
         """What comes next, whole; `path` leads to it."""
         value, escapes = self._next(path)
-        if self._parser.marked:
-            _raise_first_mark(value, path)
-        if escapes:
-            _check_surrogates(value, path)
+        try:
+            if self._parser.marked:
+                raise_first_mark(value, path)
+            if escapes:
+                check_surrogates(value, path)
+        except InvalidFileError as error:
+            raise self.placed(error) from None
         return value
 
-    def elements(self, path: Path = ()) -> Iterator[Any]:
-        """The elements of the array that comes next."""
+    def elements(self, path: Path = ()) -> Iterator[tuple[Any, int]]:
+        """The elements of the array that comes next, with the lines where they begin."""
         self._take("[")
         if self.peek() == "]":
             self._take("]")
             return
         index, after = 0, ","
         while after == ",":
-            yield self.value((*path, index))
+            self.peek()
+            line = self.line
+            yield self.value((*path, index)), line
             index += 1
             after = self._take(",]")
 
     def members(self, path: Path = ()) -> Iterator[str]:
-        """The keys of the object that comes next; after each, the caller has to read its value.
-
-        The keys are all held, to find one that stands twice, so they count as one value.
-        """
+        """The keys of the object that comes next; after each, the caller has to read its value."""
         self._take("{")
         if self.peek() == "}":
             self._take("}")
             return
-        seen, held, after = set(), 0, ","
+        seen, after = NamesSeen(), ","
         while after == ",":
             if self.peek() != '"':
                 raise self._malformed("Expecting property name enclosed in double quotes")
             key, escapes = self._next(path)
             if escapes:
-                _check_surrogates(key, (*path, key))
-            if key in seen:
-                raise _error_at((*path, key), DuplicateJsonKeyError, _TWICE)
-            seen.add(key)
-            held += sys.getsizeof(key)
-            if held > MAX_VALUE_CHARACTERS:
-                raise _error_at(path, RecordTooLargeError, "the object has too many keys")
+                try:
+                    check_surrogates(key, (*path, key))
+                except InvalidFileError as error:
+                    raise self.placed(error) from None
+            if not seen.add(key):
+                raise self.placed(error_at((*path, key), DuplicateJsonKeyError, TWICE))
+            if seen.count > names.MAX_NAMES:
+                raise self.placed(error_at(path, RecordTooLargeError, _TOO_MANY))
             self._take(":")
             yield key
             after = self._take(",}")
 
     def lines(self) -> Iterator[tuple[int, Any]]:
         """The values of JSON Lines with their line numbers, from 1; blank lines are passed over."""
-        number, found, ended = 0, False, False
+        number, ended = 0, False
         while not ended:
             number += 1
             start, stop = self._place, self._text.find("\n", self._place)
@@ -218,21 +189,18 @@ class Document:
             line = self._text[start:stop]
             self._place = stop + 1
             if line.strip():
-                found = True
                 yield number, self._line_value(line.removeprefix(BYTE_ORDER_MARK), number)
-        if not found:
-            raise EmptyFileError("the file is empty")
 
     def _line_value(self, line: str, number: int) -> Any:
         self._parser.marked = False
         try:
             value = self._parser.decode(line)
             if self._parser.marked:
-                _raise_first_mark(value)
-            if self._escapes and _SURROGATE_ESCAPE.search(line):
-                _check_surrogates(value)
+                raise_first_mark(value)
+            if self._escapes and SURROGATE_ESCAPE.search(line):
+                check_surrogates(value)
         except (json.JSONDecodeError, RecursionError) as error:
-            found = _not_parsed(error, line, 0, 0, lambda place: (number, place + 1))
+            found = not_parsed(error, line, 0, 0, lambda place: (number, place + 1))
             raise type(found)(f"line {number} of the file: {found}") from None
         except InvalidFileError as error:
             raise type(error)(f"line {number} of the file: {error}") from None
@@ -257,14 +225,14 @@ class Document:
                 if reached + LONGEST_TOKEN > len(text) and self._read_on_for_value():
                     continue
                 self._check_length(reached, path)
-                raise _not_parsed(error, text, start, len(path), self._at) from None
+                raise not_parsed(error, text, start, len(path), self._at) from None
             except RecursionError as error:
-                raise _not_parsed(error, text, start, len(path), self._at) from None
+                raise not_parsed(error, text, start, len(path), self._at) from None
             cut = end + LONGEST_TOKEN > len(text) and text[end - 1] not in '"]}'
             if not (cut and self._read_on_for_value()):
                 self._check_length(end, path)
                 self._place = end
-                return value, self._escapes and bool(_SURROGATE_ESCAPE.search(text, start, end))
+                return value, self._escapes and bool(SURROGATE_ESCAPE.search(text, start, end))
 
     def _take(self, expected: str) -> str:
         """Reads one of these characters."""
@@ -291,6 +259,7 @@ class Document:
                 break
         if not length:
             return False
+        self._known_line, self._known_place = self.line, 0
         self._line, self._column = self._at(self._place)
         self._text, self._place = "".join(parts), 0
         self._escapes = "\\ud" in self._text or "\\uD" in self._text
@@ -309,56 +278,11 @@ class Document:
 
     def _check_length(self, end: int, path: Path) -> None:
         if end - self._place > MAX_VALUE_CHARACTERS:
-            raise _error_at(path, RecordTooLargeError, _TOO_LONG)
+            raise self.placed(error_at(path, RecordTooLargeError, _TOO_LONG))
 
-
-def _raise_first_mark(value: Any, path: Path = ()) -> None:
-    for where, each in walk(value, path):
-        if isinstance(each, _Mark):
-            raise _error_at(where, each.error, each.why)
-
-
-def _check_surrogates(value: Any, path: Path = ()) -> None:
-    for where, each in walk(value, path):
-        for text in (each, where[-1] if where else ""):
-            if isinstance(text, str):
-                try:
-                    text.encode()
-                except UnicodeEncodeError:
-                    raise _error_at(
-                        where, LoneSurrogateError, "half of a surrogate pair stands alone"
-                    ) from None
-
-
-def _error_at(
-    path: Sequence[str | int], error: type[InvalidFileError], why: str
-) -> InvalidFileError:
-    where = shown(pointer(path)).encode("utf-8", "backslashreplace").decode()
-    return error(f'at JSON Pointer "{where}": {why}')
-
-
-def _not_parsed(
-    error: json.JSONDecodeError | RecursionError,
-    text: str,
-    start: int,
-    depth: int,
-    at: Callable[[int], tuple[int, int]],
-) -> InvalidFileError:
-    """Why the value at `start` could not be parsed; `depth` levels are around it.
-
-    How deep the parser goes depends on the interpreter and its recursion limit. What is deeper
-    than PARSER_DEPTH and fails is too deep, whichever of them stopped it.
-    """
-    end = error.pos if isinstance(error, json.JSONDecodeError) else len(text)
-    for match in _STRUCTURE.finditer(text, start, end):
-        token = match.group()
-        depth += (token in "[{") - (token in "]}")
-        if depth > PARSER_DEPTH:
-            line, column = at(match.start())
-            return NestingError(
-                f"more than {PARSER_DEPTH} levels are nested at line {line} column {column}"
-            )
-    if isinstance(error, json.JSONDecodeError):
-        line, column = at(error.pos)
-        return MalformedJsonError(f"{error.msg}: line {line} column {column}")
-    return NestingError("the nesting is too deep to be parsed")
+    def placed(self, error: InvalidFileError) -> InvalidFileError:
+        """The error with the number and the line of its document, where there were others."""
+        if self._number < 2:
+            return error
+        where = f"value {self._number:,} of the file, which begins at line {self._begins}, "
+        return type(error)(f"{where}{error}")

@@ -1,45 +1,45 @@
-"""Bytes to text: encodings, compression and their bounds."""
+"""Bytes to text: encodings, and what is no text."""
 
 from __future__ import annotations
 
 import codecs
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from tablekeeper.errors import (
-    DocumentTooLargeError,
-    EncodingError,
-)
-
-GZIP_MAGIC = b"\x1f\x8b"
-
+from tablekeeper.documents.compression import MAGIC_BYTES, compression_of, expanded
+from tablekeeper.documents.foreign_formats import HEAD_BYTES, foreign_format
+from tablekeeper.errors import DocumentTooLargeError, EncodingError, FileFormatError
 
 BYTE_ORDER_MARK = "\ufeff"
 
 
-DEFLATED_BYTES, INFLATED_BYTES = 16_384, 1_000_000
-"""How much of a gzip goes in and comes out at once: zlib copies what it has left over each time."""
+class Text:
+    """The text of a file of at most `limit` bytes, read anew by each iteration, as `text_of`."""
+
+    def __init__(self, chunks: Iterable[bytes], limit: int) -> None:
+        """Takes the content, which can be iterated as often as the text is to be."""
+        self.chunks, self.limit = chunks, limit
+
+    def __iter__(self) -> Iterator[str]:
+        return text_of(self.chunks, self.limit)
 
 
 def text_of(chunks: Iterable[bytes], limit: int) -> Iterator[str]:
-    """The text of a file of at most `limit` bytes, without its byte order mark; gzip is told by
-    its first two bytes.
+    """The text of a file of at most `limit` bytes, compressed or not, without its byte order mark;
+    it is UTF-8, or UTF-16 with the mark.
 
     Raises:
-        DocumentTooLargeError: it is larger, or what the gzip holds is.
-        EncodingError: not UTF-8, or gzip that is cut or damaged.
+        DocumentTooLargeError: it is larger, or what it holds compressed is.
+        EncodingError: no text, or compressed and cut or damaged.
+        FileFormatError: a format that is not read, such as zip or Parquet.
     """
-    head, rest = b"", iter(chunks)
-    for chunk in rest:
-        head += chunk
-        if len(head) >= len(GZIP_MAGIC):
-            break
-    what: str = "file"
-    parts: Iterator[bytes] = chain([head], rest)
-    if head.startswith(GZIP_MAGIC):
-        what, parts = "gzip", _inflated(parts)
-    text, begun = _Utf8(), False
+    what = "file"
+    head, parts = _begun(chunks, MAGIC_BYTES)
+    compression = compression_of(head)
+    if compression:
+        what, parts = compression.name, expanded(parts, compression)
+    head, parts = _begun(parts, HEAD_BYTES)
+    text, begun = _decoder_of(head, f"the {what}"), False
     for part in parts:
         room = limit - text.bytes_read
         some = text.decode(part[:room])
@@ -51,36 +51,40 @@ def text_of(chunks: Iterable[bytes], limit: int) -> Iterator[str]:
     text.decode(b"", final=True)
 
 
-def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    inflater = None
-    for piece in _pieces(chunks, DEFLATED_BYTES):
-        data = piece
-        while data:
-            inflater = inflater or zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-            try:
-                part = inflater.decompress(data, INFLATED_BYTES)
-            except zlib.error:
-                raise EncodingError("the file begins as gzip and is damaged") from None
-            yield part
-            data = inflater.unconsumed_tail
-            if inflater.eof:
-                data, inflater = inflater.unused_data, None
-    if inflater:
-        raise EncodingError("the file begins as gzip and is cut short")
+def _begun(chunks: Iterable[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes, as many as there are; and all of them, from the beginning."""
+    rest, held, length = iter(chunks), list[bytes](), 0
+    for chunk in rest:
+        held.append(chunk)
+        length += len(chunk)
+        if length >= size:
+            break
+    return b"".join(held)[:size], chain(held, rest)
 
 
-def _pieces(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            yield chunk[start : start + size]
+def _decoder_of(head: bytes, what: str) -> _Decoder:
+    compression = compression_of(head)
+    if compression:
+        raise FileFormatError(f"{what} holds {compression.name}: compress it once")
+    foreign = foreign_format(head)
+    if foreign:
+        raise FileFormatError(f"{what} is {foreign[0]}: {foreign[1]}")
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise EncodingError(f"{what} is UTF-32")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _Decoder("utf-16")
+    if len(head) > 1 and (head[0] == 0) != (head[1] == 0):
+        raise EncodingError(f"{what} looks like UTF-16 without a byte order mark")
+    return _Decoder("utf-8")
 
 
-class _Utf8:
+class _Decoder:
     """A strict decoder that knows where in the file it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str) -> None:
         self.bytes_read = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._encoding = encoding.upper()
+        self._decoder = codecs.getincrementaldecoder(encoding)()
 
     def decode(self, part: bytes, *, final: bool = False) -> str:
         """Raises EncodingError."""
@@ -89,6 +93,8 @@ class _Utf8:
             text = self._decoder.decode(part, final)
         except UnicodeDecodeError as error:
             place = self.bytes_read - len(begun) + error.start
-            raise EncodingError(f"byte {place} of the file is not UTF-8 ({error.reason})") from None
+            raise EncodingError(
+                f"byte {place} of the file is not {self._encoding} ({error.reason})"
+            ) from None
         self.bytes_read += len(part)
         return text

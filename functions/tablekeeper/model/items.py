@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,22 @@ Item = dict[str, AttributeValue]
 
 item_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """An item in DynamoDB JSON as text on one line."""
+
+
+def for_client(values: Mapping[str, AttributeValue]) -> dict[str, Any]:
+    """DynamoDB JSON as boto3's client takes it: binary, which is base64 as text, as bytes."""
+    return {name: _for_client(value) for name, value in values.items()}
+
+
+def _for_client(value: AttributeValue) -> dict[str, Any]:
+    ((kind, content),) = value.items()
+    if kind == "M":
+        return {"M": for_client(content)}
+    if kind == "L":
+        return {"L": [_for_client(each) for each in content]}
+    if kind == "B":
+        return {"B": b64decode(content)}
+    return {"BS": [b64decode(each) for each in content]} if kind == "BS" else value
 
 
 def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey:

@@ -43,6 +43,10 @@ def attribute_size(value: AttributeValue) -> int:
         return len(content.encode())
     if kind == "N":
         return min(21, len(content) // 2 + 2)
+    if kind == "B":
+        return len(content) * 3 // 4
+    if kind in ("SS", "NS", "BS"):
+        return sum(attribute_size({kind[0]: each}) for each in content)
     if kind == "L":
         return 3 + sum(1 + attribute_size(each) for each in content)
     if kind == "M":

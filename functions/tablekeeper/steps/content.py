@@ -14,7 +14,7 @@ from contextlib import closing
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.documents.text import GZIP_MAGIC, text_of
+from tablekeeper.documents.text import Text
 from tablekeeper.errors import InvalidFileError, ObjectChangedError, TablekeeperError
 from tablekeeper.model.snapshot import INLINE_BYTES, Snapshot
 
@@ -23,7 +23,7 @@ CHUNK_BYTES = 1_000_000
 
 def inline_document(body: bytes) -> dict[str, Any] | None:
     """A file's content as the text that travels; None when it is too much, or no text."""
-    if len(body) > INLINE_BYTES or body.startswith(GZIP_MAGIC):
+    if len(body) > INLINE_BYTES:
         return None
     try:
         text = body.decode("utf-8")
@@ -37,11 +37,11 @@ def refused_document(error: type[InvalidFileError], message: str) -> dict[str, A
     return {"refused": {"error": error.__name__, "message": message}}
 
 
-def read_document(payload: dict[str, Any], found: Snapshot, limit: int) -> Iterator[str]:
-    """The text of a document of at most `limit` bytes, piece by piece.
+def read_document(payload: dict[str, Any], found: Snapshot, limit: int) -> Text:
+    """The text of a document of at most `limit` bytes, piece by piece, as often as it is wanted.
 
     Raises:
-        InvalidFileError: it was refused, is too large or is no text.
+        InvalidFileError: it was refused or, as it is read, is too large or is no text.
         ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
@@ -49,25 +49,40 @@ def read_document(payload: dict[str, Any], found: Snapshot, limit: int) -> Itera
         refused = payload["refused"]
         raise _invalid_errors()[refused["error"]](refused["message"])
     if "text" in payload:
-        return text_of([payload["text"].encode()], limit)
-    return text_of(_read_object(found), limit)
+        return Text([payload["text"].encode()], limit)
+    return Text(ObjectContent(found), limit)
 
 
-def _read_object(found: Snapshot) -> Iterator[bytes]:
-    from botocore.exceptions import ClientError
+class ObjectContent:
+    """The bytes of the object that was found, read anew by each iteration; the first one takes
+    what was opened already.
 
-    versioned = found.version_id not in (None, "null")
-    which = {"VersionId": found.version_id} if versioned else {"IfMatch": f'"{found.etag}"'}
-    try:
-        with aws.transient_errors():
-            answer = aws.s3().get_object(Bucket=found.bucket, Key=found.key, **which)
-            with closing(answer["Body"]) as body:
-                yield from body.iter_chunks(CHUNK_BYTES)
-    except ClientError as error:
-        code = error.response["Error"].get("Code")
-        if code in ("NoSuchKey", "NoSuchVersion", "PreconditionFailed", "404", "412"):
-            raise ObjectChangedError(f"{found.uri} is no longer what was found") from None
-        raise
+    Reading raises ObjectChangedError and TransientServiceError.
+    """
+
+    def __init__(self, found: Snapshot, opened: Iterator[bytes] | None = None) -> None:
+        self.found, self.opened = found, opened
+
+    def __iter__(self) -> Iterator[bytes]:
+        opened, self.opened = self.opened, None
+        return opened or self._read()
+
+    def _read(self) -> Iterator[bytes]:
+        from botocore.exceptions import ClientError
+
+        found = self.found
+        versioned = found.version_id not in (None, "null")
+        which = {"VersionId": found.version_id} if versioned else {"IfMatch": f'"{found.etag}"'}
+        try:
+            with aws.transient_errors():
+                answer = aws.s3().get_object(Bucket=found.bucket, Key=found.key, **which)
+                with closing(answer["Body"]) as body:
+                    yield from body.iter_chunks(CHUNK_BYTES)
+        except ClientError as error:
+            code = error.response["Error"].get("Code")
+            if code in ("NoSuchKey", "NoSuchVersion", "PreconditionFailed", "404", "412"):
+                raise ObjectChangedError(f"{found.uri} is no longer what was found") from None
+            raise
 
 
 def _invalid_errors() -> dict[str, type[TablekeeperError]]:

@@ -23,7 +23,8 @@ ItemSettings = FetchSettings | TransformSettings
 
 @dataclass
 class FileContent:
-    """The content of one file, which `text` opens anew for each method.
+    """The content of one file, which `text` opens anew for each method. It can be iterated twice,
+    for datasets with fields around the records that stand behind them.
 
     `records_read` counts the records of the last method. All that is read raises InvalidFileError,
     and whatever `text` raises.

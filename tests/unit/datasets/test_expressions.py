@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tablekeeper.datasets.expressions import Expression
+from tablekeeper.documents.json_reader import FIELD, MEMBERS, VALUES
 from tablekeeper.documents.numbers import Number
 from tablekeeper.errors import DatasetDefinitionError, ExpressionError
 
@@ -317,12 +318,18 @@ def test_numbers_of_a_literal_stay_numbers() -> None:
         ("items", ("items",)),
         ("data.items.all", ("data", "items", "all")),
         ('"quoted. name".items', ("quoted. name", "items")),
+        ("data.*", ("data", "*")),
+        ("*", ("*",)),
+        ("values(data.items)", ("data", "items", "values")),
+        ("values(@)", ("values",)),
+        ("values(data[0])", None),
+        ("data.*.items", None),
+        ("keys(data)", None),
         ("@", None),
         ("items[]", None),
         ("items[0]", None),
         ("items[*].a", None),
         ("data.items[?a]", None),
-        ("data.*", None),
         ("data.{a: b}", None),
         ("data | items", None),
         ("data || items", None),
@@ -334,4 +341,6 @@ def test_numbers_of_a_literal_stay_numbers() -> None:
 def test_a_path_of_fields_is_told_from_other_expressions(
     expression: str, path: tuple[str, ...] | None
 ) -> None:
-    assert Expression(expression).path == path
+    location = Expression(expression).location
+    kinds = {FIELD: (), MEMBERS: ("*",), VALUES: ("values",)}
+    assert (None if location.select else (*location.fields, *kinds[location.kind])) == path

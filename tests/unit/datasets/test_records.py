@@ -2,6 +2,7 @@
 and little of it is held.
 """
 
+import contextlib
 import json
 import sys
 import tracemalloc
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tablekeeper import errors
 from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.records import read_records
-from tablekeeper.documents import json_stream
+from tablekeeper.documents import json_stream, names
 
 SECRET = "sekrit"
 
@@ -66,6 +67,18 @@ def cut(text: str, places: list[int]) -> list[str]:
         ('{"a": [{"b": 1}, {"b": 2}]}', "a[?b == `2`]", [{"b": 2}]),
         ('{"a": [{"b": 1}, {"b": 2}]}', "a[1]", [{"b": 2}]),
         ('[{"b": 1}]', "@", [{"b": 1}]),
+        ('{"a": 1}\n{"a": 2}\n', None, [{"a": 1}, {"a": 2}]),
+        (
+            '{"a": 1}{"a": 2}[{"a": 3}, {}] []{\n"a": 4}',
+            None,
+            [*({"a": n} for n in (1, 2, 3)), {}, {"a": 4}],
+        ),
+        ('{"a": [{"b": 1}]}{"a": {"b": 2}}', "a", [{"b": 1}, {"b": 2}]),
+        ('{"a": [{"b": 1}]}{"a": [{"b": 2}]}', "a[*]", [{"b": 1}, {"b": 2}]),
+        ('{"x": {"b": 1}, "y": {}, "": null}', "*", [{"b": 1}, {}]),
+        ('{"c": [1], "a": {"x": {"b": 1}, "y": {}}, "d": 1}', "a.*", [{"b": 1}, {}]),
+        ('{"a": {"x": {"b": 1}}}{"a": {}}', "values(a)", [{"b": 1}]),
+        ('{"x": {}}', "values(@)", [{}]),
     ],
 )
 def test_records_are_where_the_dataset_says(
@@ -87,8 +100,8 @@ WRONG = [
     (None, "", "EmptyFileError: the file is empty"),
     (None, " \n\t", "EmptyFileError: the file is empty"),
     (None, "[{},\n {}", "MalformedJsonError: Expecting ',' delimiter: line 2 column 4"),
-    (None, "[{},\n {}]\n]", "MalformedJsonError: Extra data: line 3 column 1"),
-    (None, "[{}] {}", "MalformedJsonError: Extra data: line 1 column 6"),
+    (None, "[{},\n {}]\n]", "MalformedJsonError: Expecting value: line 3 column 1"),
+    (None, "[{}] {}]", "MalformedJsonError: Expecting value: line 1 column 8"),
     (None, "[{}\n{}]", "MalformedJsonError: Expecting ',' delimiter: line 2 column 1"),
     (None, "[{},\n tru]", "MalformedJsonError: Expecting value: line 2 column 2"),
     (None, "[{}, -", "MalformedJsonError: Expecting value: line 1 column 6"),
@@ -104,7 +117,21 @@ WRONG = [
     (None, "[{}, 1]", "DocumentShapeError: record 1 holds a number; a record is an object"),
     (None, "1.0", "DocumentShapeError: the file holds a number; a record is an object"),
     (None, "null", "DocumentShapeError: the file holds null; a record is an object"),
-    (None, "{} 2", "MalformedJsonError: Extra data: line 1 column 4"),
+    (None, "{} 2", "DocumentShapeError: record 1 holds a number; a record is an object"),
+    (None, "{}x", "MalformedJsonError: Expecting value: line 1 column 3"),
+    (None, "{},{}", "MalformedJsonError: Expecting value: line 1 column 3"),
+    (None, '{}\n[{"a": 1E999}]', "NumberRangeError: value 2 of the file, which begins at line 2, "
+     'at JSON Pointer "/0/a": '),
+    (None, '{}{"a": 1, "a": 2}', "DuplicateJsonKeyError: value 2 of the file, which begins at line"
+     ' 1, at JSON Pointer "/a": '),
+    ("a", '{"a": []}\n\n{"b": 1}', "DocumentShapeError: value 2 of the file, which begins at line "
+     '3, "a" finds nothing in the document'),
+    ("*", "[1]", 'DocumentShapeError: "*" finds nothing in the document'),
+    ("*", '{"x": [], "y": 1}', "DocumentShapeError: record 0 holds an array"),
+    ("a.*", '{"a": {"x": {}, "x": {}}}', "DuplicateJsonKeyError: /a/x"),
+    ("a.*", '{"a": {"x": {"_name": 1}}}', 'ReservedAttributeError: record 0 has a field "_name"'),
+    ("values(a)", '{"a": {"x": null}}', "DocumentShapeError: record 0 holds null"),
+    ("values(a)", '{"a": []}', 'DocumentShapeError: "values(a)" finds nothing in the document'),
     (None, '[{}, {"_source": 1}]', 'ReservedAttributeError: record 1 has a field "_source"'),
     (None, '{"_index": 1}', 'ReservedAttributeError: the file has a field "_index"'),
     ("a.b", '{"a": {"b": [{}, {"c": Infinity}]}}', "NonFiniteNumberError: /a/b/1/c"),
@@ -116,7 +143,7 @@ WRONG = [
     ("a.b", '{"x": 1, "a": {"b": [{}]}, "\\u0078": 1}', "DuplicateJsonKeyError: /x"),
     ("a.b", '{"a": {"b": [{}], "b": []}}', "DuplicateJsonKeyError: /a/b"),
     ("a.b", '{"a": {"c": 1, "b": [{}], "c": []}}', "DuplicateJsonKeyError: /a/c"),
-    ("a.b", '{"a": {"b": [{}]}}}', "MalformedJsonError: Extra data: line 1 column 19"),
+    ("a.b", '{"a": {"b": [{}]}}}', "MalformedJsonError: Expecting value: line 1 column 19"),
     ("a.b", '{"a": {"b": [{}]},}', "MalformedJsonError: Expecting property name enclosed in"),
     ("a.b", '{"a": {"b": [{}]\n', "MalformedJsonError: Expecting ',' delimiter: line 2 column 1"),
     ("a.b", '{"a": {"b" [{}]}}', "MalformedJsonError: Expecting ':' delimiter: line 1 column 12"),
@@ -132,7 +159,8 @@ WRONG = [
     ("a.b", "1", 'DocumentShapeError: "a.b" finds nothing in the document'),
     ("a[*]", '{"b": 1}', 'DocumentShapeError: "a[*]" finds nothing in the document'),
     ("a[*]", '{"a": [{}, {"b": NaN}]}', "NonFiniteNumberError: /a/1/b"),
-    ("a[*]", '{"a": []} 1', "MalformedJsonError: Extra data: line 1 column 11"),
+    ("a[*]", '{"a": []} 1', "DocumentShapeError: value 2 of the file, which begins at line 1, "
+     '"a[*]" finds nothing in the document'),
 ]  # fmt: skip
 
 
@@ -157,7 +185,7 @@ def test_an_error_names_its_place_in_the_file(records: str | None, text: str, me
         ('{"a": 1e126}', 'NumberRangeError: line 3 of the file: at JSON Pointer "/a"'),
         ('{"a": "\\ud800"}', 'LoneSurrogateError: line 3 of the file: at JSON Pointer "/a"'),
         ("[" * 3000, "NestingError: line 3 of the file: more than 500 levels are nested at line 3"),
-        ("[]", "DocumentShapeError: line 3 holds an array; a record is an object"),
+        ("[0]", "DocumentShapeError: line 3 holds an array; in `jsonl` a line is one record"),
         ('{"_object": 1}', 'ReservedAttributeError: line 3 has a field "_object"'),
     ],
 )
@@ -184,9 +212,19 @@ def test_too_deep_is_too_deep_however_deep_the_parser_goes(limit: int) -> None:
         sys.setrecursionlimit(standing)
 
 
-def test_json_lines_without_a_line_are_an_empty_file() -> None:
-    assert outcome(["\n", " \r\n"], None, "a.jsonl")[1] == "EmptyFileError: the file is empty"
-    assert outcome([], None, "a.jsonl")[1] == "EmptyFileError: the file is empty"
+@pytest.mark.parametrize(
+    "chunks", [[], ["\n", " \r\n"], ["[]"], ["\n[ ]\n"]], ids=["none", "blank", "array", "arrays"]
+)
+def test_json_lines_without_a_record_are_a_file_of_no_records(chunks: list[str]) -> None:
+    assert outcome(chunks, None, "a.jsonl") == ([], "")
+
+
+def test_an_array_in_json_lines_is_said_to_be_one() -> None:
+    said = outcome(['[{"a": 1}]'], None, "a.jsonl")[1]
+    assert said == (
+        "DocumentShapeError: line 1 holds an array; in `jsonl` a line is one record. In a dataset "
+        "whose `format` is json, the elements of an array are the records"
+    )
 
 
 @pytest.mark.parametrize("number", ["12", "-1.25", "1e2", "1E+2", "120.5e-1"])
@@ -238,10 +276,13 @@ class TestSize:
         assert outcome([text], "a[*]")[1].startswith('RecordTooLargeError: at JSON Pointer ""')
         assert outcome([text], "a") == ([{}] * 200, "")
 
-    def test_the_keys_beside_the_records_are_limited(self) -> None:
-        text = json.dumps({f"a{number}": 0 for number in range(20)})
-        said = outcome([text], "a")[1]
-        assert said == 'RecordTooLargeError: at JSON Pointer "": the object has too many keys'
+    def test_the_members_of_an_object_are_limited(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(names, "MAX_NAMES", 19)
+        text = json.dumps({f"a{number}": {} for number in range(20)})
+        for records in ("a", "*"):
+            said = outcome([text], records)[1]
+            why = "the object has more than 4,000,000 members"
+            assert said == f'RecordTooLargeError: at JSON Pointer "": {why}'
 
     def test_what_never_ends_is_not_read_to_its_end(self) -> None:
         chunks = iter(['[{"a": "', *["x"] * 9000])
@@ -276,7 +317,9 @@ def test_little_is_held(key: str) -> None:
 
 
 def independent(text: str, fields: list[str]) -> list[Any] | None:
-    """The records by the standard library's whole reading; None when there is an error."""
+    """The records by the standard library's reading of a text that is held whole; None when there
+    is an error. The last field may be `*`: the members.
+    """
 
     def number(literal: str) -> Decimal:
         value = Decimal(literal)
@@ -292,21 +335,27 @@ def independent(text: str, fields: list[str]) -> list[Any] | None:
     def refuse(_: str) -> None:
         raise ValueError
 
-    try:
-        value = json.loads(
-            text,
-            parse_float=number,
-            parse_int=number,
-            parse_constant=refuse,
-            object_pairs_hook=unique,
-        )
-        json.dumps(value, ensure_ascii=False, default=str).encode()
-    except ValueError:
+    decoder = json.JSONDecoder(
+        parse_float=number, parse_int=number, parse_constant=refuse, object_pairs_hook=unique
+    )
+    found: list[Any] = []
+    text = text.strip(" \t\n\r")
+    if not text:
         return None
-    for field in fields:
-        value = value.get(field) if isinstance(value, dict) else None
-    values = value if isinstance(value, list) else [value]
-    return values if all(isinstance(each, dict) for each in values) else None
+    while text:
+        try:
+            value, end = decoder.raw_decode(text)
+            json.dumps(value, ensure_ascii=False, default=str).encode()
+        except ValueError:
+            return None
+        text = text[end:].lstrip(" \t\n\r")
+        for field in fields:
+            if field == "*" and isinstance(value, dict):
+                value = [each for each in value.values() if each is not None]
+            else:
+                value = value.get(field) if isinstance(value, dict) else None
+        found += value if isinstance(value, list) else [value]
+    return found if all(isinstance(each, dict) for each in found) else None
 
 
 keys = st.sampled_from(["a", "b", "\\", '"', "\U0001f600", ""])
@@ -332,7 +381,7 @@ BAD_PIECES = [
     *'[]{},:"\\ \n1-.\x00\xa0',
 ]
 pieces = st.just("") | st.sampled_from(BAD_PIECES)
-texts = st.builds(
+one_text = st.builds(
     lambda value, ascii_only, indent, place, piece, drop: (
         (text := json.dumps(value, ensure_ascii=ascii_only, indent=indent))[: place % len(text)]
         + piece
@@ -345,8 +394,10 @@ texts = st.builds(
     pieces,
     st.sampled_from([0, 0, 0, 1, 2]),
 )
+several = st.lists(one_text, min_size=2, max_size=3)
+texts = one_text | st.builds(str.join, st.sampled_from(["", "\n", " "]), several)
 places = st.lists(st.integers(0, 200), max_size=10)
-expressions = st.sampled_from([None, "a", "a.b", "b", "a[*]"])
+expressions = st.sampled_from([None, "a", "a.b", "b", "a[*]", "*", "a.*"])
 
 
 @given(texts, expressions, places)
@@ -378,6 +429,22 @@ def test_large_values_are_refused_alike_however_they_are_cut(
         assert outcome(list(text), None, "a.jsonl") == whole
 
 
+def line_values(line: str) -> list[Any] | None:
+    """The records of a line of JSON Lines, by the independent reading."""
+    found = independent(line, [])
+    one = json.loads(line) if found is not None and is_json(line) else None
+    return found if isinstance(one, dict) or one == [] else None
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is one value."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 @given(st.lists(records.map(json.dumps) | texts, max_size=4), st.sampled_from("\n\r"), places)
 def test_lines_are_read_alike_however_they_are_cut(
     lines: list[str], before: str, places: list[int]
@@ -387,8 +454,109 @@ def test_lines_are_read_alike_however_they_are_cut(
     assert outcome(cut(text, places), None, "a.jsonl") == whole
     assert outcome(list(text), None, "a.jsonl") == whole
     singles = [line for line in text.split("\n") if line.strip()]
-    values = [None if line.lstrip()[:1] == "[" else independent(line, []) for line in singles]
-    if singles and None not in values:
+    values = [line_values(line) for line in singles]
+    if None not in values:
         assert whole == ([value for each in values if each for value in each], "")
     else:
         assert whole[1]
+
+
+plain = st.dictionaries(keys, st.none() | st.integers(-(10**20), 10**20) | st.text(max_size=4))
+
+
+@given(
+    st.lists(st.tuples(plain, st.lists(plain, max_size=4)), max_size=4),
+    st.sampled_from(["before", "behind", "both", "beside"]),
+    places,
+)
+def test_what_stands_around_the_records_comes_with_them(
+    documents: list[tuple[dict[str, Any], list[Any]]], where: str, places: list[int]
+) -> None:
+    """Wherever it stands, of one document or of several, by a reading that holds all."""
+    expressions = {"pk": "_document.x", "sk": "_document.d.y.z"}
+    keyword = {"prefix": "", "records": "d.r", "key": expressions}
+    written, expected = [], []
+    for around, records in documents:
+        outer, inner = {"x": around}, {"y": {"z": around}, "w": 1}
+        document: dict[str, Any] = {"d": {"r": records}}
+        if where in ("before", "both"):
+            document = {**outer, "d": {**inner, "r": records}}
+        if where in ("behind", "both"):
+            document = {**document, "v": 0}
+        if where == "behind":
+            document = {"d": {"r": records, **inner}, **outer}
+        written.append(json.dumps(document))
+        has_around = where in ("before", "behind", "both")
+        seen = {**outer, "d": {"y": inner["y"]}} if has_around else {}
+        expected += [(record, seen) for record in records]
+    chunks = cut("".join(written) or "[]", places)
+    read_dataset = Dataset.read("any", {"x-tablekeeper": keyword})
+    if documents:
+        found = list(read_records(chunks, "a.json", read_dataset))
+        exact = json.loads(json.dumps(expected), parse_float=Decimal)
+        assert [[each.value, each.document] for each in found] == exact
+
+
+def test_what_stands_before_the_records_is_read_once() -> None:
+    """The text is read anew only where a field stands behind the records."""
+    keyword = {"prefix": "", "records": "r", "key": {"pk": "_document.x"}}
+    both = Dataset.read("any", {"x-tablekeeper": keyword})
+    before, behind = '{"x": 1, "r": [{}, {}]}', '{"r": [{}, {}], "x": 1}'
+    for text, readings in ((before, 1), (before * 2, 1), (behind, 2), (behind * 3, 2)):
+        source = Counted([text])
+        found = list(read_records(source, "a.json", both))
+        assert [each.document for each in found] == [{"x": 1}] * len(found)
+        assert source.readings == readings
+
+
+class Counted(list[str]):
+    """Text that counts how often it is read."""
+
+    readings = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.readings += 1
+        return super().__iter__()
+
+
+def test_members_come_with_their_names_and_lines() -> None:
+    text = '{"a":\n {"x": {},\n "\\u00e9": {"b": 1},\n\n "n": null}}'
+    for records, count in (("a.*", 2), ("values(a)", 3)):
+        with contextlib.suppress(errors.DocumentShapeError):
+            found = []
+            for each in read_records([text], "a.json", dataset(records)):
+                found.append((each.name, each.line))  # noqa: PERF401 - what came before an error
+        assert found == [("x", 2), ("é", 3)][:count]
+
+
+@pytest.mark.parametrize("records", ["*", "a.*", "a", None])
+def test_many_members_take_little_memory(records: str | None) -> None:
+    """Of 10 MB, in one document, or in values one after another."""
+    count, piece = 100_000, '{"b": "' + "x" * 80 + '"}'
+
+    def chunks() -> Iterator[str]:
+        yield {"*": "{", "a.*": '{"a": {', "a": '{"a": ['}.get(str(records), "")
+        for number in range(count):
+            name = f'"{number}": ' if records in ("*", "a.*") else ""
+            comma = "," if records and number < count - 1 else ""
+            yield f"{name}{piece}{comma}"
+        yield {"*": "}", "a.*": "}}", "a": "]}"}.get(str(records), "")
+
+    tracemalloc.start()
+    assert sum(1 for _ in read_records(chunks(), "a.json", dataset(records))) == count
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < (6_000_000 if records in ("*", "a.*") else 500_000)
+
+
+@given(st.lists(st.integers(0, 400)), st.integers(0, 100))
+def test_a_name_that_stands_twice_is_found_however_many_there_are(
+    numbers: list[int], exact: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(names, "EXACT_NAMES", exact)
+        seen, held = names.NamesSeen(), set[int]()
+        for number in numbers:
+            assert seen.add(str(number)) == (number not in held)
+            held.add(number)
+        assert seen.count == len(held)

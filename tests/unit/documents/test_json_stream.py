@@ -105,7 +105,10 @@ def test_gzip_is_told_by_its_first_bytes() -> None:
     ("body", "error"),
     [
         (b"\xff", errors.EncodingError),
-        ("[1]".encode("utf-16"), errors.EncodingError),
+        ("[1]".encode("utf-16-le"), errors.EncodingError),
+        (b"\xff\xfe\x00", errors.EncodingError),
+        (b"\xff\xfe\x00\xd8[\x00", errors.EncodingError),
+        ("[1]".encode("utf-32"), errors.EncodingError),
         (gzip.compress(b"[1]", mtime=0)[:-5], errors.EncodingError),
         (b"\x1f\x8bnot gzip", errors.EncodingError),
         (gzip.compress(b"[1]", mtime=0) + b"more", errors.EncodingError),
@@ -147,7 +150,7 @@ def test_a_bomb_is_not_expanded(size: int) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert read <= 5
-    assert peak < 5_000_000
+    assert peak < 6_000_000
 
 
 def test_a_file_that_is_too_large_is_not_read_on() -> None:

@@ -1,0 +1,73 @@
+"""The JSON types that a schema gives a field, where a format has none of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ANY = frozenset(("string", "number", "integer", "boolean", "null", "object", "array"))
+MAX_STEPS = 50
+"""How many schemas within each other are looked at; references may lead in a circle."""
+
+
+def column_types(schema: Mapping[str, Any], name: str) -> frozenset[str]:
+    """The types that the schema of a record allows its field: by `type`, `const` and `enum`, and
+    through `$ref` within the file, `allOf`, `anyOf` and `oneOf`. Empty where they do not tell.
+    """
+    types = _field_types(schema, schema, name, MAX_STEPS)
+    return types if types != ANY else frozenset()
+
+
+def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) -> frozenset[str]:
+    if not isinstance(schema, dict) or not steps:
+        return ANY
+    types = ANY
+    properties = schema.get("properties")
+    if isinstance(properties, dict) and name in properties:
+        types = _types(root, properties[name], steps - 1)
+    for each in schema.get("allOf") or ():
+        types &= _field_types(root, each, name, steps - 1)
+    target = _target(root, schema.get("$ref"))
+    return types if target is None else types & _field_types(root, target, name, steps - 1)
+
+
+def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
+    if not isinstance(schema, dict) or not steps:
+        return ANY
+    types = ANY
+    named = schema.get("type")
+    if isinstance(named, str | list):
+        types &= frozenset([named] if isinstance(named, str) else named)
+    if "const" in schema:
+        types &= frozenset((_type(schema["const"]),))
+    if isinstance(schema.get("enum"), list):
+        types &= frozenset(map(_type, schema["enum"]))
+    for each in schema.get("allOf") or ():
+        types &= _types(root, each, steps - 1)
+    for keyword in ("anyOf", "oneOf"):
+        if schema.get(keyword):
+            types &= frozenset[str]().union(
+                *(_types(root, each, steps - 1) for each in schema[keyword])
+            )
+    target = _target(root, schema.get("$ref"))
+    return types if target is None else types & _types(root, target, steps - 1)
+
+
+def _target(root: Mapping[str, Any], reference: Any) -> Any:
+    """The schema that a reference within the file leads to; None for every other."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return None
+    found: Any = root
+    for escaped in reference.removeprefix("#").split("/")[1:]:
+        step = escaped.replace("~1", "/").replace("~0", "~")
+        if not isinstance(found, dict) or step not in found:
+            return None
+        found = found[step]
+    return found
+
+
+def _type(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    names = {str: "string", type(None): "null", dict: "object", list: "array"}
+    return names.get(type(value), "number")

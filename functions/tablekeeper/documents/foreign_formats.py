@@ -1,0 +1,42 @@
+"""What a file is that is neither text nor compressed text, told by its first bytes."""
+
+from __future__ import annotations
+
+import re
+
+HEAD_BYTES = 4096
+"""How many bytes of a file are looked at."""
+
+_UNPACK = "unpack it and upload what it holds"
+_EXPORT = "export it as JSON Lines or as CSV"
+_FORMATS: tuple[tuple[bytes, str, str], ...] = (
+    (rb"PK(?=\x03\x04.{26}(\[Content_Types\]\.xml|_rels/|xl/))", "an Excel file", _EXPORT),
+    (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive", _UNPACK),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file", _EXPORT),
+    (rb"PAR1", "Parquet", _EXPORT),
+    (rb"ORC", "ORC", _EXPORT),
+    (rb"Obj\x01", "Avro", _EXPORT),
+    (rb"\xfd7zXZ\x00", "xz", "compress it with gzip, zstd or bzip2"),
+    (rb"\x04\x22\x4d\x18", "lz4", "compress it with gzip, zstd or bzip2"),
+    (rb"\xff\x06\x00\x00sNaPpY", "Snappy", "compress it with gzip, zstd or bzip2"),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
+    (rb".{257}ustar", "a tar archive", _UNPACK),
+    (
+        rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body)",
+        "HTML",
+        "it may be the error page of a download: download the data itself",
+    ),
+    (rb"(\xef\xbb\xbf)?\s*<(\?xml|[A-Za-z])", "XML", "convert it to JSON Lines or to CSV"),
+)
+_KNOWN = tuple(
+    (re.compile(pattern, re.DOTALL | re.IGNORECASE if b"html" in pattern else re.DOTALL), name, do)
+    for pattern, name, do in _FORMATS
+)
+
+
+def foreign_format(head: bytes) -> tuple[str, str] | None:
+    """The name of a format that Tablekeeper does not read, and what to do; None for all others."""
+    for pattern, name, advice in _KNOWN:
+        if pattern.match(head):
+            return name, advice
+    return None

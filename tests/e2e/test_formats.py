@@ -1,0 +1,344 @@
+"""Files that people have, each with the dataset that docs/datasets.md names for it: planned, in
+bulk, live and verified.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boto3.dynamodb.types import Binary, TypeDeserializer
+from tablekeeper import aws
+from tablekeeper.datasets.catalogue import Catalogue
+
+from local.environment import ROOT
+from local.running import running_stack
+from tablekeeper_cli.plan.plan import Plan
+from tablekeeper_cli.plan.planner import Planner
+from tests.e2e.desk import Desk
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+pytestmark = pytest.mark.xdist_group("formats")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file under the prefix of a dataset, and the items that it makes, or its error and words of
+    the cause.
+    """
+
+    key: str
+    body: bytes
+    items: tuple[dict[str, Any], ...] = ()
+    error: str = ""
+    words: str = ""
+
+
+COLUMNS: Mapping[str, Mapping[str, Any]] = {
+    "sheet": {"price": {"type": ["number", "null"]}, "sold": {"type": "boolean"}},
+    "unicode": {"n": {"type": "integer"}},
+}
+LINES = '{"id":"%s1","v":1.10}\n{"id":"%s2","v":1e2}\n'
+ITEM = {
+    "pk": {"S": "E1"},
+    "sk": {"S": "item"},
+    "tags": {"SS": ["b", "a"]},
+    "sizes": {"NS": ["1.50", "10"]},
+    "photo": {"B": "AAH/"},
+    "parts": {"BS": ["AQ==", "AA=="]},
+    "deep": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}, {"N": "1234567890123456789.5"}]}}},
+}
+EXPORTED = {
+    "sk": "item",
+    "tags": {"a", "b"},
+    "sizes": {Decimal("1.5"), Decimal(10)},
+    "photo": b"\x00\x01\xff",
+    "parts": {b"\x00", b"\x01"},
+    "deep": {"l": [None, False, Decimal("1234567890123456789.5")]},
+}
+MONGO = ('{"_id":{"$oid":"%s0"},"n":1.50}', '{"_id":{"$oid":"%s1"},"n":"1.50"}')
+TRAIL = {"eventVersion": "1.08", "eventSource": "s3.amazonaws.com", "eventID": "T1", "n": 1}
+FEATURE = '{"type":"Feature","id":7,"geometry":{"type":"Point","coordinates":[13.40,52.5]}}'
+
+
+def _lines(letter: str) -> tuple[bytes, tuple[dict[str, Any], ...]]:
+    """Two lines as Spark writes them, and their items."""
+    ids, values = (f"{letter}1", f"{letter}2"), (Decimal("1.1"), Decimal(100))
+    items = (
+        {"pk": id_, "sk": "row", "id": id_, "v": v} for id_, v in zip(ids, values, strict=True)
+    )
+    return (LINES % (letter, letter)).encode(), tuple(items)
+
+
+def _mongo(letter: str, form: str) -> tuple[bytes, tuple[dict[str, Any], ...]]:
+    """Two documents of mongoexport, and their items."""
+    numbers = (Decimal("1.5"), "1.50")
+    items = ({"pk": f"{letter}{n}", "sk": "document", "n": v} for n, v in enumerate(numbers))
+    return (form % tuple(each % letter for each in MONGO)).encode(), tuple(items)
+
+
+def _packed(case: tuple[bytes, Any], pack: Any) -> tuple[bytes, Any]:
+    return pack(case[0]), case[1]
+
+
+CASES = {
+    "spark": Case("spark/part-00000.json", *_lines("S")),
+    "spark gzip": Case("spark/part-0.json.gz", *_packed(_lines("G"), gzip.compress)),
+    "spark bzip2": Case("spark/part-0.json.bz2", *_packed(_lines("B"), bz2.compress)),
+    "spark zstd": Case("spark/part-0.json.zst", *_packed(_lines("Z"), zstd.compress)),
+    "gzip padded": Case(
+        "spark/part-1.json.gz", *_packed(_lines("P"), lambda body: gzip.compress(body) + bytes(512))
+    ),
+    "spark empty": Case("spark/part-00001.json", b""),
+    "empty gzip": Case("spark/part-00002.json.gz", gzip.compress(b"")),
+    "empty array": Case("spark/none.json", b"[]"),
+    "array in lines": Case(
+        "spark/array.json",
+        b'[{"id":"J2a"},{"id":"J2b"}]',
+        error="DocumentShapeError",
+        words="line 1 holds an array; in `jsonl` a line is one record",
+    ),
+    "bad line": Case(
+        "spark/bad.json",
+        b'{"id":"L1"}\n{"id":"L2"\n',
+        error="MalformedJsonError",
+        words="line 2 of the file",
+    ),
+    "firehose": Case(
+        "firehose/2024/05/04/10/stream-1",
+        b'{"id":"H1","t":1}{"id":"H2","t":2}{"id":"H3","t":3}',
+        tuple(
+            {"pk": f"H{n + 1}", "sk": str(n), "id": f"H{n + 1}", "t": Decimal(n + 1)}
+            for n in range(3)
+        ),
+    ),
+    "json lines": Case(
+        "firehose/lines.json",
+        b'{"id":"I1a"}\n{"id":"I1b"}\n',
+        ({"pk": "I1a", "sk": "0", "id": "I1a"}, {"pk": "I1b", "sk": "1", "id": "I1b"}),
+    ),
+    "zip": Case(
+        "firehose/x.json.zip",
+        b"PK\x05\x06" + bytes(18),
+        error="FileFormatError",
+        words="the file is a zip archive: unpack it and upload what it holds",
+    ),
+    "parquet": Case(
+        "firehose/x.parquet", b"PAR1\x15\x04PAR1", error="FileFormatError", words="Parquet"
+    ),
+    "mongoexport": Case("mongo/lines.json", *_mongo("m", "%s\n%s\n")),
+    "mongoexport array": Case("mongo/array.json", *_mongo("n", "[%s,\n%s]\n")),
+    "elasticdump": Case(
+        "elastic/dump.json",
+        b'{"_index":"shop","_type":"_doc","_id":"1","_score":1,"_source":{"a":1.10}}\n'
+        b'{"_index":"shop","_type":"_doc","_id":"2","_score":1,"_source":{"a":2}}\n',
+        (
+            {"pk": "1", "sk": "shop", "a": Decimal("1.1")},
+            {"pk": "2", "sk": "shop", "a": Decimal(2)},
+        ),
+    ),
+    "export": Case(
+        "export/AWSDynamoDB/01/data/a.json.gz",
+        gzip.compress(f"{json.dumps({'Item': ITEM})}\n".encode()),
+        ({"pk": "E1", **EXPORTED},),
+    ),
+    "scan": Case(
+        "scan/items.json",
+        json.dumps({"Items": [{**ITEM, "pk": {"S": "C1"}}], "Count": 1}, indent=4).encode(),
+        ({"pk": "C1", **EXPORTED},),
+    ),
+    "cloudtrail": Case(
+        "trail/AWSLogs/1.json.gz",
+        gzip.compress(json.dumps({"Records": [TRAIL]}).encode()),
+        ({"pk": "s3.amazonaws.com", "sk": "T1", **TRAIL, "n": Decimal(1)},),
+    ),
+    "geojson": Case(
+        "geo/points.geojson",
+        b'{"type":"FeatureCollection","features":[%s],"name":"cities"}' % FEATURE.encode(),
+        ({"pk": "7", "sk": "cities", **json.loads(FEATURE, parse_float=Decimal)},),
+    ),
+    "members": Case(
+        "by-name/countries.json",
+        b'{"version":"v7","data":{"DE":{"n":1},"FR":{"n":2}}}',
+        (
+            {"pk": "DE", "sk": "v7", "n": Decimal(1)},
+            {"pk": "FR", "sk": "v7", "n": Decimal(2)},
+        ),
+    ),
+    "spreadsheet": Case(
+        "sheet/prices.csv",
+        b'\xef\xbb\xbfid,price,sold,note\r\n007,1.10,TRUE,"a ""b"",\r\nc"\r\n008,,false,\r\n',
+        (
+            {"pk": "007", "sk": "row", "id": "007", "price": Decimal("1.1"), "sold": True,
+             "note": 'a "b",\r\nc'},
+            {"pk": "008", "sk": "row", "id": "008", "price": None, "sold": False},
+        ),
+    ),
+    "ragged": Case(
+        "sheet/ragged.csv",
+        b"id,price\n1,2\n3\n",
+        error="MalformedCsvError",
+        words="the row at line 3 has 1 fields; there are 2 columns",
+    ),
+    "wrong type": Case(
+        "sheet/type.csv",
+        b"id,price,sold\n1,2,yes\n",
+        error="SchemaViolationError",
+        words="/sold",
+    ),
+    "excel": Case(
+        "excel/preise.csv",
+        "id;preis\r\nÄ1;1,10\r\n".encode(),
+        ({"pk": "Ä1", "sk": "row", "id": "Ä1", "preis": "1,10"},),
+    ),
+    "excel unicode": Case(
+        "unicode/text.txt",
+        "id\tn\r\nÄ2\t5\r\n".encode("utf-16"),
+        ({"pk": "Ä2", "sk": "row", "id": "Ä2", "n": Decimal(5)},),
+    ),
+    "powershell": Case(
+        "powershell/processes.json",
+        '[\r\n    {\r\n        "Name":  "pwsh",\r\n  "Id":  12\r\n    }\r\n]\r\n'.encode("utf-16"),
+        ({"pk": "pwsh", "sk": "12", "Name": "pwsh", "Id": Decimal(12)},),
+    ),
+    "export-csv": Case(
+        "export-csv/processes.csv",
+        b'"Name","Id"\r\n"cmd","4"\r\n',
+        ({"pk": "cmd", "sk": "4", "Name": "cmd", "Id": "4"},),
+    ),
+}  # fmt: skip
+
+
+def documented() -> dict[str, Any]:
+    """The datasets in the table of docs/datasets.md, by their prefixes."""
+    text = (ROOT / "docs" / "datasets.md").read_text("utf-8")
+    keywords = map(json.loads, re.findall(r"^\|[^|\n]*\| `(\{.*\})` \|$", text, re.MULTILINE))
+    return {each["prefix"]: each for each in keywords}
+
+
+def test_each_documented_dataset_has_a_file() -> None:
+    assert {f"{case.key.partition('/')[0]}/" for case in CASES.values()} == documented().keys()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What came of the files, by key: items in bulk, items live, problems of both, and plans."""
+
+    bulk: Mapping[str, list[Any]]
+    live: Mapping[str, list[Any]]
+    problems: tuple[Mapping[str, Any], Mapping[str, Any]]
+    plans: Mapping[str, Plan]
+    verified: Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    """All files in bulk, then gone, then live, on one stack with the documented datasets."""
+    folder = tmp_path_factory.mktemp("datasets")
+    for prefix, keyword in documented().items():
+        name = prefix.rstrip("/")
+        schema = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": COLUMNS.get(name, {}),
+            "x-tablekeeper": keyword,
+        }
+        (folder / f"{name}.schema.json").write_text(json.dumps(schema))
+    files = {case.key: case.body for case in CASES.values()}
+    with running_stack(
+        tmp_path_factory.mktemp("formats"), schemas=folder, enforces_roles=False, wait_scale=0.1
+    ) as stack:
+        desk = Desk(stack)
+        plans = {key: _plan(desk, folder, key, body) for key, body in files.items()}
+        with desk.events_off():
+            desk.put_all(files)
+        desk.run("backfill", "--bulk", code=1)
+        desk.until(lambda: sum(desk.statuses("").values()) == len(files))
+        bulk, bulk_problems = _items(desk), _problems(desk)
+        for key in files:
+            desk.s3.delete_object(Bucket=desk.bucket, Key=key)
+        desk.until(lambda: desk.statuses("") == {"DELETED": len(files)})
+        assert not _items(desk)
+        desk.put_all(files)
+        desk.until(lambda: desk.statuses("").keys() <= {"SYNCED", "INVALID"})
+        verified = desk.ask("verify", "--schemas", str(folder), "--settle", "0")
+        yield Seen(bulk, _items(desk), (bulk_problems, _problems(desk)), plans, verified)
+
+
+def _plan(desk: Desk, schemas: Path, key: str, body: bytes) -> Plan:
+    file = schemas.parent / "formats-file"
+    file.write_bytes(body)
+    with aws.clients_by(desk.located.client):
+        plan = Planner.of(desk.located, Catalogue.load(schemas)).of_file(file, key)
+        plan.close()
+    return plan
+
+
+def _items(desk: Desk) -> dict[str, list[Any]]:
+    """The items of each file as values, in the order of their keys; a raw scan."""
+    found = defaultdict(list)
+    deserializer = TypeDeserializer()
+    pages = desk.stack.client("dynamodb").get_paginator("scan")
+    for page in pages.paginate(TableName=desk.stack.outputs["ItemsTableName"], ConsistentRead=True):
+        for item in page["Items"]:
+            values = {name: _value(deserializer.deserialize(each)) for name, each in item.items()}
+            found[values.pop("_source")["key"]].append(values)
+    return {key: sorted(items, key=_place) for key, items in found.items()}
+
+
+def _place(item: Mapping[str, Any]) -> tuple[Any, Any]:
+    return item["pk"], item["sk"]
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Binary):
+        return value.__dict__["value"]
+    if isinstance(value, set):
+        return {_value(each) for each in value}
+    if isinstance(value, dict):
+        return {name: _value(each) for name, each in value.items()}
+    return [_value(each) for each in value] if isinstance(value, list) else value
+
+
+def _problems(desk: Desk) -> dict[str, Any]:
+    told = desk.ask("failures", code=None)["failures"]
+    return {each["key"]: each for each in told}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_file_makes_its_items_however_it_is_read(seen: Seen, name: str) -> None:
+    case = CASES[name]
+    expected = sorted(case.items, key=_place)
+    plan = seen.plans[case.key]
+    if case.error:
+        assert case.key not in seen.bulk
+        assert case.key not in seen.live
+        for problems in seen.problems:
+            assert problems[case.key]["error"] == case.error
+            assert case.words in problems[case.key]["cause"]
+        assert (plan.outcome, plan.error) == ("INVALID", case.error)
+        return
+    assert seen.bulk.get(case.key, []) == expected
+    assert seen.live.get(case.key, []) == expected
+    assert all(case.key not in problems for problems in seen.problems)
+    assert plan.outcome == "SYNCED"
+    assert plan.counts["put"] == len(expected)
+
+
+def test_verify_finds_every_item_as_the_files_make_it(seen: Seen) -> None:
+    assert (seen.verified["differences"], seen.verified["findings"]) == (0, [])
+    assert seen.verified["items"] == sum(len(case.items) for case in CASES.values())
