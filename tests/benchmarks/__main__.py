@@ -28,7 +28,7 @@ from local.deployment import BUILD
 from local.environment import LOCAL, python
 from local.running import running_stack
 from local.stack import Stack
-from tests.benchmarks import bulk, commands, large_files
+from tests.benchmarks import bulk, commands, formats, large_files
 from tests.benchmarks.results import Section
 from tests.benchmarks.validation import validation
 from tools.cost import ONE_FUNCTION
@@ -139,6 +139,13 @@ def memory() -> None:
     section.keep()
 
 
+def read_formats() -> None:
+    """Each format from bytes to items."""
+    section = Section("Formats")
+    formats.formats(section)
+    section.keep()
+
+
 BENCHMARKS = {
     "validation": validate,
     "throughput": throughput,
@@ -147,6 +154,7 @@ BENCHMARKS = {
     "starts": starts,
     "first-load": first_load,
     "memory": memory,
+    "formats": read_formats,
 }
 
 

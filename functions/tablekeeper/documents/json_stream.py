@@ -55,22 +55,70 @@ def parse(text: str) -> Any:
     return Document([text]).whole()
 
 
-class Document:
+class _Window:
+    """The part of a text that is held: from what comes next to where the text was read."""
+
+    def __init__(self, chunks: Iterable[str]) -> None:
+        self._chunks = iter(chunks)
+        self._text, self._place = "", 0
+        self._line, self._column = 1, 1
+        self._known_place, self._known_line = 0, 1
+        self._escapes = False
+        self._read_on()
+        self._text = self._text.removeprefix(BYTE_ORDER_MARK)
+
+    @property
+    def line(self) -> int:
+        """The line in the file, from 1, of what comes next, once it was peeked at."""
+        self._known_line += self._text.count("\n", self._known_place, self._place)
+        self._known_place = self._place
+        return self._known_line
+
+    def peek(self) -> str:
+        """The first character of what comes next, spaces left aside; "" at the end."""
+        while True:
+            self._place = _SPACE.match(self._text, self._place).end()  # type: ignore[union-attr]
+            if self._place < len(self._text):
+                return self._text[self._place]
+            if not self._read_on():
+                return ""
+
+    def _read_on(self) -> bool:
+        """Drops what was read and doubles what is held; False at the end of the text."""
+        held = self._text[self._place :]
+        wanted = min(len(held), MAX_VALUE_CHARACTERS + LONGEST_TOKEN - len(held))
+        parts, length = [held], 0
+        for chunk in self._chunks:
+            parts.append(chunk)
+            length += len(chunk)
+            if chunk and length >= wanted:
+                break
+        if not length:
+            return False
+        self._known_line, self._known_place = self.line, 0
+        self._line, self._column = self._at(self._place)
+        self._text, self._place = "".join(parts), 0
+        self._escapes = "\\ud" in self._text or "\\uD" in self._text
+        return True
+
+    def _at(self, place: int) -> tuple[int, int]:
+        """The line and the column in the file, from 1, of a place in the window."""
+        lines = self._text.count("\n", 0, place)
+        if lines:
+            return self._line + lines, place - self._text.rfind("\n", 0, place)
+        return self._line, self._column + place
+
+
+class Document(_Window):
     """JSON text that is read from its beginning to its end, through a window.
 
     Every method may raise an InvalidFileError; its message names the place, never the value.
     """
 
     def __init__(self, chunks: Iterable[str]) -> None:
-        self._chunks = iter(chunks)
+        super().__init__(chunks)
         self._parser = Parser()
-        self._text, self._place = "", 0
-        self._line, self._column = 1, 1
-        self._known_place, self._known_line = 0, 1
         self._number, self._begins = 0, 1
-        self._escapes = False
-        self._read_on()
-        self._text = self._text.removeprefix(BYTE_ORDER_MARK)
 
     def whole(self) -> Any:
         """The value of the document."""
@@ -107,22 +155,6 @@ class Document:
         self._number += 1
         self._begins = self.line
         return True
-
-    @property
-    def line(self) -> int:
-        """The line in the file, from 1, of what comes next, once it was peeked at."""
-        self._known_line += self._text.count("\n", self._known_place, self._place)
-        self._known_place = self._place
-        return self._known_line
-
-    def peek(self) -> str:
-        """The first character of what comes next, spaces left aside; "" at the end."""
-        while True:
-            self._place = _SPACE.match(self._text, self._place).end()  # type: ignore[union-attr]
-            if self._place < len(self._text):
-                return self._text[self._place]
-            if not self._read_on():
-                return ""
 
     def value(self, path: Path = ()) -> Any:
         """What comes next, whole; `path` leads to it."""
@@ -246,31 +278,6 @@ class Document:
         """Reads on, unless a value that has not ended yet is too large already."""
         held = len(self._text) - self._place
         return held <= MAX_VALUE_CHARACTERS + LONGEST_TOKEN and self._read_on()
-
-    def _read_on(self) -> bool:
-        """Drops what was read and doubles what is held; False at the end of the text."""
-        held = self._text[self._place :]
-        wanted = min(len(held), MAX_VALUE_CHARACTERS + LONGEST_TOKEN - len(held))
-        parts, length = [held], 0
-        for chunk in self._chunks:
-            parts.append(chunk)
-            length += len(chunk)
-            if chunk and length >= wanted:
-                break
-        if not length:
-            return False
-        self._known_line, self._known_place = self.line, 0
-        self._line, self._column = self._at(self._place)
-        self._text, self._place = "".join(parts), 0
-        self._escapes = "\\ud" in self._text or "\\uD" in self._text
-        return True
-
-    def _at(self, place: int) -> tuple[int, int]:
-        """The line and the column in the file, from 1, of a place in the window."""
-        lines = self._text.count("\n", 0, place)
-        if lines:
-            return self._line + lines, place - self._text.rfind("\n", 0, place)
-        return self._line, self._column + place
 
     def _malformed(self, why: str, place: int | None = None) -> MalformedJsonError:
         line, column = self._at(self._place if place is None else place)

@@ -154,9 +154,9 @@ def test_a_bomb_is_not_expanded(size: int) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read_on() -> None:
-    chunks = iter([b"[" * 1000, b"[", b"["])
-    with pytest.raises(errors.DocumentTooLargeError, match="file holds more than 1,000 bytes"):
-        list(text_of(chunks, 1000))
+    chunks = iter([b"[" * 5000, b"[", b"["])
+    with pytest.raises(errors.DocumentTooLargeError, match="file holds more than 5,000 bytes"):
+        list(text_of(chunks, 5000))
     assert list(chunks) == [b"["]
 
 
