@@ -65,7 +65,7 @@ def test_a_failure_names_the_record_the_pointer_and_what_to_do(desk: Desk) -> No
             "keyword": "maximum",
             "expected": "at most 5",
             "found": "an integer",
-            "line": None,
+            "line": 1,
         }
     ]
     report = desk.stack.client("s3").get_object(
