@@ -99,7 +99,7 @@ class TestMetaSchema:
             {"prefix": "notes/", "suffixes": ".json"},
             {"prefix": "notes/", "suffixes": []},
             {"prefix": "notes/", "suffixes": [""]},
-            {"prefix": "notes/", "format": "csv"},
+            {"prefix": "notes/", "format": "xml"},
             {"prefix": "notes/", "format": "jsonl", "records": "items"},
             {"prefix": "notes/", "records": " "},
             {"prefix": "notes/", "key": {}},
