@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _CONDITION = "ConditionalCheckFailed"
+_OF_THE_TABLE = ("does not match the schema", "Missing the key", "Type mismatch for key")
+"""What DynamoDB says of an item whose table has another key schema than the stack says: that is no
+fault of the file.
+"""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,12 @@ def transact(
                 tables.client.transact_write_items(TransactItems=actions)
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code == "ValidationException" and puts:
-                message = error.response["Error"].get("Message", "")[:200]
+            message = error.response["Error"].get("Message", "")[:200]
+            if (
+                code == "ValidationException"
+                and puts
+                and not any(each in message for each in _OF_THE_TABLE)
+            ):
                 raise ItemRejectedError(f"DynamoDB refuses the items: {message}") from error
             if code != "TransactionCanceledException":
                 raise

@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from handlers import fetch_object, transform_records, validate_records
 from tablekeeper import aws
 from tablekeeper.commit import lanes, large_write, transaction
@@ -374,6 +375,22 @@ def test_what_dynamodb_refuses_as_a_whole_is_the_file_s_fault(
     pipeline.put(KEY, records("ab"))
     use(Client(pipeline.dynamodb, refuse))
     with pytest.raises(ItemRejectedError, match="DynamoDB refuses the items"):
+        pipeline.sync(KEY)
+
+
+def test_another_key_schema_is_no_fault_of_the_file(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    message = "The provided key element does not match the schema"
+
+    def refuse(_: Any) -> None:
+        raise ClientError(
+            {"Error": {"Code": "ValidationException", "Message": message}}, "TransactWriteItems"
+        )
+
+    pipeline.put(KEY, records("ab"))
+    use(Client(pipeline.dynamodb, refuse))
+    with pytest.raises(ClientError, match=message):
         pipeline.sync(KEY)
 
 
