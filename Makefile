@@ -51,7 +51,7 @@ down: setup ## End the local engine
 	@$(RUN) -m local down
 
 .PHONY: unit
-unit: $(VENVS)/dev/.ready ## Run every test that needs no engine: two minutes
+unit: $(VENVS)/dev/.ready ## Run every test that needs no engine
 	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --timeout 600 tests/unit tests/statemachine \
 	  tests/convergence --ignore tests/unit/local/test_engine.py
 
@@ -62,6 +62,11 @@ test: setup ## Run every test, or some: make test TEST=tests/e2e/test_plan.py
 .PHONY: hooks
 hooks: $(VENVS)/dev/.ready ## Let git run the fast checks before each commit
 	@$(DEV)/pre-commit install
+
+.PHONY: coverage
+coverage: setup ## Run the tests that need no engine and print what they cover
+	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --timeout 600 --cov=functions --cov=tablekeeper_cli \
+	  --cov-report=term:skip-covered $(or $(TEST),tests/unit)
 
 .PHONY: check
 check: $(VENVS)/dev/.ready audit ## Lint, check types, and hold what refers to each other together
@@ -118,4 +123,4 @@ pins: $(VENVS)/dev/.ready ## Pin the newest versions that requirements/*.in allo
 .PHONY: clean
 clean: ## End the local engine and remove everything that was set up or built
 	@if [ -e .local/engine.json ] && [ -x $(DEV)/python ]; then $(RUN) -m local down; fi
-	@rm -rf .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
