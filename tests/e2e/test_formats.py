@@ -23,6 +23,7 @@ from tablekeeper.datasets.catalogue import Catalogue
 
 from local.environment import ROOT
 from local.running import running_stack
+from tablekeeper_cli.ledger.problems import Problem, problems
 from tablekeeper_cli.plan.plan import Plan
 from tablekeeper_cli.plan.planner import Planner
 from tests.e2e.desk import Desk
@@ -240,7 +241,7 @@ class Seen:
 
     bulk: Mapping[str, list[Any]]
     live: Mapping[str, list[Any]]
-    problems: tuple[Mapping[str, Any], Mapping[str, Any]]
+    problems: tuple[Mapping[str, Problem], Mapping[str, Problem]]
     plans: Mapping[str, Plan]
     verified: Mapping[str, Any]
 
@@ -314,9 +315,9 @@ def _value(value: Any) -> Any:
     return [_value(each) for each in value] if isinstance(value, list) else value
 
 
-def _problems(desk: Desk) -> dict[str, Any]:
+def _problems(desk: Desk) -> dict[str, Problem]:
     told = desk.ask("failures", code=None)["failures"]
-    return {each["key"]: each for each in told}
+    return {each.key: each for each in problems(desk.located, [each["key"] for each in told])}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -327,14 +328,14 @@ def test_a_file_makes_its_items_however_it_is_read(seen: Seen, name: str) -> Non
     if case.error:
         assert case.key not in seen.bulk
         assert case.key not in seen.live
-        for problems in seen.problems:
-            assert problems[case.key]["error"] == case.error
-            assert case.words in problems[case.key]["cause"]
+        for found in seen.problems:
+            assert found[case.key].error == case.error
+            assert case.words in found[case.key].message
         assert (plan.outcome, plan.error) == ("INVALID", case.error)
         return
     assert seen.bulk.get(case.key, []) == expected
     assert seen.live.get(case.key, []) == expected
-    assert all(case.key not in problems for problems in seen.problems)
+    assert all(case.key not in found for found in seen.problems)
     assert plan.outcome == "SYNCED"
     assert plan.counts["put"] == len(expected)
 

@@ -219,7 +219,6 @@ MAY: Mapping[str, set[str]] = {
     "SweepRole": {
         "read the ledger",
         "write the ledger",
-        "read an item",
         "list executions",
         "start an execution",
     },
