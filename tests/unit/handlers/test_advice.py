@@ -83,6 +83,7 @@ class Case:
 
 
 LINES = {"format": "jsonl"}
+ZIP = b"PK\x03\x04" + b"\0" * 40
 WHOLE = {"records": "data[].rows[]", "attributes": {"pk": "pk", "sk": "pk"}}
 EXPIRES = record(expires_at=1_790_000_000)
 CASES = [
@@ -91,8 +92,23 @@ CASES = [
         File('{"pk": "é", "sk": "b"}'.encode("latin-1")),
         {
             "as UTF-8": File('{"pk": "é", "sk": "b"}'.encode()),
-            "gzip of UTF-8": File(gzip.compress('{"pk": "é", "sk": "b"}'.encode())),
+            "as gzip": File(gzip.compress('{"pk": "é", "sk": "b"}'.encode())),
         },
+    ),
+    Case(
+        errors.MalformedCsvError,
+        File(b"pk,sk\na;b\n", {"format": "csv"}),
+        {
+            "Mend the line": File(b"pk,sk\na,b\n", {"format": "csv"}),
+            "how the file is written": File(
+                b"pk;sk\na;b\n", {"format": "csv", "csv": {"delimiter": ";"}}
+            ),
+        },
+    ),
+    Case(
+        errors.FileFormatError,
+        File(ZIP),
+        {"Convert": File(GOOD), "IgnorePatterns": File(ZIP, key="d/x.zip", ignored="*.zip")},
     ),
     Case(errors.EmptyFileError, File(b" \n"), {"the content": File(GOOD), "`[]`": File(b"[]")}),
     Case(errors.MalformedJsonError, File(b'{"pk": "a",\n}'), {"Mend the syntax": File(GOOD)}),

@@ -211,7 +211,7 @@ def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
         validate(pipeline, "notes/a.json")
     message = str(caught.value)
     assert "150 violations of notes.schema.json in 151 records" in message
-    assert 'record 1, "/count": minimum: expected at least 0, found an integer' in message
+    assert 'record 1 (line 1), "/count": minimum: expected at least 0, found an integer' in message
     body = pipeline.s3.get_object(Bucket="staging", Key="reports/e1.json")["Body"].read()
     report = json.loads(body)
     assert (report["violations"], len(report["listed"])) == (150, 150)
@@ -221,7 +221,7 @@ def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
         "keyword": "minimum",
         "expected": "at least 0",
         "found": "an integer",
-        "line": None,
+        "line": 1,
     }
     assert b"sekrit" not in body
     assert "sekrit" not in message
