@@ -113,7 +113,7 @@ def _value(rng: random.Random, depth: int) -> str:
         inner = [_value(rng, depth - 1) for _ in range(rng.randrange(4))]
         return f"[{_s(rng)}" + f"{_s(rng)},{_s(rng)}".join(inner) + f"{_s(rng)}]"
     if depth and roll < 0.4:
-        names = rng.sample(['""', '"a"', '"_"', '"é"', r'"\u0061b"', '"a.b"', '"#"', '"😀"'], 3)
+        names = rng.sample(['" "', '"a"', '"_"', '"é"', r'"\u0061b"', '"a.b"', '"#"', '"😀"'], 3)
         members = [f"{name}{_s(rng)}:{_s(rng)}{_value(rng, depth - 1)}" for name in names]
         return "{" + f"{_s(rng)},{_s(rng)}".join(members[: rng.randrange(4)]) + "}"
     if roll < 0.43 and depth == DEPTH:
