@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
@@ -11,6 +12,7 @@ from tablekeeper.documents.foreign_formats import HEAD_BYTES, foreign_format
 from tablekeeper.errors import DocumentTooLargeError, EncodingError, FileFormatError
 
 BYTE_ORDER_MARK = "\ufeff"
+_WIDE = re.compile(rb"([^\0]\0){2}|(\0[^\0]){2}")
 
 
 class Text:
@@ -73,7 +75,7 @@ def _decoder_of(head: bytes, what: str) -> _Decoder:
         raise EncodingError(f"{what} is UTF-32")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _Decoder("utf-16")
-    if len(head) > 1 and (head[0] == 0) != (head[1] == 0):
+    if _WIDE.match(head):
         raise EncodingError(f"{what} looks like UTF-16 without a byte order mark")
     return _Decoder("utf-8")
 

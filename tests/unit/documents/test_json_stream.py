@@ -187,9 +187,10 @@ packings = st.sampled_from(
 
 @given(st.text(), packings, places)
 def test_text_arrives_however_its_bytes_are_cut(text: str, pack: Any, places: list[int]) -> None:
-    body = pack(text.encode())
-    assert read(body, places, 1000) == text.removeprefix("\ufeff")
-    assert read(body, list(range(len(body))), 1000) == text.removeprefix("\ufeff")
+    mark, text = text[:1] if text.startswith("\ufeff") else "", f'"{text}'  # no other format
+    body = pack(f"{mark}{text}".encode())
+    assert read(body, places, 1000) == text
+    assert read(body, list(range(len(body))), 1000) == text
 
 
 def test_a_gzip_may_have_many_members() -> None:
@@ -208,7 +209,7 @@ def test_gzip_that_is_cut_short_anywhere_is_found() -> None:
 def test_errors_in_bytes_are_the_same_however_they_are_cut(
     text: str, wrong: bytes, place: int, limit: int, places: list[int]
 ) -> None:
-    body = b" " + text.encode()
+    body = b'"' + text.encode()  # no other format begins so
     body = body[:place] + wrong + body[place:]
     whole = read(body, [], limit)
     assert read(body, places, limit) == whole
