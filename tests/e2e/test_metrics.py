@@ -153,7 +153,6 @@ def test_every_metric_and_every_outcome_is_in_the_logs_and_no_content(seen: Obse
         f"OpenProblems {status}": {"service": service, "status": status}
         for status in ("FAILED", "INVALID", "INCOMPLETE")
     } | {"PassedOver": {"service": service}}
-    assert gauges["PassedOver"][0] == 0
     assert gauges["OpenProblems FAILED"][0] >= 1
     assert gauges["OpenProblems INVALID"][0] >= 1
 
