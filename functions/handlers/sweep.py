@@ -3,12 +3,12 @@
 from typing import Any
 
 from tablekeeper import aws
-from tablekeeper.commit.transaction import Tables
 from tablekeeper.recovery.sweep import Sweep
 from tablekeeper.runtime import metrics
 from tablekeeper.runtime.context import logger, seconds_left
 from tablekeeper.runtime.deployed_datasets import dataset_of
 from tablekeeper.settings import SweepSettings
+from tablekeeper.tables import Tables
 
 
 def handler(_event: dict[str, Any], context: object) -> dict[str, Any]:

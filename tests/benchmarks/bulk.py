@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date as date_of
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from tablekeeper.commit.transaction import Tables, transact
+from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.ledger.writes import audit_action, object_attributes, update_row
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import lineage
@@ -24,6 +25,7 @@ from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
+from tablekeeper.tables import Tables
 
 from local.stack import Stack
 from tests.benchmarks.results import Section
@@ -156,7 +158,7 @@ def _loop(stack: Stack, keys: list[str]) -> None:
             update_row(ledger, found.uri, changes, seen=0),
         ]
         puts = {ItemKey("1"): {**item, "_source": lineage(found, execution.id)}}
-        transact(tables, found, lambda _: rows, puts)
+        FileTransactions(tables, found, execution, lambda: inf).transact(lambda _: rows, puts)
 
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
         list(pool.map(copy, keys))

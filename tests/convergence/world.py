@@ -39,21 +39,27 @@ from handlers import (
     write_items,
 )
 from moto import mock_aws
-from tablekeeper import aws
+from tablekeeper import aws, tables
 from tablekeeper.causes import message_of
-from tablekeeper.commit import claim, commit, key_lists, lanes, large_write, transaction
-from tablekeeper.commit.transaction import Tables
+from tablekeeper.commit import (
+    claimed_write,
+    file_commit,
+    key_lists,
+    lanes,
+    large_write,
+    plan,
+    transaction,
+)
+from tablekeeper.commit.file_commit import FileCommit
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger import failures, reads, writes
 from tablekeeper.ledger.rows import Row
 from tablekeeper.ledger.writes import audit_row
 from tablekeeper.model import sizes
-from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import owner
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.outcome import Committed
-from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery import clock
 from tablekeeper.recovery.safety_net import SafetyNet
@@ -63,6 +69,7 @@ from tablekeeper.runtime import context
 from tablekeeper.settings import SweepSettings
 from tablekeeper.staging import item_set, partitioned_lines
 from tablekeeper.steps import fetch as fetch_module
+from tablekeeper.tables import Tables
 
 from tests.support.fakes import FakeDynamoDB, FakeS3
 from tests.support.interpreter import Context, Interpreter, StateError, load_definition
@@ -674,7 +681,7 @@ def weakened(world: World) -> Iterator[None]:
     patches: list[Any] = [
         patch.object(aws, "s3", lambda: world.s3),
         patch.object(aws, "dynamodb", lambda: world.dynamodb),
-        patch.object(transaction, "dynamodb", lambda: world.dynamodb),
+        patch.object(tables, "dynamodb", lambda: world.dynamodb),
         patch.object(sizes, "TRANSACTION_ITEMS", world.fits),
         patch.object(lanes, "LANES", 2),
         patch.object(partitioned_lines, "PARTITIONS", 4),
@@ -716,18 +723,19 @@ def weakened(world: World) -> Iterator[None]:
         self.others = []
 
     def no_barrier(self: Any) -> None:
-        self._prepare()
-        self._phase("REPLACE", self._replaced)
+        self._read_progress()
+        self.plan.keep_keys()
+        self._phase("REPLACE", self.plan.replaced)
         run(self)
 
     begin, run, undo = (
-        large_write.LargeWrite.__init__,
+        plan.Plan.__init__,
         large_write.LargeWrite.run,
         large_write.LargeWrite.undo,
     )
 
     def not_undone(self: Any, refusal: Any) -> None:
-        with patch.object(self, "_added_before", lambda _: iter(())):
+        with patch.object(self.plan, "added_before", lambda _: iter(())):
             undo(self, refusal)
 
     def believe_event(payload: Any, *args: Any) -> Any:
@@ -736,9 +744,9 @@ def weakened(world: World) -> Iterator[None]:
             answer["found"] |= {"action": "delete"}
         return answer
 
-    def say_nothing(tables: Tables, found: Snapshot, execution: Execution) -> Committed:
-        row = audit_row(found.uri, execution, "UNCHANGED", 1000)
-        tables.client.put_item(TableName="ledger", Item=row)
+    def say_nothing(self: FileCommit) -> Committed:
+        row = audit_row(self.snapshot.uri, self.execution, "UNCHANGED", 1000)
+        self.tables.client.put_item(TableName="ledger", Item=row)
         return Committed("UNCHANGED")
 
     def strict(response: Any, *rest: Any) -> Any:
@@ -755,21 +763,21 @@ def weakened(world: World) -> Iterator[None]:
     switches: dict[str, list[Any]] = {
         "read-bucket-first": [patch.object(fetch_module, "read_row", bucket_first)],
         "no-revision": [
-            patch.object(commit, "update_row", no_condition),
-            patch.object(commit, "read_row", any_revision),
+            patch.object(file_commit, "update_row", no_condition),
+            patch.object(transaction, "read_row", any_revision),
         ],
         "no-claim-check": [
-            patch.object(module, "lane_action", no_held) for module in (claim, large_write)
+            patch.object(module, "lane_action", no_held) for module in (claimed_write, large_write)
         ],
         "no-pending": [
             patch.object(key_lists, "key_lists", no_pending),
             patch.object(large_write, "key_lists", no_pending),
-            patch.object(large_write.LargeWrite, "__init__", forgets),
+            patch.object(plan.Plan, "__init__", forgets),
         ],
         "no-barrier": [patch.object(large_write.LargeWrite, "run", no_barrier)],
         "no-rollback": [patch.object(large_write.LargeWrite, "undo", not_undone)],
         "event-is-truth": [patch.object(fetch_object, "fetch", believe_event)],
-        "silent-unchanged": [patch.object(write_items, "commit_unchanged", say_nothing)],
+        "silent-unchanged": [patch.object(FileCommit, "unchanged", say_nothing)],
         "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
         "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
         "no-sweep": [patch.object(WaitingFiles, "_start", lambda *_: False)],

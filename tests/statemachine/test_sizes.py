@@ -11,15 +11,7 @@ from collections.abc import Iterator
 from tests.support.project import ROOT
 
 MODULE_LINES, CLASS_LINES, PARAMETERS = 400, 200, 5
-COMMIT = "functions/tablekeeper/commit"
-BY_HAND = "tables, snapshot, execution and row go from function to function, one by one"
-EXCEPTIONS = {
-    f"{COMMIT}/claim.py:write": BY_HAND,
-    f"{COMMIT}/commit.py:commit_items": BY_HAND,
-    f"{COMMIT}/commit.py:_commit": BY_HAND,
-    f"{COMMIT}/commit.py:_transact": BY_HAND,
-    f"{COMMIT}/large_write.py:LargeWrite": "one write's phases, which share its progress",
-}
+EXCEPTIONS: dict[str, str] = {}
 """Why something is larger, by `module`, `module:Class` or `module:function`; five at most."""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tablekeeper.bucket.ends import ORPHAN, TRACED
 from tablekeeper.bucket.run import Run
-from tablekeeper.commit.commit import commit_absence, commit_items, commit_unchanged
+from tablekeeper.commit.file_commit import FileCommit
 from tablekeeper.errors import (
     TRANSFORM,
     VALIDATE,
@@ -92,13 +92,9 @@ class Attempt:
             view = LedgerView(read_row(self.tables.client, self.tables.ledger, uri), entered)
         snapshot, document = look(self.key, view, self.settings, self._run.catalogue, {})
         if snapshot.action == "unchanged":
-            return self._committed(
-                snapshot, commit_unchanged(self.tables, snapshot, self.execution)
-            )
+            return self._committed(snapshot, self._commit(snapshot, view.row).unchanged())
         if snapshot.action != "validate":
-            remaining = self._run.remaining
-            ended = commit_absence(self.tables, snapshot, self.execution, remaining, view.row)
-            return self._committed(snapshot, ended)
+            return self._committed(snapshot, self._commit(snapshot, view.row).absence())
         if self.finding == ORPHAN:
             # It is there again, and whoever removes what is gone may not write what is there.
             return TRACED, None
@@ -127,9 +123,10 @@ class Attempt:
         if items.staged is not None:
             return TRACED, None
         self.state = WRITE
-        remaining = self._run.remaining
-        committed = commit_items(self.tables, snapshot, self.execution, items, remaining, row)
-        return self._committed(snapshot, committed)
+        return self._committed(snapshot, self._commit(snapshot, row).items(items))
+
+    def _commit(self, snapshot: Snapshot, row: Row) -> FileCommit:
+        return FileCommit(self.tables, snapshot, self.execution, self._run.remaining, row)
 
     def _committed(self, snapshot: Snapshot, committed: Committed) -> tuple[str, None]:
         self._run.observer.committed(snapshot, self.execution, committed)

@@ -60,7 +60,7 @@ def _writes(row: Row, listed: ListedObject, run: Run) -> bool:
     if row.claim is None:
         return False
     claimed: dict[str, Any] = {
-        name: row.claim.found.get(name) for name in OBJECT if name != "dataset"
+        name: row.claim.snapshot.get(name) for name in OBJECT if name != "dataset"
     }
     done = replace(row, claim=None, problem=None, status=row.claim.outcome, **claimed)
     return difference(listed, done, run.settings, run.catalogue) is None

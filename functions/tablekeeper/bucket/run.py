@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tablekeeper.aws import states, transient_errors
-from tablekeeper.commit.transaction import Tables
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.model.execution import Execution, event_text
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import SyncObjectsSettings
+from tablekeeper.tables import Tables
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

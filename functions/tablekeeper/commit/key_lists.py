@@ -6,15 +6,8 @@ import hashlib
 import secrets
 from collections.abc import Sequence
 
-from tablekeeper.commit.transaction import (
-    Tables,
-)
-from tablekeeper.errors import (
-    TransientServiceError,
-)
-from tablekeeper.ledger.rows import (
-    Row,
-)
+from tablekeeper.errors import TransientServiceError
+from tablekeeper.ledger.rows import Row
 from tablekeeper.model import sizes
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.staging import partitioned_lines
@@ -23,6 +16,7 @@ from tablekeeper.staging.partitioned_lines import (
     copied_manifest,
     delete_copy,
 )
+from tablekeeper.tables import Tables
 
 KEYS = "keys"
 """The prefix of key lists in the staging bucket, which no lifecycle removes."""

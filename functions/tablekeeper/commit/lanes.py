@@ -7,19 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tablekeeper.commit.transaction import (
-    Tables,
-)
-from tablekeeper.ledger.rows import (
-    lane_key,
-)
+from tablekeeper.ledger.rows import lane_key
 from tablekeeper.model import sizes
 from tablekeeper.model.items import Item
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.staging import partitioned_lines
-from tablekeeper.staging.partitioned_lines import (
-    key_hash,
-)
+from tablekeeper.staging.partitioned_lines import key_hash
 
 LANES = 8
 """How many transactions of one large write are under way at once; each has a row in the ledger."""
@@ -47,12 +40,9 @@ class SupersededError(Exception):
     """Another execution has taken the claim over; it has read the bucket later."""
 
 
-def delete_lanes(tables: Tables, uri: str) -> list[dict[str, Any]]:
+def delete_lanes(ledger: str, uri: str) -> list[dict[str, Any]]:
     """The actions that end the lanes of a claim."""
-    return [
-        {"Delete": {"TableName": tables.ledger, "Key": lane_key(uri, lane)}}
-        for lane in range(LANES)
-    ]
+    return [{"Delete": {"TableName": ledger, "Key": lane_key(uri, lane)}} for lane in range(LANES)]
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ class Progress:
 
 
 def lane_action(
-    tables: Tables,
+    ledger: str,
     key: Mapping[str, Any],
     claim: int,
     held: int | None,
@@ -86,7 +76,7 @@ def lane_action(
             ":removed": {"N": str(progress.removed)},
         }
     update: dict[str, Any] = {
-        "TableName": tables.ledger,
+        "TableName": ledger,
         "Key": key,
         "UpdateExpression": "SET " + ", ".join(sets),
         "ExpressionAttributeValues": values,
@@ -97,7 +87,7 @@ def lane_action(
     return {"Update": update}
 
 
-def _chunks(
+def chunks(
     actions: Iterator[Action],
 ) -> Iterator[dict[ItemKey, Item | None]]:
     """What fits one transaction beside its lane's row."""
@@ -116,7 +106,7 @@ def _chunks(
         yield chunk
 
 
-def _partition(key: str) -> int:
+def partition_of(key: str) -> int:
     return key_hash(key) % partitioned_lines.PARTITIONS
 
 

@@ -12,30 +12,25 @@ from typing import Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import discard, key_lists, list_at
+from tablekeeper.commit.key_lists import discard, key_lists
 from tablekeeper.commit.lanes import (
     PHASES,
     UNDO,
     Action,
     Progress,
     SupersededError,
-    _chunks,
-    _partition,
+    chunks,
     delete_lanes,
     lane_action,
 )
-from tablekeeper.commit.transaction import (
-    CancelledError,
-    Tables,
-    transact,
-)
+from tablekeeper.commit.plan import Plan
+from tablekeeper.commit.transaction import CancelledError, FileTransactions
 from tablekeeper.errors import (
     InvalidFileError,
     KeyOwnershipError,
     TransientServiceError,
     UnfinishedWriteError,
 )
-from tablekeeper.ledger.reads import read_outcome, read_row
 from tablekeeper.ledger.rows import (
     ADDING,
     PROBLEM,
@@ -53,19 +48,11 @@ from tablekeeper.ledger.writes import (
     update_row,
 )
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.items import Item, item_key, lineage
+from tablekeeper.model.items import Item
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging import partitioned_lines
-from tablekeeper.staging.partitioned_lines import (
-    Lines,
-    copy_set,
-)
-
-Remaining = Callable[[], float]
-"""How many seconds are left to the function."""
-
 
 MARGIN = 30.0
 """Seconds before the end of a function's time at which a write stops: a transaction with its
@@ -79,57 +66,47 @@ PATIENCE = 300.0
 LONGEST_PAUSE = 20.0
 
 
-def content(found: Snapshot) -> list[str | None]:
-    return [found.etag, found.version_id, found.digest]
+def content(snapshot: Snapshot) -> list[str | None]:
+    """What a refusal is of."""
+    return [snapshot.etag, snapshot.version_id, snapshot.digest]
 
 
 class LargeWrite:
     """One attempt at a claimed write."""
 
-    def __init__(
-        self, tables: Tables, found: Snapshot, claim: Claim, row: Row, remaining: Remaining
-    ) -> None:
-        self.tables, self.found, self.claim, self.row = tables, found, claim, row
-        self.remaining = remaining
+    def __init__(self, file: FileTransactions, claim: Claim, row: Row) -> None:
+        self.file, self.tables, self.claim, self.row = file, file.tables, claim, row
+        self.snapshot = Snapshot.read(claim.snapshot)
         self.state = claim.state
-        self.source = lineage(found, claim.execution)
-        bucket = tables.staging_bucket
-        self.old = [list_at(tables, row.keys_at)] if row.keys_at else []
-        self.inline: dict[int, set[str]] = {}
-        for key in row.item_keys:
-            self.inline.setdefault(_partition(key.text), set()).add(key.text)
-        self.has_old = bool(self.old or self.inline)
-        self.staged = Lines(bucket, claim.items["items"]) if claim.items else None
-        self.keys = Lines(bucket, claim.items["keys"]) if claim.items else None
-        self.own = claim.pending[-1] if claim.items else None
-        others = [list_at(tables, each) for each in claim.pending if each != self.own]
-        self.others = [each for each in others if each.exists()]
+        self.plan = Plan(file.tables, claim, row)
         self.progress: dict[int, Progress] = {}
 
     def run(self) -> None:
         """Writes everything, the close left aside."""
-        self._prepare()
-        self._phase("ADD", self._added)
-        if self.has_old:
+        self._read_progress()
+        self.plan.keep_keys()
+        self._phase("ADD", self.plan.added)
+        if self.plan.has_old:
             if self.state == ADDING:
                 self._update({"claim_state": attribute(REPLACING)})
                 self.state = REPLACING
-            self._phase("REPLACE", self._replaced)
-        if self.has_old or self.others:
-            self._phase("REMOVE", self._vanished)
+            self._phase("REPLACE", self.plan.replaced)
+        if self.plan.has_old or self.plan.others:
+            self._phase("REMOVE", self.plan.vanished)
 
     def close(self, execution: Execution | None) -> Committed:
         """Ends the claim: the table holds just its items. With an execution, as its outcome."""
         outcome = self.claim.outcome
         removed = sum(each.removed for each in self.progress.values())
-        discarded = [each for each in key_lists(self.row) if each != self.own]
-        discarded += [each for each in self.claim.pending if each not in (self.own, *discarded)]
+        own = self.plan.own
+        discarded = [each for each in key_lists(self.row) if each != own]
+        discarded += [each for each in self.claim.pending if each not in (own, *discarded)]
         changes = {
             "status": attribute(outcome),
             "item_keys": None,
-            "keys_at": attribute(self.own) if self.own else None,
+            "keys_at": attribute(own) if own else None,
             "discarded": _texts(discarded),
-            **object_attributes(self.found, outcome),
+            **object_attributes(self.snapshot, outcome),
             **NO_CLAIM,
         }
         count = int(self.claim.items["count"]) if self.claim.items else 0
@@ -142,7 +119,7 @@ class LargeWrite:
         comes first: an undo that runs out of time is gone on with, and nothing is added again.
         """
         refusal = {
-            "content": content(self.found),
+            "content": content(self.snapshot),
             "message": str(error),
             "execution": execution.audit_key,
         }
@@ -155,63 +132,12 @@ class LargeWrite:
     def undo(self, refusal: Mapping[str, Any] | None) -> None:
         """Deletes what the claim added and ends it; the earlier version stands."""
         self._read_progress()
-        self._phase(UNDO, self._added_before)
+        self._phase(UNDO, self.plan.added_before)
         noted = attribute(json.dumps(refusal, ensure_ascii=False)) if refusal else None
         discarded = list(self.claim.pending)
         changes = {**NO_CLAIM, "refusal": noted, "discarded": _texts(discarded)}
         self._update(changes, closes=True)
         discard(self.tables, discarded)
-
-    # ---- what there is to do, partition by partition ----
-
-    def _added(self, partition: int) -> Iterator[Action]:
-        if self.staged:
-            old = self._old(partition) if self.has_old else set()
-            for line in self.staged.partition(partition):
-                item = json.loads(line)
-                key = item_key(item, self.tables.table_key)
-                if key.text not in old:
-                    yield key, {**item, "_source": self.source}, line
-
-    def _replaced(self, partition: int) -> Iterator[Action]:
-        old = self._old(partition)
-        if self.staged and old:
-            for line in self.staged.partition(partition):
-                item = json.loads(line)
-                key = item_key(item, self.tables.table_key)
-                if key.text in old:
-                    yield key, {**item, "_source": self.source}, line
-
-    def _vanished(self, partition: int) -> Iterator[Action]:
-        vanished = self._old(partition)
-        for each in self.others:
-            vanished.update(each.partition(partition))
-        if vanished and self.keys:
-            vanished.difference_update(self.keys.partition(partition))
-        for text in sorted(vanished):
-            yield ItemKey(text), None, ""
-
-    def _added_before(self, partition: int) -> Iterator[Action]:
-        added: set[str] = set()
-        for each in self.others:
-            added.update(each.partition(partition))
-        if self.keys:
-            added.update(self.keys.partition(partition))
-        for text in sorted(added - self._old(partition)):
-            yield ItemKey(text), None, ""
-
-    def _old(self, partition: int) -> set[str]:
-        found = set(self.inline.get(partition, ()))
-        for each in self.old:
-            found.update(each.partition(partition))
-        return found
-
-    # ---- how it is done ----
-
-    def _prepare(self) -> None:
-        self._read_progress()
-        if self.own and self.claim.items and not list_at(self.tables, self.own).exists():
-            copy_set(self.tables.staging_bucket, self.claim.items["keys"], self.own)
 
     def _read_progress(self) -> None:
         with transient_errors():
@@ -219,7 +145,7 @@ class LargeWrite:
                 TableName=self.tables.ledger,
                 KeyConditionExpression="pk = :pk AND begins_with(sk, :claim)",
                 ExpressionAttributeValues={
-                    ":pk": {"S": self.found.uri},
+                    ":pk": {"S": self.file.uri},
                     ":claim": {"S": "CLAIM#"},
                 },
                 ConsistentRead=True,
@@ -254,7 +180,7 @@ class LargeWrite:
         done = progress.done if progress.phase == phase else 0
         mine = range(lane, partitioned_lines.PARTITIONS, lanes.LANES)
         actions = (each for partition in mine for each in work(partition))
-        for number, chunk in enumerate(_chunks(actions), start=1):
+        for number, chunk in enumerate(chunks(actions), start=1):
             if stop.is_set():
                 return
             if number > done:
@@ -270,13 +196,11 @@ class LargeWrite:
         def lane_row(deleted: int) -> list[dict[str, Any]]:
             progress = Progress(phase, number, before + (deleted if phase == "REMOVE" else 0))
             held = self.claim.revision
-            key = lane_key(self.found.uri, lane)
-            return [lane_action(self.tables, key, held, held, progress)]
+            key = lane_key(self.file.uri, lane)
+            return [lane_action(self.tables.ledger, key, held, held, progress)]
 
         try:
-            deleted = self._patiently(
-                lambda: transact(self.tables, self.found, lane_row, puts, deletes)
-            )
+            deleted = self._patiently(lambda: self.file.transact(lane_row, puts, deletes))
         except CancelledError:
             raise SupersededError from None
         removed = before + (len(deleted) if phase == "REMOVE" else 0)
@@ -288,13 +212,13 @@ class LargeWrite:
         """
         begun, tries = time.monotonic(), 0
         while True:
-            if self.remaining() < MARGIN:
-                raise UnfinishedWriteError(f"{self.found.uri}: the time is up; a retry goes on")
+            if self.file.remaining() < MARGIN:
+                raise UnfinishedWriteError(f"{self.file.uri}: the time is up; a retry goes on")
             try:
                 return call()
             except TransientServiceError as error:
                 if time.monotonic() - begun > PATIENCE:
-                    raise UnfinishedWriteError(f"{self.found.uri}: {error}") from error
+                    raise UnfinishedWriteError(f"{self.file.uri}: {error}") from error
                 pause(random.uniform(0, min(LONGEST_PAUSE, 0.1 * 2**tries)))  # noqa: S311
                 tries += 1
 
@@ -309,7 +233,7 @@ class LargeWrite:
         """Changes the row while the claim stands; the outcome that the execution already had."""
         recorded = None
         while True:
-            row = read_row(self.tables.client, self.tables.ledger, self.found.uri)
+            row = self.file.read_row()
             if not row.claim or row.claim.revision != self.claim.revision:
                 raise SupersededError
             all_changes = changes
@@ -318,26 +242,24 @@ class LargeWrite:
             actions = [
                 update_row(
                     self.tables.ledger,
-                    self.found.uri,
+                    self.file.uri,
                     all_changes,
                     seen=row.revision,
                     claim=self.claim.revision,
                 )
             ]
             if closes:
-                actions += delete_lanes(self.tables, self.found.uri)
+                actions += delete_lanes(self.tables.ledger, self.file.uri)
             if execution and not recorded:
                 result = Committed(self.claim.outcome, *counts)
                 actions.append(
-                    audit_action(self.tables, self.found, execution, result, row.revision + 1)
+                    audit_action(self.tables, self.snapshot, execution, result, row.revision + 1)
                 )
             try:
-                self._patiently(partial(transact, self.tables, self.found, partial(_same, actions)))
+                self._patiently(partial(self.file.transact, partial(_same, actions)))
             except CancelledError as cancelled:
                 if execution and cancelled.place == len(actions) - 1:
-                    recorded = read_outcome(
-                        self.tables.client, self.tables.ledger, self.found.uri, execution
-                    )
+                    recorded = self.file.read_outcome()
             else:
                 return recorded
 
@@ -347,13 +269,13 @@ class LargeWrite:
         """
         outcome = self.claim.outcome
         changes = committed(
-            self.found, outcome, execution.id if execution else self.claim.execution
+            self.snapshot, outcome, execution.id if execution else self.claim.execution
         )
         problem = row.problem
         answered = row.problem_id == self.claim.answers or (
             problem is not None
             and problem["status"]["S"] == "FAILED"
-            and problem["started"]["S"] <= self.found.as_of
+            and problem["started"]["S"] <= self.snapshot.as_of
         )
         if problem and not answered:
             for name in PROBLEM:

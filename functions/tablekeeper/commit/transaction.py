@@ -1,28 +1,25 @@
-"""What the transactions of small and of large commits have in common."""
+"""Transactions on the ledger rows and the items of one file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tablekeeper.aws import dynamodb, transient_errors
+from tablekeeper.aws import transient_errors
 from tablekeeper.errors import (
     ItemRejectedError,
     KeyOwnershipError,
     StaleRevisionError,
     TransientServiceError,
 )
-from tablekeeper.ledger.reads import read_outcome
+from tablekeeper.ledger.reads import read_outcome, read_row
+from tablekeeper.ledger.rows import Row
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, for_client, owner
-from tablekeeper.model.keys import ItemKey, TableKey
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.settings import DeleteSettings, SweepSettings, WriteSettings
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from tablekeeper.tables import Tables
 
 _CONDITION = "ConditionalCheckFailed"
 _OF_THE_TABLE = ("does not match the schema", "Missing the key", "Type mismatch for key")
@@ -30,29 +27,10 @@ _OF_THE_TABLE = ("does not match the schema", "Missing the key", "Type mismatch 
 fault of the file.
 """
 
-
-@dataclass(frozen=True)
-class Tables:
-    """Where commits go. audit_retention in seconds."""
-
-    client: DynamoDBClient
-    ledger: str
-    items: str
-    table_key: TableKey
-    audit_retention: int
-    staging_bucket: str = ""
-
-    @classmethod
-    def of(cls, settings: WriteSettings | DeleteSettings | SweepSettings) -> Tables:
-        """The tables that a function's settings name."""
-        return cls(
-            client=dynamodb(),
-            ledger=settings.ledger_table,
-            items=settings.items_table,
-            table_key=settings.item_keys,
-            audit_retention=settings.audit_retention_seconds,
-            staging_bucket=getattr(settings, "staging_bucket", ""),
-        )
+LedgerActions = Callable[[int], Sequence[Mapping[str, Any]]]
+"""The actions on ledger rows, by how many items are deleted."""
+Remaining = Callable[[], float]
+"""How many seconds are left to the function."""
 
 
 class CancelledError(Exception):
@@ -63,52 +41,143 @@ class CancelledError(Exception):
         self.place = place
 
 
-def transact(
-    tables: Tables,
-    found: Snapshot,
-    ledger_rows: Callable[[int], Sequence[Mapping[str, Any]]],
-    puts: Mapping[ItemKey, Item] | None = None,
-    deletes: Sequence[ItemKey] = (),
-) -> list[ItemKey]:
-    """One transaction of actions on ledger rows and of items put and deleted; the deleted keys.
+class RecordedError(Exception):
+    """An earlier attempt of this execution recorded its outcome, which stands."""
 
-    An item that another file has taken over meanwhile is left out of what is deleted, so the
-    actions on ledger rows are made from the number of deletions.
+    def __init__(self, outcome: str) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
 
-    Raises:
-        CancelledError: the first ledger row whose condition does not hold, by its place.
-        KeyOwnershipError: an item belongs to another file, or Tablekeeper did not write it.
-        ItemRejectedError: DynamoDB refuses an item.
-        TransientServiceError: a retry helps.
+
+@dataclass(frozen=True)
+class FileTransactions:
+    """What all transactions of one attempt to commit one file share: the tables, what is known of
+    the object, the execution, and the time that is left.
     """
-    from botocore.exceptions import ClientError
 
-    puts = puts or {}
-    while True:
-        first = ledger_rows(len(deletes))
-        actions: list[Any] = [
-            *first,
-            *(_put(tables, found, item) for item in puts.values()),
-            *(_delete(tables, found, key) for key in deletes),
-        ]
+    tables: Tables
+    snapshot: Snapshot
+    execution: Execution
+    remaining: Remaining
+
+    @property
+    def uri(self) -> str:
+        """The file as s3://bucket/key."""
+        return self.snapshot.uri
+
+    def read_row(self) -> Row:
+        """The CURRENT row as it is now. Raises TransientServiceError."""
+        return read_row(self.tables.client, self.tables.ledger, self.uri)
+
+    def read_outcome(self) -> str | None:
+        """The outcome of this execution, if it has one. Raises TransientServiceError."""
+        return read_outcome(self.tables.client, self.tables.ledger, self.uri, self.execution)
+
+    def commit(
+        self,
+        ledger_rows: LedgerActions,
+        puts: Mapping[ItemKey, Item] | None = None,
+        deletes: Sequence[ItemKey] = (),
+    ) -> list[ItemKey]:
+        """As `transact`, for what this execution may have done already.
+
+        Raises:
+            RecordedError: this execution has an outcome.
+            StaleRevisionError: the row moved under somebody else's hand.
+        """
         try:
-            with transient_errors():
-                tables.client.transact_write_items(TransactItems=actions)
-        except ClientError as error:
-            code = error.response["Error"]["Code"]
-            message = error.response["Error"].get("Message", "")[:200]
-            if (
-                code == "ValidationException"
-                and puts
-                and not any(each in message for each in _OF_THE_TABLE)
-            ):
-                raise ItemRejectedError(f"DynamoDB refuses the items: {message}") from error
-            if code != "TransactionCanceledException":
-                raise
-            taken = why_cancelled(error.response, len(first), list(puts), deletes)
-            deletes = [key for key in deletes if key not in taken]
-        else:
-            return list(deletes)
+            return self.transact(ledger_rows, puts, deletes)
+        except CancelledError:
+            raise self.stale() from None
+
+    def stale(self) -> RecordedError | StaleRevisionError:
+        """Why a row is not at the revision of the snapshot. Raises TransientServiceError."""
+        outcome = self.read_outcome()
+        if outcome:
+            return RecordedError(outcome)
+        revision = self.snapshot.revision
+        return StaleRevisionError(f"{self.uri} is no longer at revision {revision}")
+
+    def transact(
+        self,
+        ledger_rows: LedgerActions,
+        puts: Mapping[ItemKey, Item] | None = None,
+        deletes: Sequence[ItemKey] = (),
+    ) -> list[ItemKey]:
+        """One transaction of actions on ledger rows and of items put and deleted; the deleted keys.
+
+        An item that another file has taken over meanwhile is left out of what is deleted, so the
+        actions on ledger rows are made from the number of deletions.
+
+        Raises:
+            CancelledError: the first ledger row whose condition does not hold, by its place.
+            KeyOwnershipError: an item belongs to another file, or Tablekeeper did not write it.
+            ItemRejectedError: DynamoDB refuses an item.
+            TransientServiceError: a retry helps.
+        """
+        from botocore.exceptions import ClientError
+
+        puts = puts or {}
+        while True:
+            first = ledger_rows(len(deletes))
+            actions: list[Any] = [
+                *first,
+                *(self._put(item) for item in puts.values()),
+                *(self._delete(key) for key in deletes),
+            ]
+            try:
+                with transient_errors():
+                    self.tables.client.transact_write_items(TransactItems=actions)
+            except ClientError as error:
+                code = error.response["Error"]["Code"]
+                message = error.response["Error"].get("Message", "")[:200]
+                if (
+                    code == "ValidationException"
+                    and puts
+                    and not any(each in message for each in _OF_THE_TABLE)
+                ):
+                    raise ItemRejectedError(f"DynamoDB refuses the items: {message}") from error
+                if code != "TransactionCanceledException":
+                    raise
+                taken = why_cancelled(error.response, len(first), list(puts), deletes)
+                deletes = [key for key in deletes if key not in taken]
+            else:
+                return list(deletes)
+
+    def _put(self, item: Item) -> dict[str, Any]:
+        return {
+            "Put": {
+                "TableName": self.tables.items,
+                "Item": for_client(item),
+                **self._absent_or_mine(),
+            }
+        }
+
+    def _delete(self, key: ItemKey) -> dict[str, Any]:
+        return {
+            "Delete": {
+                "TableName": self.tables.items,
+                "Key": key.attributes,
+                **self._absent_or_mine(),
+            }
+        }
+
+    def _absent_or_mine(self) -> dict[str, Any]:
+        return {
+            "ConditionExpression": "attribute_not_exists(#key) OR "
+            "(#source.#b = :b AND #source.#k = :k)",
+            "ExpressionAttributeNames": {
+                "#key": self.tables.table_key.names[0],
+                "#source": "_source",
+                "#b": "bucket",
+                "#k": "key",
+            },
+            "ExpressionAttributeValues": {
+                ":b": {"S": self.snapshot.bucket},
+                ":k": {"S": self.snapshot.key},
+            },
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
 
 
 def why_cancelled(
@@ -133,48 +202,3 @@ def why_cancelled(
             f"TransactWriteItems: {', '.join(sorted(set(codes) - {'None'}))}"
         )
     return taken
-
-
-def recorded_or_stale(tables: Tables, found: Snapshot, execution: Execution) -> Committed:
-    """The outcome that an earlier attempt of this execution recorded; else the row moved under
-    somebody else's hand.
-    """
-    outcome = read_outcome(tables.client, tables.ledger, found.uri, execution)
-    if outcome is None:
-        raise StaleRevisionError(f"{found.uri} is no longer at revision {found.revision}")
-    return Committed(outcome)
-
-
-def _put(tables: Tables, found: Snapshot, item: Item) -> dict[str, Any]:
-    return {
-        "Put": {
-            "TableName": tables.items,
-            "Item": for_client(item),
-            **_absent_or_mine(tables, found),
-        }
-    }
-
-
-def _delete(tables: Tables, found: Snapshot, key: ItemKey) -> dict[str, Any]:
-    return {
-        "Delete": {
-            "TableName": tables.items,
-            "Key": key.attributes,
-            **_absent_or_mine(tables, found),
-        }
-    }
-
-
-def _absent_or_mine(tables: Tables, found: Snapshot) -> dict[str, Any]:
-    return {
-        "ConditionExpression": "attribute_not_exists(#key) OR "
-        "(#source.#b = :b AND #source.#k = :k)",
-        "ExpressionAttributeNames": {
-            "#key": tables.table_key.names[0],
-            "#source": "_source",
-            "#b": "bucket",
-            "#k": "key",
-        },
-        "ExpressionAttributeValues": {":b": {"S": found.bucket}, ":k": {"S": found.key}},
-        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-    }

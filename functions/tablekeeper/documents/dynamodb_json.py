@@ -60,7 +60,7 @@ def read_dynamodb_json(text: Iterable[str]) -> Iterator[Value]:
     """
     document = Document(text)
     while document.next_document():
-        line, found = document.line, False
+        line, has_item = document.line, False
         if document.peek() != "{":
             document.value()
             raise document.placed(DocumentShapeError("the value is no object"))
@@ -68,15 +68,15 @@ def read_dynamodb_json(text: Iterable[str]) -> Iterator[Value]:
         for name in document.members():
             names.append(name)
             if name == ITEMS and document.peek() == "[":
-                found = True
+                has_item = True
                 for number, (item, at) in enumerate(document.elements((ITEMS,))):
                     yield Value(_item(document, item, (ITEMS, number)), at)
             elif name == ITEM:
-                found = True
+                has_item = True
                 yield Value(_item(document, document.value((ITEM,)), (ITEM,)), line)
             else:
                 document.value((name,))
-        if not found:
+        if not has_item:
             raise document.placed(DocumentShapeError(_no_item(names)))
 
 

@@ -51,8 +51,8 @@ def read_json(text: Iterable[str], location: Location = WHOLE) -> Iterator[Value
         raise FileFormatError("the file looks like CSV: set `format` to csv in its dataset")
     ahead = _Ahead(text, location)
     while document.next_document():
-        found = yield from _Reader(document, location, ahead).records()
-        if location.text and not found:
+        has_records = yield from _Reader(document, location, ahead).records()
+        if location.text and not has_records:
             raise document.placed(
                 DocumentShapeError(f'"{location.text}" finds nothing in the document')
             )
@@ -76,29 +76,29 @@ class _Reader:
     def _selected(self, select: Callable[[Any], Any]) -> Generator[Value, None, bool]:
         line, value = self.document.line, self.document.value()
         around = value if isinstance(value, dict) else None
-        found = select(value)
-        if isinstance(found, list):
-            for each in found:
+        selected = select(value)
+        if isinstance(selected, list):
+            for each in selected:
                 yield Value(each, line, None, around)
-        elif found is not None:
-            yield Value(found, line, None, around, is_file=True)
-        return found is not None
+        elif selected is not None:
+            yield Value(selected, line, None, around, is_file=True)
+        return selected is not None
 
     def _behind(self, path: Path, fields: tuple[str, ...]) -> Generator[Value, None, bool]:
         """What stands behind these fields of the value that comes next, which is read to its end;
         whether anything does. As in JMESPath, null is nothing.
         """
-        document, found = self.document, False
+        document, has_records = self.document, False
         begins = document.peek()
         if fields and begins == "{":
             for key in document.members(path):
                 if key == fields[0]:
-                    found = yield from self._behind((*path, key), fields[1:])
+                    has_records = yield from self._behind((*path, key), fields[1:])
                 else:
                     value = document.value((*path, key))
                     if (*path, key) in self.missing:
                         self._keep((*path, key), value)
-            return found
+            return has_records
         if not fields and self.location.kind != FIELD:
             return (yield from self._members(path))
         if begins == "[":

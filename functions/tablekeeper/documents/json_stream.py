@@ -232,8 +232,8 @@ class Document(_Window):
             if self._escapes and SURROGATE_ESCAPE.search(line):
                 check_surrogates(value)
         except (json.JSONDecodeError, RecursionError) as error:
-            found = not_parsed(error, line, 0, 0, lambda place: (number, place + 1))
-            raise type(found)(f"line {number} of the file: {found}") from None
+            violation = not_parsed(error, line, 0, 0, lambda place: (number, place + 1))
+            raise type(violation)(f"line {number} of the file: {violation}") from None
         except InvalidFileError as error:
             raise type(error)(f"line {number} of the file: {error}") from None
         return value

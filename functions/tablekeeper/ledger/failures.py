@@ -73,7 +73,7 @@ def record_failure(
 
 
 def record_invalid(
-    tables: AuditTable, found: Snapshot, execution: Execution, failure: Failure
+    tables: AuditTable, snapshot: Snapshot, execution: Execution, failure: Failure
 ) -> None:
     """Records INVALID for the revision that was read, like any commit.
 
@@ -82,22 +82,22 @@ def record_invalid(
         TransientServiceError: a retry helps.
     """
     condition = "revision = :bound"
-    if found.revision == 0:
+    if snapshot.revision == 0:
         condition = f"(attribute_not_exists(revision) OR {condition})"
-    changes = _changes(execution, "INVALID", failure, found)
+    changes = _changes(execution, "INVALID", failure, snapshot)
     problem = _problem(
         tables.ledger,
-        found.uri,
-        {**changes, "as_of": {"S": found.as_of}},
+        snapshot.uri,
+        {**changes, "as_of": {"S": snapshot.as_of}},
         f"{condition} AND attribute_not_exists(claim_state)",
-        {":bound": {"N": str(found.revision)}, ":claimant": {"S": execution.audit_key}},
+        {":bound": {"N": str(snapshot.revision)}, ":claimant": {"S": execution.audit_key}},
     )
-    row = _audit(found.uri, execution, "INVALID", failure, tables.audit_retention)
+    row = _audit(snapshot.uri, execution, "INVALID", failure, tables.audit_retention)
     audit = put_audit_row(tables.ledger, row)
     codes = _write(tables.client, [audit, problem])
     if codes and codes[0] != "ConditionalCheckFailed":
         if "ConditionalCheckFailed" in codes:
-            raise StaleRevisionError(f"{found.uri} is no longer at revision {found.revision}")
+            raise StaleRevisionError(f"{snapshot.uri} is no longer at revision {snapshot.revision}")
         raise TransientServiceError(f"TransactWriteItems: {', '.join(codes)}")
 
 
@@ -162,7 +162,7 @@ def _audit(
 
 
 def _changes(
-    execution: Execution, status: str, failure: Failure, found: Snapshot | None = None
+    execution: Execution, status: str, failure: Failure, snapshot: Snapshot | None = None
 ) -> dict[str, Any]:
     """The changes of a problem; without a look at the object its content is taken for the same."""
     at = now()
@@ -174,16 +174,16 @@ def _changes(
         "execution": execution.id,
         "started": iso_milliseconds(execution.start),
         "input": input_again(execution.event),
-        "etag": (found.etag if found else None) or "",
+        "etag": (snapshot.etag if snapshot else None) or "",
         "at": at,
     }
     return {
         "problem": {"M": {name: {"S": value} for name, value in problem.items()}},
         "problem_status": {"S": status},
         "problem_at": {"S": at},
-        "problem_since": {"S": found.failing_since if found else at},
+        "problem_since": {"S": snapshot.failing_since if snapshot else at},
         "problem_error": {"S": failure.error},
-        "problem_dataset": {"S": (found.dataset if found else None) or "-"},
+        "problem_dataset": {"S": (snapshot.dataset if snapshot else None) or "-"},
     }
 
 

@@ -29,8 +29,8 @@ def read_rows(client: DynamoDBClient, table: str, uris: Sequence[str]) -> dict[s
     is there. Raises TransientServiceError.
     """
     keys = [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in dict.fromkeys(uris)]
-    found = {each["pk"]["S"]: Row.of(each) for each in read_items(client, table, keys)}
-    return dict.fromkeys(uris, Row()) | found
+    rows = {each["pk"]["S"]: Row.of(each) for each in read_items(client, table, keys)}
+    return dict.fromkeys(uris, Row()) | rows
 
 
 def read_items(

@@ -62,7 +62,7 @@ class Claim:
     base: int
     outcome: str
     execution: str
-    found: Mapping[str, Any]
+    snapshot: Mapping[str, Any]
     items: Mapping[str, Any] | None
     pending: tuple[str, ...]
     cut: str = ""
@@ -71,11 +71,13 @@ class Claim:
     @classmethod
     def of(cls, attributes: Mapping[str, Any], state: str) -> Claim:
         """A claim from its attribute in DynamoDB JSON."""
+        details = json.loads(attributes["details"]["S"])
         return cls(
             revision=int(attributes["revision"]["N"]),
             state=state,
-            **json.loads(attributes["details"]["S"])
-            | {"pending": tuple(each["S"] for each in attributes["pending"]["L"])},
+            snapshot=details.pop("found"),
+            **details,
+            pending=tuple(each["S"] for each in attributes["pending"]["L"]),
             cut=attributes.get("cut", {}).get("S", ""),
             answers=attributes.get("answers", {}).get("S", ""),
         )
@@ -87,7 +89,7 @@ class Claim:
             "base": self.base,
             "outcome": self.outcome,
             "execution": self.execution,
-            "found": self.found,
+            "found": self.snapshot,
             "items": self.items,
         }
         return {
@@ -104,7 +106,7 @@ class Claim:
         """Whether the other one's progress counts for this one."""
         same = ("etag", "version_id", "digest", "last_modified")
         mine, others = (
-            (each.outcome, each.items, each.cut, *(each.found[name] for name in same))
+            (each.outcome, each.items, each.cut, *(each.snapshot[name] for name in same))
             for each in (self, other)
         )
         return mine == others
@@ -116,7 +118,7 @@ class Row:
 
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
     keys_at. claimed_by is the audit key of the execution that last took a claim. as_of is what
-    `found.as_of` made of the time of the last committed look at the bucket. problem_since is when
+    `times.as_of` made of the time of the last committed look at the bucket. problem_since is when
     this content failed first. refusal is what a large write of this object met; discarded are the
     prefixes of key lists that nobody needs any more.
     """

@@ -29,7 +29,7 @@ class AuditTable(Protocol):
 
 def audit_action(
     tables: AuditTable,
-    found: Snapshot,
+    snapshot: Snapshot,
     execution: Execution,
     result: Committed,
     revision: int,
@@ -38,26 +38,26 @@ def audit_action(
     return put_audit_row(
         tables.ledger,
         audit_row(
-            found.uri,
+            snapshot.uri,
             execution,
             result.outcome,
             tables.audit_retention,
             revision=revision,
-            dataset=found.dataset,
-            digest=found.digest,
-            etag=found.etag,
-            version_id=found.version_id,
+            dataset=snapshot.dataset,
+            digest=snapshot.digest,
+            etag=snapshot.etag,
+            version_id=snapshot.version_id,
             items_put=result.items_put,
             items_removed=result.items_removed,
         ),
     )
 
 
-def object_attributes(found: Snapshot, outcome: str) -> dict[str, Any]:
+def object_attributes(snapshot: Snapshot, outcome: str) -> dict[str, Any]:
     """What the row says of the object: nothing once it is gone."""
     if outcome in ("DELETED", "IGNORED", RELEASED):
         return dict.fromkeys(OBJECT)
-    values = {name: getattr(found, name) for name in OBJECT}
+    values = {name: getattr(snapshot, name) for name in OBJECT}
     return {name: None if value is None else attribute(value) for name, value in values.items()}
 
 
@@ -124,10 +124,10 @@ def update_row(
     }
 
 
-def committed(found: Snapshot, outcome: str, execution: str) -> dict[str, Any]:
+def committed(snapshot: Snapshot, outcome: str, execution: str) -> dict[str, Any]:
     """The attributes that every commit sets."""
     return {
-        "as_of": {"S": found.as_of},
+        "as_of": {"S": snapshot.as_of},
         "committed_at": {"S": now()},
         "execution": {"S": execution},
         **without_problem(outcome),

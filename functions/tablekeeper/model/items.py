@@ -44,15 +44,15 @@ def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey
     return ItemKey.of({name: item[name] for name in table_key.names})
 
 
-def lineage(found: Snapshot, execution: str) -> AttributeValue:
+def lineage(snapshot: Snapshot, execution: str) -> AttributeValue:
     """The attribute `_source`: who wrote an item, from what. Ownership looks at bucket and key."""
     values = {
-        "bucket": found.bucket,
-        "key": found.key,
-        "version_id": found.version_id,
-        "etag": found.etag,
-        "dataset": found.dataset,
-        "digest": found.digest,
+        "bucket": snapshot.bucket,
+        "key": snapshot.key,
+        "version_id": snapshot.version_id,
+        "etag": snapshot.etag,
+        "dataset": snapshot.dataset,
+        "digest": snapshot.digest,
         "execution": execution,
         "time": now(),
     }

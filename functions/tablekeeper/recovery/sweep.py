@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
-from tablekeeper.commit.transaction import Tables
 from tablekeeper.recovery.bad_ends import BadEnds
 from tablekeeper.recovery.lease import lease
 from tablekeeper.recovery.notes import Notes
 from tablekeeper.recovery.safety_net import BadEnd, SafetyNet
 from tablekeeper.recovery.waiting_files import WaitingFiles, count_files
 from tablekeeper.runtime import metrics
+from tablekeeper.tables import Tables
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.causes import message_of
-from tablekeeper.commit.transaction import Tables
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger.reads import read_items
 from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
@@ -28,6 +27,7 @@ from tablekeeper.recovery import clock
 from tablekeeper.recovery.notes import Notes
 from tablekeeper.recovery.quotas import STARTS_A_SECOND, Pace
 from tablekeeper.recovery.schedule import next_try
+from tablekeeper.tables import Tables
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

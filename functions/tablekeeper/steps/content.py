@@ -37,7 +37,7 @@ def refused_document(error: type[InvalidFileError], message: str) -> dict[str, A
     return {"refused": {"error": error.__name__, "message": message}}
 
 
-def read_document(payload: dict[str, Any], found: Snapshot, limit: int) -> Text:
+def read_document(payload: dict[str, Any], snapshot: Snapshot, limit: int) -> Text:
     """The text of a document of at most `limit` bytes, piece by piece, as often as it is wanted.
 
     Raises:
@@ -50,7 +50,7 @@ def read_document(payload: dict[str, Any], found: Snapshot, limit: int) -> Text:
         raise _invalid_errors()[refused["error"]](refused["message"])
     if "text" in payload:
         return Text([payload["text"].encode()], limit)
-    return Text(ObjectContent(found), limit)
+    return Text(ObjectContent(snapshot), limit)
 
 
 class ObjectContent:
@@ -60,8 +60,8 @@ class ObjectContent:
     Reading raises ObjectChangedError and TransientServiceError.
     """
 
-    def __init__(self, found: Snapshot, opened: Iterator[bytes] | None = None) -> None:
-        self.found, self.opened = found, opened
+    def __init__(self, snapshot: Snapshot, opened: Iterator[bytes] | None = None) -> None:
+        self.snapshot, self.opened = snapshot, opened
 
     def __iter__(self) -> Iterator[bytes]:
         opened, self.opened = self.opened, None
@@ -70,18 +70,20 @@ class ObjectContent:
     def _read(self) -> Iterator[bytes]:
         from botocore.exceptions import ClientError
 
-        found = self.found
-        versioned = found.version_id not in (None, "null")
-        which = {"VersionId": found.version_id} if versioned else {"IfMatch": f'"{found.etag}"'}
+        snapshot = self.snapshot
+        versioned = snapshot.version_id not in (None, "null")
+        which = (
+            {"VersionId": snapshot.version_id} if versioned else {"IfMatch": f'"{snapshot.etag}"'}
+        )
         try:
             with aws.transient_errors():
-                answer = aws.s3().get_object(Bucket=found.bucket, Key=found.key, **which)
+                answer = aws.s3().get_object(Bucket=snapshot.bucket, Key=snapshot.key, **which)
                 with closing(answer["Body"]) as body:
                     yield from body.iter_chunks(CHUNK_BYTES)
         except ClientError as error:
             code = error.response["Error"].get("Code")
             if code in ("NoSuchKey", "NoSuchVersion", "PreconditionFailed", "404", "412"):
-                raise ObjectChangedError(f"{found.uri} is no longer what was found") from None
+                raise ObjectChangedError(f"{snapshot.uri} is no longer what was found") from None
             raise
 
 

@@ -46,8 +46,8 @@ def fetch(
     if payload["round"] > MAX_ROUNDS:
         raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
     row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
-    found, document = look(key, LedgerView(row, payload["entered"]), settings, catalogue, event)
-    return {"found": found.payload(), "document": document}
+    snapshot, document = look(key, LedgerView(row, payload["entered"]), settings, catalogue, event)
+    return {"found": snapshot.payload(), "document": document}
 
 
 def look(
@@ -147,12 +147,12 @@ def _read_object(
         "failing_since": row.failing_since(answer["ETag"].strip('"')),
     }
     with answer["Body"] as body:
-        found, refused = judge(seen, row, dataset, settings, force=force)
-        if refused or found.action == "unchanged":
-            return found, refused
+        snapshot, refused = judge(seen, row, dataset, settings, force=force)
+        if refused or snapshot.action == "unchanged":
+            return snapshot, refused
         small = seen["size"] <= INLINE_BYTES
         inline = inline_document(body.read()) if small else None
-        return found, inline or {"object": found.uri}
+        return snapshot, inline or {"object": snapshot.uri}
 
 
 def is_tombstone(row: Row) -> bool:

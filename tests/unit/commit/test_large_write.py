@@ -6,7 +6,8 @@ import threading
 from typing import Any
 
 import pytest
-from tablekeeper.commit import key_lists, lanes, large_write, transaction
+from tablekeeper import tables
+from tablekeeper.commit import key_lists, lanes, large_write, plan
 from tablekeeper.errors import (
     ItemRejectedError,
     KeyOwnershipError,
@@ -66,7 +67,7 @@ def staged_keys(pipeline: Pipeline) -> set[str]:
 
 def happens(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, what: Any) -> Client:
     client = Client(pipeline.dynamodb, what)
-    monkeypatch.setattr(transaction, "dynamodb", lambda: client)
+    monkeypatch.setattr(tables, "dynamodb", lambda: client)
     return client
 
 
@@ -132,7 +133,7 @@ def test_lanes_write_side_by_side(pipeline: Pipeline, monkeypatch: pytest.Monkey
             return call(**arguments)
 
     monkeypatch.setattr(client, "transact_write_items", one_at_a_time)
-    monkeypatch.setattr(transaction, "dynamodb", lambda: client)
+    monkeypatch.setattr(tables, "dynamodb", lambda: client)
     monkeypatch.setattr(lanes, "in_parallel", IN_PARALLEL)
     pipeline.put(KEY, records(map(str, range(50))))
     assert pipeline.sync(KEY)["items_put"] == 50
@@ -352,7 +353,7 @@ def test_a_key_list_that_comes_late_makes_nothing_be_skipped(
     pipeline.sync(KEY)
     pipeline.put(KEY, records([f"0{n}" for n in range(40)], v=2))
     with monkeypatch.context() as patched:
-        patched.setattr(large_write, "copy_set", lost)
+        patched.setattr(plan, "copy_set", lost)
         with pytest.raises(CutOffError):
             pipeline.sync(KEY)
     pipeline.put(KEY, records("p", v=3))

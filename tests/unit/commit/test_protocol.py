@@ -14,8 +14,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from handlers import fetch_object, transform_records, validate_records
-from tablekeeper import aws
-from tablekeeper.commit import lanes, large_write, transaction
+from tablekeeper import aws, tables
+from tablekeeper.commit import lanes, large_write
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import (
     DatasetChangedError,
@@ -65,7 +65,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Gives the commit another client."""
 
     def replace(client: Any) -> None:
-        monkeypatch.setattr(transaction, "dynamodb", lambda: client)
+        monkeypatch.setattr(tables, "dynamodb", lambda: client)
 
     return replace
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.project import ROOT
 
-COMMIT = {"aws", "commit", "errors", "ledger", "model", "runtime", "settings", "staging"}
+COMMIT = {"aws", "commit", "errors", "ledger", "model", "runtime", "settings", "staging", "tables"}
 READ = {"aws", "datasets", "documents", "errors", "model", "runtime", "settings", "steps"}
 RECOVERY = {"aws", "datasets", "documents", "errors", "ledger", "model", "recovery", "runtime"}
 BUCKET = COMMIT | READ | {"bucket", "validation"}
@@ -30,7 +30,7 @@ PACKAGES = {
     },
     "safety_net": RECOVERY | {"settings"},
     "settle_claim": COMMIT,
-    "sweep": RECOVERY | {"causes", "commit", "settings"},
+    "sweep": RECOVERY | {"causes", "settings", "tables"},
     "sync_objects": BUCKET,
     "sync_orphans": BUCKET,
     "transform_records": READ | {"staging"},

@@ -9,8 +9,7 @@ from unittest.mock import patch
 import pytest
 from handlers import sweep as handler_module
 from tablekeeper import aws
-from tablekeeper.commit import transaction
-from tablekeeper.commit.transaction import Tables
+from tablekeeper import tables as tables_module
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger.ends import EndKey, RecordedEnd, write_end
 from tablekeeper.model.keys import ItemKey, TableKey
@@ -18,6 +17,7 @@ from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery import clock, progress, waiting_files
 from tablekeeper.recovery.lease import lease
 from tablekeeper.recovery.sweep import Sweep, Swept
+from tablekeeper.tables import Tables
 
 from tests.support.fakes import FakeDynamoDB, client_error
 from tests.unit.step_functions import EVENT, FakeStepFunctions
@@ -461,7 +461,7 @@ def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.Monk
     states.end("1", "ABORTED")
     with (
         patch.object(aws, "states", lambda: states),
-        patch.object(transaction, "dynamodb", lambda: dynamodb),
+        patch.object(tables_module, "dynamodb", lambda: dynamodb),
     ):
         assert handler_module.handler({}, None) == {
             "recorded": 1,

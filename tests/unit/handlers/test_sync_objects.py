@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from tablekeeper import aws
 from tablekeeper.bucket import attempt, batch
-from tablekeeper.commit import commit
+from tablekeeper.commit.file_commit import FileCommit
 from tablekeeper.errors import TransientServiceError
 from tablekeeper.ledger.rows import ADDING, Claim
 from tablekeeper.steps import fetch, transform
@@ -149,7 +149,7 @@ def test_a_system_s_failure_is_the_file_s_alone(pipeline: Pipeline) -> None:
 
 def test_a_service_s_bad_moment_is_waited_for(pipeline: Pipeline) -> None:
     pipeline.put("notes/a.json", GOOD)
-    stock = commit.commit_items
+    stock = FileCommit.items
     calls: list[Any] = []
 
     def committed(*args: Any) -> Any:
@@ -159,7 +159,7 @@ def test_a_service_s_bad_moment_is_waited_for(pipeline: Pipeline) -> None:
         return stock(*args)
 
     with (
-        patch.object(attempt, "commit_items", committed),
+        patch.object(FileCommit, "items", committed),
         patch.object(attempt, "_pause", lambda _: None),
     ):
         assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "SYNCED")}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from handlers import write_items
-from tablekeeper.commit import transaction
+from tablekeeper import tables
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, TablekeeperError
 
 from tests.support.fakes import client_error
@@ -165,7 +165,7 @@ def test_other_reasons_of_a_cancelled_transaction_are_told_apart(
         def transact_write_items(self, **_: Any) -> None:
             raise client_error("TransactionCanceledException", CancellationReasons=reasons)
 
-    monkeypatch.setattr(transaction, "dynamodb", Cancelling)
+    monkeypatch.setattr(tables, "dynamodb", Cancelling)
     with pytest.raises(TablekeeperError) as caught:
         pipeline.commit(fetched, execution)
     assert type(caught.value).__name__ == error

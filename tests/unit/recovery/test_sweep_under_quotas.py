@@ -15,8 +15,7 @@ from unittest.mock import patch
 
 import pytest
 from handlers import sweep as handler_module
-from tablekeeper import aws
-from tablekeeper.commit import transaction
+from tablekeeper import aws, tables
 from tablekeeper.recovery import clock
 from tablekeeper.runtime import metrics
 
@@ -197,7 +196,7 @@ def swept(world: World, until: int) -> timedelta:
         patch.object(clock, "now", lambda: world.now),
         patch.object(clock, "sleep", world.spend),
         patch.object(aws, "states", lambda: world),
-        patch.object(transaction, "dynamodb", lambda: world.dynamodb),
+        patch.object(tables, "dynamodb", lambda: world.dynamodb),
         patch.object(metrics, "gauge_problems", world.gauged),
         patch.object(metrics, "count_bad_end", lambda *_: None),
     ):

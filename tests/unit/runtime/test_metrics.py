@@ -9,8 +9,7 @@ from unittest.mock import patch
 
 import pytest
 from handlers import safety_net, sweep
-from tablekeeper import aws
-from tablekeeper.commit import transaction
+from tablekeeper import aws, tables
 from tablekeeper.errors import SchemaViolationError
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.outcome import Committed
@@ -251,7 +250,7 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
     arn = states.end("1", "ABORTED")
     with (
         patch.object(aws, "states", lambda: states),
-        patch.object(transaction, "dynamodb", lambda: dynamodb),
+        patch.object(tables, "dynamodb", lambda: dynamodb),
     ):
         sweep.handler({}, None)
         lines = printed.lines()

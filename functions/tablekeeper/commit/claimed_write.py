@@ -1,0 +1,248 @@
+"""Large writes: what does not fit one transaction is claimed, written in many, and closed.
+
+A claim notes, before anything is written, where the keys are that it may leave behind. Its
+transactions go in lanes, side by side; each checks and advances its lane's row, so that a write
+that has lost its claim cannot write any more, and a write that was cut off goes on where it was.
+Items with new keys come first, for only they can meet an item of another file; until the last of
+them is in, nothing of the earlier version is touched, and the write can be undone. Then the claim
+is marked as REPLACING, items are overwritten, what vanished is deleted, and the claim is closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.commit import lanes
+from tablekeeper.commit.key_lists import discard, own_list
+from tablekeeper.commit.lanes import UNDO, Progress, SupersededError, lane_action
+from tablekeeper.commit.large_write import LargeWrite, content
+from tablekeeper.commit.transaction import FileTransactions, RecordedError
+from tablekeeper.errors import (
+    ItemRejectedError,
+    KeyOwnershipError,
+    StagedSetMissingError,
+    StaleRevisionError,
+)
+from tablekeeper.ledger.rows import (
+    ADDING,
+    CURRENT,
+    INCOMPLETE,
+    REPLACING,
+    Claim,
+    Row,
+    attribute,
+    lane_key,
+)
+from tablekeeper.ledger.writes import audit_action, update_row
+from tablekeeper.model.items import owner
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import Committed
+from tablekeeper.model.times import now
+from tablekeeper.staging.item_set import ItemSet
+
+
+class ClaimedWrite:
+    """What one attempt does with the claim of its file's row."""
+
+    def __init__(self, file: FileTransactions, row: Row) -> None:
+        self.file, self.row = file, row
+        self.tables, self.snapshot, self.execution = file.tables, file.snapshot, file.execution
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the row's claim was made by an earlier attempt of just this write."""
+        claim = self.row.claim
+        return claim is not None and (claim.owner, claim.base) == (
+            self.execution.audit_key,
+            self.snapshot.revision,
+        )
+
+    def write(self, outcome: str, new: ItemSet) -> Committed:
+        """Claims the row, makes the table hold these items, and closes the claim. Raises as
+        `FileCommit.items`, and RecordedError.
+        """
+        try:
+            self._check_refusal()
+        except (KeyOwnershipError, ItemRejectedError):
+            self._undo_refused()
+            raise
+        before = self.row.claim
+        wanted = Claim(
+            revision=self.row.revision + 1,
+            state=ADDING,
+            owner=self.execution.audit_key,
+            base=self.snapshot.revision,
+            outcome=outcome,
+            execution=self.execution.id,
+            snapshot=self.snapshot.payload(),
+            items=new.stage() if len(new) else None,
+            pending=(),
+            cut=lanes.cut(),
+            answers=before.answers if before and self.is_mine else self.row.problem_id,
+        )
+        writing = self._writing(self._claim(wanted))
+        try:
+            writing.run()
+            return writing.close(self.execution)
+        except SupersededError:
+            return self._superseded()
+        except (KeyOwnershipError, ItemRejectedError) as error:
+            try:
+                writing.refuse(error, self.execution)
+            except SupersededError:
+                return self._superseded()
+            raise self._refused() from error
+
+    def settle(self) -> str:
+        """As `FileCommit.settle`."""
+        try:
+            return self._settle()
+        except (RecordedError, SupersededError):
+            uri = self.file.uri
+            raise StaleRevisionError(f"{uri}: another execution has the claim") from None
+
+    def _writing(self, claim: Claim) -> LargeWrite:
+        return LargeWrite(self.file, claim, self.row)
+
+    def _refused(self) -> StaleRevisionError:
+        return StaleRevisionError(f"{self.file.uri}: the write met what it cannot write")
+
+    def _undo_refused(self) -> None:
+        """Goes on with the undo of this execution's refused write, which ran out of time. Raises
+        StaleRevisionError when it is through.
+        """
+        before = self.row.claim
+        if before is None or before.state != ADDING or not self.is_mine:
+            return
+        try:
+            claim = self._claim(replace(before, revision=self.row.revision + 1))
+            self._writing(claim).undo(self.row.refusal)
+        except SupersededError:
+            pass
+        raise self._refused()
+
+    def _settle(self) -> str:
+        row, claim = self.row, self.row.claim
+        if not claim or (row.revision != self.snapshot.revision and not self.is_mine):
+            raise self.file.stale()
+        if claim.state == INCOMPLETE:
+            return INCOMPLETE
+        discard(self.tables, row.discarded)
+        wanted = replace(
+            claim,
+            revision=row.revision + 1,
+            owner=self.execution.audit_key,
+            base=self.snapshot.revision,
+        )
+        if claim.state == ADDING:
+            wanted = replace(wanted, outcome=UNDO, items=None)
+        elif row.refusal:
+            return self._give_up(row)
+        claim = self._claim(wanted)
+        writing = self._writing(claim)
+        try:
+            if claim.outcome == UNDO:
+                writing.undo(None)
+                return "UNDONE"
+            writing.run()
+            writing.close(None)
+        except (KeyOwnershipError, ItemRejectedError, StagedSetMissingError):
+            return self._give_up(self.file.read_row(), claim)
+        return "FINISHED"
+
+    def _give_up(self, row: Row, claim: Claim | None = None) -> str:
+        changes: dict[str, Any] = {"claim_state": None, "incomplete_since": attribute(now())}
+        update = update_row(
+            self.tables.ledger,
+            self.file.uri,
+            changes,
+            seen=row.revision,
+            claim=claim.revision if claim else None,
+        )
+        self.file.commit(lambda _: [update])
+        return INCOMPLETE
+
+    def _check_refusal(self) -> None:
+        """Raises again what a large write of this content met, while it still stands in the way.
+
+        A forced execution passes over what others have noted, and is stopped by its own note: else
+        it would write and undo in turn.
+        """
+        refusal = self.row.refusal
+        if not refusal or refusal["content"] != content(self.snapshot):
+            return
+        if self.execution.forced and refusal.get("execution") != self.execution.audit_key:
+            return
+        if "item" not in refusal:
+            raise ItemRejectedError(refusal["message"])
+        key = ItemKey(refusal["item"])
+        with transient_errors():
+            answer = self.tables.client.get_item(
+                TableName=self.tables.items, Key=key.attributes, ConsistentRead=True
+            )
+        if "Item" in answer and owner(answer["Item"]) != self.file.uri:
+            raise KeyOwnershipError(key, owner(answer["Item"]))
+
+    def _claim(self, wanted: Claim) -> Claim:
+        """Takes the row's claim, over from whoever has it. Raises RecordedError and
+        StaleRevisionError.
+
+        A note of a refusal is of the claim before, unless the same execution goes on. A problem
+        stays: it may be newer than the look at the bucket, and only the close knows.
+        """
+        before, uri = self.row.claim, self.file.uri
+        continues = before is not None and before.writes_the_same(wanted)
+        if self.execution.forced and before and before.owner != self.execution.audit_key:
+            continues = False
+        pending = before.pending if before else ()
+        if wanted.items and not continues:
+            pending = (*pending, own_list(uri, wanted.revision))
+        state = REPLACING if before and before.state != ADDING else ADDING
+        claim = replace(wanted, pending=pending, state=state)
+        changes = {
+            "claim": claim.attributes(),
+            "claim_state": attribute(state),
+            "claimed_by": attribute(self.execution.audit_key),
+            "incomplete_since": None,
+        }
+        if before is None or before.owner != wanted.owner:
+            changes["refusal"] = None
+        actions: list[dict[str, Any]] = [
+            {
+                "ConditionCheck": {
+                    "TableName": self.tables.ledger,
+                    "Key": {"pk": {"S": uri}, "sk": {"S": self.execution.audit_key}},
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            },
+            update_row(self.tables.ledger, uri, changes, seen=self.row.revision),
+        ]
+        for lane in range(lanes.LANES):
+            progress = None if continues else Progress()
+            key = lane_key(uri, lane)
+            actions.append(lane_action(self.tables.ledger, key, claim.revision, None, progress))
+        self.file.commit(lambda _: actions)
+        return claim
+
+    def _superseded(self) -> Committed:
+        """SUPERSEDED, unless this execution has an outcome, or it was a later attempt of it that
+        took the claim: that one goes on, and this one is nobody's any more. Whose the claim is, and
+        that there is no outcome, holds in the transaction that records it.
+        """
+        outcome = self.file.read_outcome()
+        if outcome:
+            return Committed(outcome)
+        revision, superseded = self.file.read_row().revision, Committed("SUPERSEDED")
+        audit = audit_action(self.tables, self.snapshot, self.execution, superseded, revision)
+        others = {
+            "ConditionCheck": {
+                "TableName": self.tables.ledger,
+                "Key": {"pk": {"S": self.file.uri}, "sk": {"S": CURRENT}},
+                "ConditionExpression": "claimed_by <> :mine",
+                "ExpressionAttributeValues": {":mine": {"S": self.execution.audit_key}},
+            }
+        }
+        self.file.commit(lambda _: [audit, others])
+        return superseded

@@ -1,0 +1,164 @@
+"""The commit: items, ledger row and audit row change in one transaction, or not at all.
+
+It is conditional on the ledger row's revision as it was read before the bucket was, so a commit's
+view of the bucket is never older than that of the commit before it. docs/architecture.md says why
+that makes the table converge. What does not fit one transaction is claimed first: see
+claimed_write.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any
+
+from tablekeeper.commit import key_lists
+from tablekeeper.commit.claimed_write import ClaimedWrite
+from tablekeeper.commit.transaction import FileTransactions, RecordedError, Remaining
+from tablekeeper.ledger.rows import RELEASED, Row, attribute
+from tablekeeper.ledger.writes import audit_action, committed, object_attributes, update_row
+from tablekeeper.model import sizes
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.items import Item, item_key, lineage
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import Committed
+from tablekeeper.model.sizes import item_size
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.staging.item_set import ItemSet
+from tablekeeper.staging.partitioned_lines import delete_copy
+from tablekeeper.tables import Tables
+
+ROW_KEY_BYTES = 100_000
+"""The most bytes of item keys in the row, as text; more are kept in the staging bucket. A row has
+400 KB, and a problem has its room beside the keys.
+"""
+
+
+class FileCommit:
+    """One attempt of one execution to commit one file. `row` is the ledger row that the snapshot
+    comes from, where it is at hand.
+
+    Each of its methods ends the attempt. They raise, but for `settle`, which says what it raises:
+        StaleRevisionError: the row moved; read ledger and bucket again.
+        KeyOwnershipError: an item belongs to another file, or Tablekeeper did not write it.
+        ItemRejectedError: DynamoDB refuses an item.
+        UnfinishedWriteError: the time is up; a retry goes on.
+        TransientServiceError: a retry helps.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        snapshot: Snapshot,
+        execution: Execution,
+        remaining: Remaining = lambda: inf,
+        row: Row | None = None,
+    ) -> None:
+        self.tables, self.snapshot, self.execution = tables, snapshot, execution
+        self.row = row
+        self.file = FileTransactions(tables, snapshot, execution, remaining)
+
+    def items(self, new: ItemSet) -> Committed:
+        """Makes the table hold exactly these items of this file."""
+        return _recorded(lambda: self._commit("SYNCED", new))
+
+    def absence(self) -> Committed:
+        """Removes this file's items: the object is gone (DELETED), not to be read (IGNORED), or was
+        refused and is to let go what others wait for (RELEASED).
+        """
+        outcome = {"ignore": "IGNORED", "release": RELEASED}.get(self.snapshot.action, "DELETED")
+        nothing = ItemSet(self.tables.staging_bucket, {"items": []}, self.tables.table_key)
+        return _recorded(lambda: self._commit(outcome, nothing))
+
+    def unchanged(self) -> Committed:
+        """Records that the table holds this content already.
+
+        It raises the revision all the same: an execution that read the bucket earlier must not
+        commit any more.
+        """
+        changes = object_attributes(self.snapshot, "UNCHANGED")
+        return _recorded(lambda: self._transact("UNCHANGED", changes))
+
+    def settle(self) -> str:
+        """Ends the claim that stands in the way of a file that has turned bad: UNDONE, when it had
+        replaced nothing; else FINISHED from what it staged, or INCOMPLETE when that is gone.
+
+        Raises:
+            StaleRevisionError: the row moved, or has no such claim.
+            UnfinishedWriteError: the time is up; a retry goes on.
+            TransientServiceError: a retry helps.
+        """
+        return ClaimedWrite(self.file, self.file.read_row()).settle()
+
+    def _commit(self, outcome: str, new: ItemSet) -> Committed:
+        row = self.row
+        if row is None or row.claim or row.keys_at:
+            row = self.file.read_row()
+        write = ClaimedWrite(self.file, row)
+        if write.is_mine:
+            return write.write(outcome, new)
+        if row.revision != self.snapshot.revision:
+            raise self.file.stale()
+        lists = key_lists.key_lists(row)
+        for prefix in row.discarded:
+            if prefix not in lists:
+                delete_copy(self.tables.staging_bucket, prefix)
+        old = key_lists.few_keys(self.tables, row)
+        if row.claim or old is None or len(new) > sizes.TRANSACTION_ITEMS:
+            return write.write(outcome, new)
+        source = lineage(self.snapshot, self.execution.id)
+        puts = {
+            item_key(item, self.tables.table_key): {**item, "_source": source} for item in new.all()
+        }
+        vanished = old - puts.keys()
+        if not _fits(puts, vanished):
+            return write.write(outcome, new)
+        changes = {
+            "status": attribute(outcome),
+            "item_keys": {"L": [{"M": key.attributes} for key in sorted(puts)]} if puts else None,
+            "keys_at": None,
+            "discarded": {"L": [{"S": each} for each in lists]} if lists else None,
+            "refusal": None,
+            **object_attributes(self.snapshot, outcome),
+        }
+        ended = self._transact(outcome, changes, puts, vanished)
+        key_lists.discard(self.tables, lists)
+        return ended
+
+    def _transact(
+        self,
+        outcome: str,
+        changes: Mapping[str, Any],
+        puts: Mapping[ItemKey, Item] | None = None,
+        vanished: set[ItemKey] | None = None,
+    ) -> Committed:
+        tables, snapshot, execution = self.tables, self.snapshot, self.execution
+        puts, vanished = puts or {}, vanished or set()
+        changes = {**committed(snapshot, outcome, execution.id), **changes}
+
+        def ledger_rows(removed: int) -> list[Any]:
+            result = Committed(outcome, len(puts), removed)
+            return [
+                audit_action(tables, snapshot, execution, result, snapshot.revision + 1),
+                update_row(tables.ledger, snapshot.uri, changes, seen=snapshot.revision),
+            ]
+
+        removed = self.file.commit(ledger_rows, puts, sorted(vanished))
+        return Committed(outcome, len(puts), len(removed))
+
+
+def _recorded(work: Callable[[], Committed]) -> Committed:
+    """What the work returns, or the outcome that an earlier attempt of the execution recorded."""
+    try:
+        return work()
+    except RecordedError as earlier:
+        return Committed(earlier.outcome)
+
+
+def _fits(puts: Mapping[ItemKey, Item], vanished: set[ItemKey]) -> bool:
+    size = sum(map(item_size, puts.values()))
+    return (
+        len(puts) + len(vanished) <= sizes.TRANSACTION_ITEMS
+        and size <= sizes.TRANSACTION_BYTES
+        and sum(len(key.text.encode()) for key in puts) <= ROW_KEY_BYTES
+    )

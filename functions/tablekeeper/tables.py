@@ -1,0 +1,37 @@
+"""The tables of a stack, and the bucket where sets wait for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tablekeeper.aws import dynamodb
+from tablekeeper.model.keys import TableKey
+from tablekeeper.settings import DeleteSettings, SweepSettings, WriteSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Where commits go. audit_retention in seconds."""
+
+    client: DynamoDBClient
+    ledger: str
+    items: str
+    table_key: TableKey
+    audit_retention: int
+    staging_bucket: str = ""
+
+    @classmethod
+    def of(cls, settings: WriteSettings | DeleteSettings | SweepSettings) -> Tables:
+        """The tables that a function's settings name."""
+        return cls(
+            client=dynamodb(),
+            ledger=settings.ledger_table,
+            items=settings.items_table,
+            table_key=settings.item_keys,
+            audit_retention=settings.audit_retention_seconds,
+            staging_bucket=getattr(settings, "staging_bucket", ""),
+        )
