@@ -1,4 +1,4 @@
-"""Builds the functions and deploys the template to the engine, as `sam` does."""
+"""Builds the functions with `sam build`, and deploys the template to the engine."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
+from botocore.exceptions import ClientError
 
 from local.environment import (
     LOCAL,
     ROOT,
-    STACK_NAME,
     local_environment,
     parameter_overrides,
     python,
 )
 from local.errors import LocalStackError, say
 from local.own_schemas import replace_schemas
+from local.package import package
 from local.processes import locked
 from local.stack import Stack
 
 BUILD = LOCAL / "aws-sam"
 
 
+DEPLOY_SECONDS = 300
+DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+GONE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 SOURCES = ("functions", "schemas", "statemachine", "template.yaml", "requirements/sam.txt")
-
-
-ARTIFACTS_BUCKET = "sam-artifacts"
 
 
 def build(schemas: Path | None = None, *, beside: bool = True) -> Path:
@@ -52,7 +53,7 @@ def build(schemas: Path | None = None, *, beside: bool = True) -> Path:
         stamp.unlink(missing_ok=True)
         for copy in BUILD.glob("build-with-*"):
             shutil.rmtree(copy)
-        _sam(
+        sam(
             "build",
             *("--template-file", str(ROOT / "template.yaml")),
             *("--build-dir", str(built.parent)),
@@ -64,40 +65,68 @@ def build(schemas: Path | None = None, *, beside: bool = True) -> Path:
 
 
 def deploy(engine: Stack, template: Path, parameters: Mapping[str, str] | None = None) -> Stack:
-    """Deploys a built template to the engine, writes stack.json and returns the stack."""
+    """Deploys a built template to the engine, writes stack.json and returns the stack.
+
+    Raises LocalStackError: CloudFormation refused it, or rolled it back.
+    """
     stack = replace(engine, outputs={})
-    s3 = stack.client("s3")
-    if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
-        s3.create_bucket(Bucket=ARTIFACTS_BUCKET)
-    overrides = [f'{name}="{value}"' for name, value in (parameters or {}).items()]
     say("deploying")
-    _sam(
-        "deploy",
-        *("--template-file", str(template)),
-        *("--stack-name", STACK_NAME),
-        *("--s3-bucket", ARTIFACTS_BUCKET),
-        *("--capabilities", "CAPABILITY_IAM"),
-        *("--no-confirm-changeset", "--no-fail-on-empty-changeset"),
-        *("--parameter-overrides", *parameter_overrides(), *overrides),
-        endpoint=stack.endpoint_url,
-    )
-    cloudformation = stack.client("cloudformation")
-    described = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    document, url = package(template, stack)
+    overrides = dict(override.split("=") for override in parameter_overrides())
+    described = _change(stack, url, overrides | dict(parameters or {}))
     stack.outputs.update({out["OutputKey"]: out["OutputValue"] for out in described["Outputs"]})
-    _switch_ttl_on(stack, described, template)
+    _switch_ttl_on(stack, described, document)
     stack.save()
     return stack
 
 
-def _switch_ttl_on(stack: Stack, described: dict[str, Any], template: Path) -> None:
+def _change(stack: Stack, template_url: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Creates or updates the stack by a change set, as SAM does; returns its description."""
+    cloudformation = stack.client("cloudformation")
+    before = _described(cloudformation, stack.stack_name)
+    change = {"StackName": stack.stack_name, "ChangeSetName": f"deploy-{time.time_ns()}"}
+    cloudformation.create_change_set(
+        **change,
+        ChangeSetType="UPDATE" if before else "CREATE",
+        TemplateURL=template_url,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
+        ],
+    )
+    made = cloudformation.describe_change_set(**change)
+    if made["Status"] == "FAILED":
+        if "didn't contain changes" in made["StatusReason"]:
+            return before
+        raise LocalStackError(f"the change set failed: {made['StatusReason']}")
+    cloudformation.execute_change_set(**change)
+    deadline = time.monotonic() + DEPLOY_SECONDS
+    while (described := _described(cloudformation, stack.stack_name))["StackStatus"] not in DONE:
+        if described["StackStatus"].endswith(("FAILED", "COMPLETE")) or time.monotonic() > deadline:
+            events = cloudformation.describe_stack_events(StackName=stack.stack_name)["StackEvents"]
+            failed = [each for each in events if each["ResourceStatus"].endswith("FAILED")]
+            raise LocalStackError(f"the stack is {described['StackStatus']}: {failed[-1:]}")
+        time.sleep(0.1)
+    return described
+
+
+def _described(cloudformation: Any, name: str) -> dict[str, Any]:
+    """What is known of a stack; nothing if there is none."""
+    try:
+        stacks: list[dict[str, Any]] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError:
+        return {}
+    return next((each for each in stacks if each["StackStatus"] not in GONE), {})
+
+
+def _switch_ttl_on(stack: Stack, described: dict[str, Any], document: dict[str, Any]) -> None:
     """Switches on the tables' time to live, which the engine does not read from a template."""
     parameters = {
         parameter["ParameterKey"]: parameter["ParameterValue"]
         for parameter in described.get("Parameters", [])
     }
-    resources = yaml.load(template.read_text(), _TemplateLoader)["Resources"]
     dynamodb, cloudformation = stack.client("dynamodb"), stack.client("cloudformation")
-    for logical_id, resource in resources.items():
+    for logical_id, resource in document["Resources"].items():
         ttl = resource.get("Properties", {}).get("TimeToLiveSpecification")
         if resource["Type"] != "AWS::DynamoDB::Table" or not ttl:
             continue
@@ -115,21 +144,6 @@ def _switch_ttl_on(stack: Stack, described: dict[str, Any], template: Path) -> N
             )
 
 
-class _TemplateLoader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as their long ones: `!Ref A` is `{"Ref": "A"}`."""
-
-
-def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
 def _with_schemas(template: Path, schemas: Path | None, beside: bool) -> Path:
     """The built template, or that of a copy beside it whose functions carry these files."""
     if schemas is None:
@@ -141,10 +155,12 @@ def _with_schemas(template: Path, schemas: Path | None, beside: bool) -> Path:
     if not copy.exists():
         unfinished = copy.with_name("unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(template.parent, unfinished)
+        # By links, a hundredth of the time: so a file is replaced, never written to.
+        shutil.copytree(template.parent, unfinished, copy_function=os.link)
         if beside:
             for folder in unfinished.glob("*/schemas"):
                 for name, content in files.items():
+                    (folder / name).unlink(missing_ok=True)
                     (folder / name).write_bytes(content)
         else:
             replace_schemas(unfinished, schemas)
@@ -152,7 +168,7 @@ def _with_schemas(template: Path, schemas: Path | None, beside: bool) -> Path:
     return copy / template.name
 
 
-def _sam(*arguments: str, endpoint: str | None = None) -> None:
+def sam(*arguments: str, endpoint: str | None = None) -> None:
     """Runs sam; raises LocalStackError with what it printed if it fails."""
     environment = local_environment(endpoint)
     # sam looks for an interpreter named after the runtime, with pip.
@@ -182,6 +198,3 @@ def _fingerprint(paths: Iterable[Path], extra: Iterable[str]) -> str:
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(f"\0{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
     return digest.hexdigest()
-
-
-yaml.add_multi_constructor("!", _short_form, _TemplateLoader)

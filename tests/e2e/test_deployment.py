@@ -9,14 +9,16 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.deployment import build, deploy
-from local.environment import ROOT, python
+from local.deployment import build, deploy, sam
+from local.environment import ROOT, parameter_overrides, python
+from local.package import ARTIFACTS_BUCKET
 from local.running import running_stack
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.desk import Desk
@@ -113,6 +115,32 @@ def test_an_upgrade_while_files_arrive_loses_nothing(desk: Desk, tmp_path: Path)
         Key={"pk": {"S": KEYS[0]}, "sk": {"S": "0"}},
     )["Item"]
     assert item["upgraded"] == {"S": "yes"}
+
+
+def test_sam_deploys_what_it_built(desk: Desk, tmp_path: Path) -> None:
+    """As `make deploy` does: with the command of users, a second stack, functions of no content."""
+    built, second = build(), replace(desk.stack, stack_name="by-sam", outputs={})
+    for folder in built.parent.glob("*Function"):
+        (tmp_path / "build" / folder.name).mkdir(parents=True)
+        (tmp_path / "build" / folder.name / "empty.py").touch()
+    shutil.copy(built, tmp_path / "build")
+    shutil.copytree(ROOT / "statemachine", tmp_path / "statemachine")
+    template = tmp_path / "build" / built.name
+    template.write_text(built.read_text().replace("../../../statemachine/", "../statemachine/"))
+    sam(
+        "deploy",
+        *("--template-file", str(template)),
+        *("--stack-name", second.stack_name),
+        *("--s3-bucket", ARTIFACTS_BUCKET),
+        *("--capabilities", "CAPABILITY_IAM"),
+        "--no-confirm-changeset",
+        *("--parameter-overrides", *parameter_overrides()),
+        endpoint=second.endpoint_url,
+    )
+    cloudformation = second.client("cloudformation")
+    (stack,) = cloudformation.describe_stacks(StackName=second.stack_name)["Stacks"]
+    outputs = {each["OutputKey"] for each in stack["Outputs"]}
+    assert (stack["StackStatus"], outputs) == ("CREATE_COMPLETE", desk.stack.outputs.keys())
 
 
 def test_a_deleted_stack_leaves_buckets_and_tables(desk: Desk) -> None:

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.calls import Call
-from local.deployment import ARTIFACTS_BUCKET
+from local.package import ARTIFACTS_BUCKET
 from local.running import running_stack
 from local.stack import Stack
 from tests.e2e.failures import Workshop

@@ -14,11 +14,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-import yaml
 
 from local import deployment, engine_process, environment
 from local.engine_process import restart_engine
 from local.errors import LocalStackError
+from local.package import read_template
 from local.running import running_engine
 from local.stack import Stack
 
@@ -92,9 +92,11 @@ def test_a_stack_json_without_its_engine_is_no_stack(tmp_path: Path) -> None:
 
 def test_the_template_loader_reads_short_forms(tmp_path: Path) -> None:
     text = "a: !Ref T\nb: !GetAtt X.Arn\nc: !Sub ['${x}', {x: 1}]\nd: !If [C, !Ref A, b]"
-    assert yaml.load(text, deployment._TemplateLoader) == {
+    template = tmp_path / "template.yaml"
+    template.write_text(text)
+    assert read_template(template) == {
         "a": {"Ref": "T"},
-        "b": {"Fn::GetAtt": "X.Arn"},
+        "b": {"Fn::GetAtt": ["X", "Arn"]},
         "c": {"Fn::Sub": ["${x}", {"x": 1}]},
         "d": {"Fn::If": ["C", {"Ref": "A"}, "b"]},
     }
