@@ -9,9 +9,10 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from local.engine_process import START_SECONDS, free_port
+from local.engine_process import START_SECONDS, STOP_SECONDS
 from local.environment import (
     LOCAL,
     ROOT,
@@ -21,15 +22,20 @@ from local.errors import LocalStackError, say
 from local.processes import is_free
 from local.stack import Stack
 
-CONSOLE_PORT = 8765
-
 
 def start_console(stack: Stack) -> None:
-    """Serves the console of the stack that is up in the background, unless it is; says where."""
+    """Serves the console of the stack that is up in the background, unless it does; says where.
+
+    A console that was started for another engine or deployment is ended first.
+    """
+    described = (Path(stack.state_dir) / "stack.json").read_text()
     found = _console()
-    if found:
+    if found and found.get("stack") == described:
         say(f"console: {found['address']}")
         return
+    if found:
+        say("the console was that of another engine: it is started anew")
+        stop_console()
     with (
         (LOCAL / "console.log").open("wb") as log,
         (LOCAL / "console.lock").open("w") as alive,
@@ -38,10 +44,7 @@ def start_console(stack: Stack) -> None:
         fcntl.flock(alive, fcntl.LOCK_EX)
         os.set_inheritable(alive.fileno(), True)
         process = subprocess.Popen(
-            [
-                *(str(python("dev")), "-m", "tablekeeper_cli"),
-                *("console", "--local", "--json", "--port", str(free_port(CONSOLE_PORT))),
-            ],
+            [str(python("dev")), "-m", "tablekeeper_cli", "console", "--local", "--json"],
             cwd=ROOT,
             env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
             stdin=subprocess.DEVNULL,
@@ -58,7 +61,7 @@ def start_console(stack: Stack) -> None:
             raise LocalStackError(f"the console did not start:\n{text[-2000:]}")
         time.sleep(0.05)
     address = json.loads(text)["address"]
-    held = {"pid": process.pid, "address": address}
+    held = {"pid": process.pid, "address": address, "stack": described}
     (LOCAL / "console.json").write_text(json.dumps(held))
     say(f"console: {address}")
 
@@ -69,6 +72,9 @@ def stop_console() -> None:
     if found:
         with suppress(ProcessLookupError):
             os.killpg(found["pid"], signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while _console() and time.monotonic() < deadline:  # its port is free then
+            time.sleep(0.02)
     (LOCAL / "console.json").unlink(missing_ok=True)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tablekeeper_cli.terminal.context import Context, add_command
 
-PORT = 8765
+if TYPE_CHECKING:
+    from socket import socket
+
+PORT, LISTENS = 8765, 128
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,12 +22,18 @@ def add_to(app: typer.Typer) -> None:
 def console(
     context: Context,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="The port on 127.0.0.1; 0 takes any.")
-    ] = PORT,
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="N",
+            help=f"The port on 127.0.0.1; 0 takes any.  [default: {PORT}, or any if it is taken]",
+            show_default=False,
+        ),
+    ] = None,
     look: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
     """Serves read-only pages on 127.0.0.1, until Ctrl-C."""
-    from tablekeeper_cli.errors import CommandError
     from tablekeeper_cli.web.app import serve
 
     def tell(address: str) -> None:
@@ -35,9 +44,28 @@ def console(
 
             webbrowser.open(address)
 
-    try:
-        serve(context.stack, port, tell)
-    except OSError as error:
-        raise CommandError(
-            f"port {port}: {error.strerror or error}; choose another by --port"
-        ) from None
+    serve(context.stack, _listener(port), tell)
+
+
+def _listener(port: int | None) -> socket:
+    """A socket that is bound to the port. Raises CommandError.
+
+    It is bound here, once: between a look whether a port is free and a bind it can be taken.
+    """
+    import socket
+
+    from tablekeeper_cli.errors import CommandError
+
+    for each in (PORT, 0) if port is None else (port,):
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", each))
+            # Two sockets may be bound to a port with this option; one of them may listen.
+            listener.listen(LISTENS)
+        except OSError as error:
+            listener.close()
+            reason = error.strerror or str(error)
+        else:
+            return listener
+    raise CommandError(f"port {port}: {reason}; choose another by --port")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from itertools import islice
+from socket import socket
 from threading import Lock
 from typing import Any
 
@@ -186,12 +188,12 @@ class _Kept:
         return found
 
 
-def serve(stack: Stack, port: int, told: Any) -> None:
-    """Serves until Ctrl-C, on 127.0.0.1; tells the address. Port 0 takes any that is free."""
+def serve(stack: Stack, listener: socket, told: Callable[[str], None]) -> None:
+    """Serves on a socket that listens, until Ctrl-C; tells the address."""
     from waitress.server import create_server
 
-    server: Any = create_server(create_app(stack), host="127.0.0.1", port=port, threads=8)
-    told(f"http://127.0.0.1:{server.effective_port}/")
+    server: Any = create_server(create_app(stack), sockets=[listener], threads=8)
+    told(f"http://127.0.0.1:{listener.getsockname()[1]}/")
     try:
         server.run()
     finally:
