@@ -9,9 +9,11 @@ from tablekeeper.settings import ValidateSettings
 from tablekeeper.steps.validate import validate
 
 
-def handler(event: dict[str, Any], _context: object) -> dict[str, int]:
-    """Takes `{found, document, execution}`, returns `{records}`: their number."""
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Takes `{found, document, execution}`, returns `{records}`, which is their number, and in a
+    file whose bad records are set aside `set_aside`.
+    """
     snapshot = Snapshot.read(event["found"])
     settings = ValidateSettings.from_environment()
-    records = validate(snapshot, event["document"], execution_of(event), settings, catalogue())
-    return {"records": records}
+    verdict = validate(snapshot, event["document"], execution_of(event), settings, catalogue())
+    return verdict.payload()

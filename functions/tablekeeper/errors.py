@@ -176,6 +176,17 @@ class SchemaViolationError(InvalidFileError):
     advice = "Mend the records at the JSON Pointers that the report names, or the schema."
 
 
+class BadRecordsError(InvalidFileError):
+    """Raised when a file has more bad records than its dataset's `bad_records` sets aside, or no
+    good one. Within that bound it is the problem PARTIAL, and nothing is raised.
+    """
+
+    advice = (
+        "Mend the records that the report names, or the schema, or raise the dataset's "
+        "`bad_records`."
+    )
+
+
 class ReservedAttributeError(InvalidFileError):
     """Raised when a record or an item brings a name that Tablekeeper itself sets."""
 

@@ -24,7 +24,7 @@ _MINUTES = {"m": 1, "min": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
 Status = Annotated[
     str | None,
     typer.Option(
-        help="FAILED, INVALID or INCOMPLETE.",
+        help="FAILED, INVALID, PARTIAL or INCOMPLETE.",
         metavar="STATUS",
         autocompletion=completion.statuses,
     ),

@@ -192,7 +192,7 @@ def _next_try(each: Failure | Problem) -> str:
         return utc(each.next_try)
     if each.error == KeyOwnershipError.__name__:
         return "when the owner lets go"
-    return "when it is mended" if each.status == "INVALID" else "by a person"
+    return "by a person" if each.status == "FAILED" else "when it is mended"
 
 
 def shown_problem(problem: Problem) -> RenderableType:

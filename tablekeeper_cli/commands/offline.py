@@ -53,7 +53,7 @@ def _data(path: Path, made: Plan) -> dict[str, Any]:
     return {
         "file": str(path),
         **{name: value for name, value in made.about().items() if name not in ledger},
-        "violations": [each._asdict() for each in made.violations()],
+        "violations": [each.data() for each in made.violations()],
         "items": [asdict(each) for each in made.items()],
     }
 
@@ -70,7 +70,7 @@ def _shown(path: Path, made: Plan, all_items: bool) -> Iterator[RenderableType]:
     same = path.as_posix() == made.key
     line = Text(printable(str(path) if same else f"{path} as {made.key}"))
     line.append(": ").append(made.outcome, "bold green" if made.fine else "bold red")
-    yield line.append(f" ({plural(count, 'item')})" if made.fine else "")
+    yield line.append(f" ({plural(count, 'item')})" if made.is_written else "")
     if made.error:
         yield Text(f"{made.error}: {printable(_local(made.cause), 4 * LONGEST)}")
     for text in (*made.assumptions, *made.warnings):

@@ -168,7 +168,7 @@ def _one(context: Context, made: Plan, schemas: str) -> bool:
         def members() -> Iterator[tuple[str, Any]]:
             yield from made.about().items()
             yield "schemas", schemas
-            yield "violations", (each._asdict() for each in made.violations())
+            yield "violations", (each.data() for each in made.violations())
             yield "items", (asdict(each) for each in made.items())
 
         context.write_json(members())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tablekeeper_cli.ledger.history import Event
 
 RUNNING = "RUNNING"
-NEVER_LEFT_OUT = ("FAILED", "INVALID", "INCOMPLETE", "SYNCED")
+NEVER_LEFT_OUT = ("FAILED", "INVALID", "PARTIAL", "INCOMPLETE", "SYNCED")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -140,11 +140,11 @@ def _shown_file(found: File, now: list[Progress]) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.commands.failures import shown_problem
-    from tablekeeper_cli.terminal.showing import outcome, size, told, when
+    from tablekeeper_cli.terminal.showing import outcome, plural, size, told, when
     from tablekeeper_cli.terminal.tables import Fields
 
     items = "many" if found.items is None else f"{found.items:,}"
-    of_items = found.outcome and found.problem
+    of_items = found.outcome and found.status != found.outcome
     shown: list[tuple[str, Any]] = [
         ("file", found.key),
         ("status", outcome(RUNNING if now else found.status)),
@@ -154,6 +154,7 @@ def _shown_file(found: File, now: list[Progress]) -> RenderableType:
         ("items are", outcome(found.outcome) if of_items and found.outcome else None),
         ("dataset", found.dataset),
         ("items", items if found.outcome else None),
+        ("set aside", plural(found.set_aside, "bad record") if found.set_aside else None),
         ("version", found.version_id),
         ("etag", found.etag),
         ("size", size(found.size)),
@@ -220,6 +221,8 @@ def _shown_history(events: list[Event]) -> RenderableType:
         what = each.details.get("state" if running else "error")
         if what is None:
             what = f"+{put} -{removed}" if put is not None else ""
+            aside = each.details.get("set_aside")
+            what += f", set aside: {aside}" if aside else ""
         version = each.details.get("version_id") or each.details.get("etag") or ""
         who = f"{each.who}: {each.requester}" if each.requester else each.who
         shown.add_row(

@@ -29,7 +29,7 @@ DESCRIBE_AFTER_SECONDS = 30.0
 while later, from the safety net.
 """
 Thing = TypeVar("Thing")
-BAD = ("FAILED", "INVALID", "TIMED_OUT", "ABORTED")
+BAD = ("FAILED", "INVALID", "PARTIAL", "TIMED_OUT", "ABORTED")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,9 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class File:
-    """All that the ledger's row says of a file. Times are ISO 8601, size is in bytes."""
+    """All that the ledger's row says of a file. Times are ISO 8601, size is in bytes, set_aside is
+    the number of bad records that have no item.
+    """
 
     key: str
     status: str
@@ -53,6 +55,7 @@ class File:
     execution: str | None
     revision: int
     items: int | None
+    set_aside: int | None
     incomplete_since: str | None
     writing: str | None
     problem: Problem | None
@@ -147,6 +150,7 @@ def file(stack: Stack, key: str) -> File:
         execution=text_of(row, "execution"),
         revision=read.revision,
         items=None if read.keys_at else len(read.item_keys),
+        set_aside=read.set_aside.records if read.set_aside else None,
         incomplete_since=text_of(row, "incomplete_since"),
         writing=read.claim.execution if read.claim else None,
         problem=problem,

@@ -26,7 +26,7 @@ from tablekeeper_cli.stack import Stack
 INCOMPLETE, WRITING = "INCOMPLETE", "WRITING"
 
 
-PROBLEMS = ("FAILED", "INVALID")
+PROBLEMS = ("FAILED", "INVALID", "PARTIAL")
 
 
 _REPORT = re.compile(r"^Report: (s3://\S+?\.json)\. ", re.MULTILINE)

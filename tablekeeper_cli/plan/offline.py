@@ -57,7 +57,7 @@ class OfflinePlanner(Planner):
     def of_file(self, path: Path, key: str) -> Plan:
         """As Planner.of_file; the file has its items from now on."""
         made = super().of_file(path, key)
-        if made.fine:
+        if made.is_written:
             for each in made.items():
                 self.owners[ItemKey.of(dict(each.key)).text] = key
         return made

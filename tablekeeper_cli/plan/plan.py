@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tablekeeper.validation.violation import Violation
+from tablekeeper.model.outcome import PARTIAL
 
+from tablekeeper_cli.plan.fault import Fault
 from tablekeeper_cli.plan.planned_item import ACTIONS, PlannedItem
 from tablekeeper_cli.plan.store import LocalStore
 
@@ -16,10 +17,11 @@ from tablekeeper_cli.plan.store import LocalStore
 class Plan:
     """What an execution would do with one key. Close it when it is no longer needed.
 
-    outcome is the execution's, error the name that it would be INVALID or FAILED with. records is
-    the number of records that were read. counts has the number of items by action. `now` is what
-    the ledger shows for the file: a problem's status, else the status, None for an unknown file.
-    assumptions say in words what a plan cannot know, warnings what may not be meant.
+    outcome is the execution's, error the name that it would be PARTIAL, INVALID or FAILED with.
+    records is the number of records that were read, set_aside that of the bad ones that would be
+    set aside. counts has the number of items by action. `now` is what the ledger shows for the
+    file: a problem's status, else the status, None for an unknown file. assumptions say in words
+    what a plan cannot know, warnings what may not be meant.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Plan:
     error: str | None = None
     cause: str | None = None
     records: int = 0
+    set_aside: int = 0
     violation_count: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ACTIONS, 0))
     assumptions: list[str] = field(default_factory=list)
@@ -46,9 +49,14 @@ class Plan:
         """All but the violations and the items, which may be many."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
-    def violations(self) -> Iterator[Violation]:
-        """The violations of the dataset's schema, in the order of the records."""
-        return self._store.violations() if self._store else iter(())
+    @property
+    def is_written(self) -> bool:
+        """Whether the table would have the file's items."""
+        return self.fine or self.outcome == PARTIAL
+
+    def violations(self) -> Iterator[Fault]:
+        """What is wrong with records, in their order."""
+        return self._store.faults() if self._store else iter(())
 
     def items(self) -> Iterator[PlannedItem]:
         """What becomes of each item: in the order of the records, then those without one."""

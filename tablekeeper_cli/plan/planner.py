@@ -7,7 +7,7 @@ temporary database of SQLite's: that spills to the local disk what is too much f
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +73,9 @@ class Planner(Target):
         if self._is_left_out(key):
             return self._left_out(key, row)
         if is_ignored(key, self.settings.ignore_patterns):
-            return self._plan(Snapshot(action="ignore", **seen), row, partial(Text, (), 0), [])
+            ignored = Snapshot(action="ignore", **seen)
+            content = FileContent(ignored, self.catalogue, partial(Text, (), 0))
+            return self._plan(content, row, [], is_local=True)
         seen |= {"etag": _md5(path), "size": path.stat().st_size, "last_modified": now()}
         dataset = self.catalogue.find(key)
         used = dataset.object_fields if dataset else frozenset[str]()
@@ -88,7 +90,8 @@ class Planner(Target):
                 return read_document(refused, found, limit)
             return Text(_FileContent(path), limit)
 
-        return self._plan(found, row, text, assumptions)
+        content = FileContent(found, self.catalogue, text)
+        return self._plan(content, row, assumptions, is_local=True)
 
     def of_object(self, key: str) -> Plan:
         """What would become of the object that is in the bucket now.
@@ -112,8 +115,9 @@ class Planner(Target):
             text = partial(
                 read_document, answer["document"], found, self.settings.max_document_bytes
             )
+            content = FileContent(found, self.catalogue, text)
             try:
-                return self._plan(found, row, text, [])
+                return self._plan(content, row, [], is_local=False)
             except ObjectChangedError:
                 continue
         raise CommandError(f"{key} changed in each of {ROUNDS} rounds; try again when it is quiet")
@@ -177,11 +181,10 @@ class Planner(Target):
         return Plan(key, None, None, "IGNORED", row.revision, shown_status(row), assumptions=[why])
 
     def _plan(
-        self, found: Snapshot, row: Row, text: Callable[[], Text], assumptions: list[str]
+        self, content: FileContent, row: Row, assumptions: list[str], *, is_local: bool
     ) -> Plan:
-        store = LocalStore()
+        store = LocalStore(is_local=is_local)
         try:
-            content = FileContent(found, self.catalogue, text)
             return Planning(self, content, row, assumptions, store).plan()
         except BaseException:
             store.close()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 
 from tablekeeper.commit.key_lists import key_lists
 from tablekeeper.datasets.no_data import no_data_hint
+from tablekeeper.documents.pointers import value_at
 from tablekeeper.errors import (
+    BadRecordsError,
     DatasetDefinitionError,
     DuplicateItemKeyError,
     InvalidFileError,
@@ -19,8 +22,11 @@ from tablekeeper.errors import (
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.items import Item, item_key, owner
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import PARTIAL
+from tablekeeper.model.snapshot import SetAside
 from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
-from tablekeeper.steps.file_content import FileContent
+from tablekeeper.steps.file_content import FileContent, Refusal
+from tablekeeper.validation.violation import Violation
 
 from tablekeeper_cli.compare.items import (
     BATCH_KEYS,
@@ -30,10 +36,13 @@ from tablekeeper_cli.compare.items import (
 from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.compare.side_by_side import side_by_side
 from tablekeeper_cli.compare.target import Target
+from tablekeeper_cli.plan.fault import Fault
 from tablekeeper_cli.plan.plan import Plan
 from tablekeeper_cli.plan.planned_item import CHANGED, PUT, REFUSED, REMOVED, UNCHANGED
 from tablekeeper_cli.plan.store import LocalStore
 
+VALUE_CHARACTERS = 100
+"""Of a value that violates, in a plan of a local file."""
 READERS = 4
 """How many batches of items are read side by side; each is 16 MB at most."""
 
@@ -103,19 +112,36 @@ class Planning:
 
     def _validate(self) -> None:
         """Raises InvalidFileError and DatasetDefinitionError."""
-        made = self.made
+        made, content = self.made, self.content
         try:
-            for violation in self.content.violations():
+            for fault in content.faults(self.target.settings):
                 made.violation_count += 1
-                self.store.add_violation(violation)
+                self.store.add_fault(Fault(fault, self._value(fault)))
         finally:
-            made.records = self.content.records_read
-        if made.violation_count:
-            plural = "violation" if made.violation_count == 1 else "violations"
-            raise SchemaViolationError(
-                f"{made.violation_count:,} {plural} of {made.dataset}.schema.json "
-                f"in {made.records:,} records"
-            )
+            made.records = content.records_read
+        if not made.violation_count:
+            return
+        message = content.summary(made.violation_count)
+        if content.dataset.bad_records is None:
+            raise SchemaViolationError(message)
+        if not content.is_acceptable():
+            raise BadRecordsError(message)
+        made.outcome, made.error = PARTIAL, BadRecordsError.__name__
+        made.cause = f"{self.found.uri}: {message}. {BadRecordsError.advice}"
+        made.set_aside = content.records_bad
+        aside = SetAside(content.records_bad, content.records_read, "", message)
+        content.snapshot = replace(self.found, set_aside=aside)
+
+    def _value(self, fault: Violation | Refusal) -> str | None:
+        """The value that violates, of a file on this machine."""
+        if not self.store.is_local or isinstance(fault, Refusal) or not self.content.record:
+            return None
+        try:
+            value = value_at(self.content.record.value, fault.pointer)
+        except (LookupError, ValueError):
+            return None
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        return text if len(text) <= VALUE_CHARACTERS else text[:VALUE_CHARACTERS] + "…"
 
     def _transform(self) -> None:
         """Raises InvalidFileError."""

@@ -9,18 +9,23 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.steps.file_content import Refusal
 from tablekeeper.validation.violation import Violation
 
 from tablekeeper_cli.compare.items import (
     Change,
 )
+from tablekeeper_cli.plan.fault import Fault
 from tablekeeper_cli.plan.planned_item import REFUSED, PlannedItem
 
 
 class LocalStore:
-    """A temporary database: new items, keys that were there before, and what becomes of each."""
+    """A temporary database: new items, keys that were there before, and what becomes of each.
+    `is_local` says that the content is a file on this machine, whose values may be shown.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_local: bool = False) -> None:
+        self.is_local = is_local
         # A database without a name is held in memory and, as far as it is large, in a file that
         # goes with the connection: https://sqlite.org/inmemorydb.html#temp_db
         self.database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
@@ -30,9 +35,7 @@ class LocalStore:
             CREATE TABLE new (key TEXT PRIMARY KEY, place INTEGER, item TEXT) WITHOUT ROWID;
             CREATE TABLE old (key TEXT PRIMARY KEY) WITHOUT ROWID;
             CREATE TABLE entry (action TEXT, key TEXT, place INTEGER, details TEXT);
-            CREATE TABLE violation (
-                record INTEGER, pointer TEXT, keyword TEXT, expected TEXT, found TEXT, line INTEGER
-            );
+            CREATE TABLE fault (kind TEXT, what TEXT, value TEXT);
             BEGIN;
             """
         )
@@ -80,12 +83,14 @@ class LocalStore:
         """For a file that is refused nothing else happens to any item."""
         self.database.execute("DELETE FROM entry WHERE action <> ?", (REFUSED,))
 
-    def add_violation(self, violation: Violation) -> None:
-        self.database.execute("INSERT INTO violation VALUES (?, ?, ?, ?, ?, ?)", violation)
+    def add_fault(self, fault: Fault) -> None:
+        row = type(fault.what).__name__, json.dumps(fault.what, ensure_ascii=False), fault.value
+        self.database.execute("INSERT INTO fault VALUES (?, ?, ?)", row)
 
-    def violations(self) -> Iterator[Violation]:
-        for row in self.database.execute("SELECT * FROM violation"):
-            yield Violation(*row)
+    def faults(self) -> Iterator[Fault]:
+        for kind, what, value in self.database.execute("SELECT * FROM fault"):
+            of_kind = Violation if kind == Violation.__name__ else Refusal
+            yield Fault(of_kind(*json.loads(what)), value)
 
 
 def _plain(value: Any) -> Any:

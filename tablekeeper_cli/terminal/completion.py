@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tablekeeper_cli.stack import Stack
 
 MOST = 100
-STATUSES = ("FAILED", "INVALID", "INCOMPLETE")
+STATUSES = ("FAILED", "INVALID", "PARTIAL", "INCOMPLETE")
 
 
 def statuses(incomplete: str) -> list[str]:

@@ -19,6 +19,7 @@ STYLES = {
     "WRITING": "yellow",
     "RUNNING": "yellow",
     "CAUGHT": "yellow",
+    "PARTIAL": "red",
     "INVALID": "red",
     "INCOMPLETE": "red",
     "FAILED": "bold red",

@@ -47,15 +47,15 @@ class Standing:
 def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
     """What the items of a file stand for; present is None when the object is gone.
 
-    A file with a problem stands for what was committed last: the ledger tells why the newest
-    content is not in the table.
+    A file that has failed stands for what was committed last: the ledger tells why the newest
+    content is not in the table. One that is PARTIAL stands for its good records.
     """
     if row.claim:
         if row.claim.state == INCOMPLETE:
             return Standing(UNTOLD, CLAIM, "INCOMPLETE: nobody can finish the write")
         return Standing(UNTOLD, CLAIM, f"{row.claim.state}: begun, not ended", behind=True)
-    if row.problem:
-        committed = COMMITTED if row.status == "SYNCED" else NOTHING
+    if row.problem and row.has_failed:
+        committed = COMMITTED if row.is_written else NOTHING
         if present is None or ignored:
             why = "matches IgnorePatterns" if ignored else "is gone"
             return Standing(
@@ -73,20 +73,22 @@ def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
         return Standing(committed)
     if ignored or present is None:
         why = "matches IgnorePatterns" if ignored else "is gone"
-        if row.status == "SYNCED":
-            return Standing(NOTHING, STALE, f"SYNCED, but the object {why}", behind=True)
+        if row.is_written:
+            return Standing(NOTHING, STALE, f"{row.status}, but the object {why}", behind=True)
         return Standing(NOTHING)
-    if present.unreadable and (row.status, row.etag) == ("SYNCED", present.etag):
+    if present.unreadable and row.is_written and row.etag == present.etag:
         return Standing(UNTOLD, UNVERIFIABLE, str(present.unreadable))
     if row.revision == 0:
         return Standing(CURRENT, UNKNOWN, "the ledger does not know the object", behind=True)
-    if row.status != "SYNCED":
+    if not row.is_written:
         return Standing(CURRENT, STALE, f"{row.status}, but the object is there", behind=True)
     if row.etag != present.etag:
-        detail = f"SYNCED with etag {row.etag}, but the object's is {present.etag}"
+        detail = f"{row.status} with etag {row.etag}, but the object's is {present.etag}"
         return Standing(CURRENT, STALE, detail, behind=True)
     if not _same_version(row, present):
-        detail = f"SYNCED with version {row.version_id}, but the object's is {present.version_id}"
+        detail = (
+            f"{row.status} with version {row.version_id}, but the object's is {present.version_id}"
+        )
         return Standing(CURRENT, STALE, detail, behind=True)
     return Standing(CURRENT)
 

@@ -31,6 +31,7 @@ LOOKS = {
     "WRITING": "warn",
     "CAUGHT": "warn",
     "RUNNING": "warn",
+    "PARTIAL": "bad",
     "INVALID": "bad",
     "INCOMPLETE": "bad",
     "FAILED": "bad",
@@ -38,8 +39,8 @@ LOOKS = {
     "ABORTED": "bad",
 }
 ORDER = (
-    "SYNCED", "UNCHANGED", "DELETED", "IGNORED", "RELEASED", "WRITING", "INVALID", "INCOMPLETE",
-    "FAILED",
+    "SYNCED", "UNCHANGED", "DELETED", "IGNORED", "RELEASED", "WRITING", "PARTIAL", "INVALID",
+    "INCOMPLETE", "FAILED",
 )  # fmt: skip
 """The statuses of files, as pages show them."""
 _ROW, _LABEL, _RIGHT, _WIDTH = 26, 210, 90, 1100

@@ -151,7 +151,7 @@ def test_every_metric_and_every_outcome_is_in_the_logs_and_no_content(seen: Obse
     gauges = published(mine)
     assert {name: each[1] for name, each in gauges.items()} == {
         f"OpenProblems {status}": {"service": service, "status": status}
-        for status in ("FAILED", "INVALID", "INCOMPLETE")
+        for status in ("FAILED", "INVALID", "PARTIAL", "INCOMPLETE")
     } | {"PassedOver": {"service": service}}
     assert gauges["OpenProblems FAILED"][0] >= 1
     assert gauges["OpenProblems INVALID"][0] >= 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tablekeeper.bucket.ends import FINDINGS
 from tablekeeper.ledger.rows import INCOMPLETE
+from tablekeeper.model.outcome import PARTIAL
 from tablekeeper.recovery.safety_net import ERRORS, BadEnd
 from tablekeeper.runtime.metrics import METRICS, NAMESPACE
 
@@ -60,7 +61,7 @@ IS: Mapping[str, str] = {
     "TableName": "AWS::DynamoDB::Table",
 }
 """The type of resource that a dimension names."""
-STATUSES = {"FAILED", "INVALID", INCOMPLETE}
+STATUSES = {"FAILED", "INVALID", PARTIAL, INCOMPLETE}
 ALARMS = resources("AWS::CloudWatch::Alarm")
 SEARCH = re.compile(r"SEARCH\('(\{.*?\}) (.*?)', 'Sum', 300\)")
 

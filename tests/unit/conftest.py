@@ -44,6 +44,11 @@ CATALOGUE = Catalogue(
             "properties": {"count": {"type": "number", "minimum": 0}},
             "x-tablekeeper": {"prefix": "notes/", "ttl": "expires_at"},
         },
+        "lax": {
+            "type": "object",
+            "properties": {"count": {"type": "number", "minimum": 0}},
+            "x-tablekeeper": {"prefix": "lax/", "bad_records": {"at_most": 2}},
+        },
         "versions": {
             "type": "object",
             "x-tablekeeper": {
@@ -92,7 +97,9 @@ class Pipeline:
             return _travelled(delete_items.handler(payload, None))
         items = None
         if found["action"] == "validate":
-            validate_records.handler({**payload, "document": document}, None)
+            checked = _travelled(validate_records.handler({**payload, "document": document}, None))
+            if "set_aside" in checked:
+                payload["found"] = found = {**found, "set_aside": checked["set_aside"]}
             items = transform_records.handler({"found": found, "document": document}, None)
         context = _Context(self.seconds_left) if self.seconds_left else None
         return _travelled(write_items.handler({**payload, "items": _travelled(items)}, context))

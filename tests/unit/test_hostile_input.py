@@ -205,9 +205,11 @@ def test_lines_that_are_accepted_are_what_the_standard_library_reads(text: str, 
     except errors.InvalidFileError:
         return
     lines = text.removeprefix("\ufeff").split("\n")
-    assert [number for number, _ in found] == [i for i, each in enumerate(lines, 1) if each.strip()]
-    for number, value in found:
-        assert value == json.loads(lines[number - 1].removeprefix("\ufeff"), parse_float=Decimal)
+    assert [each.line for each in found] == [i for i, each in enumerate(lines, 1) if each.strip()]
+    for each in found:
+        if not each.error:
+            line = lines[each.line - 1].removeprefix("\ufeff")
+            assert each.value == json.loads(line, parse_float=Decimal)
 
 
 def _lines(text: str) -> None:

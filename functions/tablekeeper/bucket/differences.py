@@ -52,13 +52,13 @@ def difference(
     """
     if row.claim:
         return CLAIM
-    if row.problem:
+    if row.has_failed:
         return PROBLEM
     if row.status is None or row.status == "DELETED":
         return MISSING
     if is_ignored(listed.key, settings.ignore_patterns):
         return None if row.status == "IGNORED" else OUTDATED
-    if row.status != "SYNCED":
+    if not row.is_written:
         return OUTDATED
     if (row.etag, row.size) != (listed.etag, listed.size):
         return STALE

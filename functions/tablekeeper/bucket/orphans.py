@@ -20,6 +20,7 @@ from tablekeeper.bucket.ends import ORPHAN, ORPHANS, TRACED, End
 from tablekeeper.bucket.run import Run
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.model.objects import key_of, object_uri
+from tablekeeper.model.outcome import PARTIAL, SYNCED
 
 HEADS_AT_ONCE = 16
 LAST_SECONDS = 180
@@ -108,14 +109,16 @@ def _pages(
             "TableName": run.tables.ledger,
             "IndexName": "files",
             "KeyConditionExpression": "file_shard = :shard AND begins_with(pk, :uri)",
-            "FilterExpression": "#status = :synced OR attribute_exists(problem_status) OR "
-            "attribute_exists(claim_state) OR attribute_exists(incomplete_since)",
+            "FilterExpression": "#status IN (:synced, :partial) OR "
+            "attribute_exists(problem_status) OR attribute_exists(claim_state) OR "
+            "attribute_exists(incomplete_since)",
             "ProjectionExpression": "pk, claim_state",
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": {
                 ":shard": {"S": shard},
                 ":uri": {"S": uri},
-                ":synced": {"S": "SYNCED"},
+                ":synced": {"S": SYNCED},
+                ":partial": {"S": PARTIAL},
             },
         }
         if after:

@@ -21,7 +21,7 @@ from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, item_key, lineage
 from tablekeeper.model.keys import ItemKey
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import PARTIAL, SYNCED, Committed
 from tablekeeper.model.sizes import item_size
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.item_set import ItemSet
@@ -59,8 +59,11 @@ class FileCommit:
         self.file = FileTransactions(tables, snapshot, execution, remaining)
 
     def items(self, new: ItemSet) -> Committed:
-        """Makes the table hold exactly these items of this file."""
-        return _recorded(lambda: self._commit("SYNCED", new))
+        """Makes the table hold exactly these items of this file: SYNCED, or PARTIAL where they are
+        those of its good records.
+        """
+        outcome = PARTIAL if self.snapshot.set_aside else SYNCED
+        return _recorded(lambda: self._commit(outcome, new))
 
     def absence(self) -> Committed:
         """Removes this file's items: the object is gone (DELETED), not to be read (IGNORED), or was

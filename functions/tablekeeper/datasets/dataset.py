@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
+from tablekeeper.datasets.bad_records import BadRecords
 from tablekeeper.datasets.column_types import column_types
 from tablekeeper.datasets.expressions import Expression
 from tablekeeper.documents.compression import ENDINGS
@@ -30,6 +31,7 @@ FIELDS: Mapping[str, type] = {
     "key": dict,
     "attributes": dict,
     "ttl": str,
+    "bad_records": dict,
 }
 """What the keyword may hold; x-tablekeeper.meta.json says it in full."""
 
@@ -58,6 +60,7 @@ class Dataset:
     all_fields: Expression | None = None
     left_out: frozenset[str] = frozenset()
     ttl: Expression | None = None
+    bad_records: BadRecords | None = None
 
     @classmethod
     def read(cls, name: str, schema: Mapping[str, Any]) -> Dataset:
@@ -74,7 +77,7 @@ class Dataset:
                     "x-tablekeeper.meta.json says what it takes"
                 )
             if (
-                field_name != "csv"
+                field_name not in ("csv", "bad_records")
                 and isinstance(value, dict | list)
                 and not all(isinstance(each, str) for each in _texts(field_name, value))
             ):
@@ -110,6 +113,9 @@ class Dataset:
                     if text is None
                 ),
                 ttl=Expression(keyword["ttl"]) if "ttl" in keyword else None,
+                bad_records=BadRecords.read(keyword["bad_records"])
+                if "bad_records" in keyword
+                else None,
             )
             dataset.location  # noqa: B018 - raises what is wrong with it
         except DatasetDefinitionError as error:

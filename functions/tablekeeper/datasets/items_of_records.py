@@ -67,11 +67,22 @@ def make_items(
     """
     source = found.object_scope()
     for record in records:
-        item = _item(record, source, dataset, table_key, ttl_attribute)
-        text = item_text(item)
-        if size_bound(text) > MAX_ITEM_BYTES:
-            _check_size(item, record.place)
-        yield RecordItem(record.place, item, text)
+        yield make_item(record, source, dataset, table_key, ttl_attribute)
+
+
+def make_item(
+    record: Record,
+    source: Mapping[str, Any],
+    dataset: Dataset,
+    table_key: TableKey,
+    ttl_attribute: str,
+) -> RecordItem:
+    """The item of a record; source is what expressions see as `_object`. Raises as `make_items`."""
+    item = _item(record, source, dataset, table_key, ttl_attribute)
+    text = item_text(item)
+    if size_bound(text) > MAX_ITEM_BYTES:
+        _check_size(item, record.place)
+    return RecordItem(record.place, item, text)
 
 
 def _item(

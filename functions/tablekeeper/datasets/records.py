@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tablekeeper.datasets.dataset import DYNAMODB_JSON, Dataset
@@ -11,7 +11,7 @@ from tablekeeper.documents.dynamodb_json import read_dynamodb_json
 from tablekeeper.documents.json_reader import read_json
 from tablekeeper.documents.json_stream import Document
 from tablekeeper.documents.value import Value
-from tablekeeper.errors import DocumentShapeError, ReservedAttributeError
+from tablekeeper.errors import DocumentShapeError, InvalidFileError, ReservedAttributeError
 
 RESERVED = ("_source", "_object", "_index")
 
@@ -21,6 +21,7 @@ class Record(NamedTuple):
 
     `line` is the line where it begins, from 1; `name` the member's that it is, where the records
     of its dataset are members of an object; `document` has fields of the document around it.
+    With an `error`, which says why it is no record or cannot be kept, `value` is empty.
     """
 
     place: int
@@ -28,31 +29,52 @@ class Record(NamedTuple):
     line: int | None = None
     name: str | None = None
     document: Mapping[str, Any] | None = None
+    error: InvalidFileError | None = None
 
 
 def read_records(text: Iterable[str], key: str, dataset: Dataset) -> Iterator[Record]:
     """The records of a file's text, one by one; only at the end is it known that all is well.
+
+    Raises:
+        InvalidFileError: the text cannot be read exactly, or holds something other than records.
+    """
+    for record in records_and_errors(text, key, dataset):
+        if record.error:
+            raise record.error
+        yield record
+
+
+def records_and_errors(text: Iterable[str], key: str, dataset: Dataset) -> Iterator[Record]:
+    """As `read_records`; but what is no record, or cannot be kept, comes with its error where the
+    reader can go on behind it.
 
     JSON Lines, values one after another, an array, and an array or an object's members behind a
     plain path of fields are read as streams. For any other expression a document is held whole.
     The text has to be one that can be read twice where `dataset.reads_twice`.
 
     Raises:
-        InvalidFileError: the text cannot be read exactly, or holds something other than records.
+        InvalidFileError: the text cannot be read to its end.
     """
     reserved = (*RESERVED, *dataset.own_names)
     lines = dataset.is_json_lines(key)
     for place, found in enumerate(_values(text, dataset, lines=lines)):
-        value = found.value
-        if not isinstance(value, dict):
-            raise DocumentShapeError(_no_record(found, place, lines=lines))
-        for name in reserved:
-            if name in value:
-                raise ReservedAttributeError(
-                    f'{_name(found, place, lines=lines)} has a field "{name}", a name that '
-                    "Tablekeeper itself uses"
-                )
-        yield Record(place, value, found.line, found.name, found.document)
+        error = found.error or _unfit(found, place, reserved, lines=lines)
+        value = {} if error else found.value
+        yield Record(place, value, found.line, found.name, found.document, error)
+
+
+def _unfit(
+    found: Value, place: int, reserved: Sequence[str], *, lines: bool
+) -> InvalidFileError | None:
+    if not isinstance(found.value, dict):
+        return DocumentShapeError(_no_record(found, place, lines=lines))
+    for name in reserved:
+        if name in found.value:
+            return ReservedAttributeError(
+                f'{_name(found, place, lines=lines)} has a field "{name}", a name that '
+                "Tablekeeper itself uses"
+            )
+    return None
 
 
 def _values(text: Iterable[str], dataset: Dataset, *, lines: bool) -> Iterator[Value]:
@@ -64,9 +86,9 @@ def _values(text: Iterable[str], dataset: Dataset, *, lines: bool) -> Iterator[V
 
 
 def _lines(text: Iterable[str]) -> Iterator[Value]:
-    for line, value in Document(text).lines():
-        if value != []:  # how a file says in any format that it has no records
-            yield Value(value, line)
+    for found in Document(text).lines():
+        if found.value != []:  # how a file says in any format that it has no records
+            yield found
 
 
 def _name(found: Value, place: int, *, lines: bool) -> str:

@@ -15,6 +15,7 @@ from tablekeeper.documents.pointers import shown
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import (
     EmptyFileError,
+    InvalidFileError,
     MalformedCsvError,
     NumberRangeError,
     RecordTooLargeError,
@@ -68,11 +69,10 @@ class _Column:
 
 def read_csv(text: Iterable[str], options: CsvOptions) -> Iterator[Value]:
     """The rows of a file as objects, each with the line where it begins; blank lines are passed
-    over.
+    over. A row that does not fit the header, or has a number that cannot be kept, has an error.
 
     Raises:
-        InvalidFileError: the text is no such CSV, a row does not fit the header, or a number
-            cannot be kept; the message names line and column.
+        InvalidFileError: the text is no such CSV; the message names line and column.
     """
     rows = _rows(text, options)
     names: Sequence[str] | None = options.header
@@ -84,8 +84,10 @@ def read_csv(text: Iterable[str], options: CsvOptions) -> Iterator[Value]:
     columns = [_Column(name, options) for name in names]
     for line, row in rows:
         if len(row) != len(columns):
-            raise MalformedCsvError(_ragged(line, row, columns))
+            yield Value(None, line, error=MalformedCsvError(_ragged(line, row, columns)))
+            continue
         record: dict[str, Any] = {}
+        unfit: InvalidFileError | None = None
         for column, field in zip(columns, row, strict=True):
             if not field:
                 if column.empty:
@@ -96,11 +98,11 @@ def read_csv(text: Iterable[str], options: CsvOptions) -> Iterator[Value]:
                 try:
                     record[column.name] = column.value(field)
                 except OutOfRangeError as error:
-                    raise NumberRangeError(
+                    unfit = unfit or NumberRangeError(
                         f'line {line}, column "{shown(column.name)}": DynamoDB cannot hold the '
                         f"number: {error}"
-                    ) from None
-        yield Value(record, line)
+                    )
+        yield Value(record, line, error=unfit)
 
 
 def _rows(text: Iterable[str], options: CsvOptions) -> Iterator[tuple[int, list[str]]]:

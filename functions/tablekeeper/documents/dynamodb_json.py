@@ -63,21 +63,25 @@ def read_dynamodb_json(text: Iterable[str]) -> Iterator[Value]:
         line, has_item = document.line, False
         if document.peek() != "{":
             document.value()
-            raise document.placed(DocumentShapeError("the value is no object"))
+            no_object = DocumentShapeError("the value is no object")
+            yield Value(None, line, error=document.placed(no_object))
+            continue
         names = list[str]()
         for name in document.members():
             names.append(name)
             if name == ITEMS and document.peek() == "[":
                 has_item = True
-                for number, (item, at) in enumerate(document.elements((ITEMS,))):
-                    yield Value(_item(document, item, (ITEMS, number)), at)
+                for number, item in enumerate(document.elements((ITEMS,))):
+                    yield _item(document, item, (ITEMS, number))
             elif name == ITEM:
                 has_item = True
-                yield Value(_item(document, document.value((ITEM,)), (ITEM,)), line)
+                item = document.value_or_error((ITEM,))
+                yield _item(document, item._replace(line=line), (ITEM,))
             else:
                 document.value((name,))
         if not has_item:
-            raise document.placed(DocumentShapeError(_no_item(names)))
+            no_item = DocumentShapeError(_no_item(names))
+            yield Value(None, line, error=document.placed(no_item))
 
 
 def _no_item(names: list[str]) -> str:
@@ -86,13 +90,16 @@ def _no_item(names: list[str]) -> str:
     return 'the object has neither "Item", as in an export, nor "Items", as in a scan'
 
 
-def _item(document: Document, item: Any, path: Path) -> dict[str, Any]:
+def _item(document: Document, found: Value, path: Path) -> Value:
+    if found.error:
+        return found
     try:
-        if not isinstance(item, dict):
+        if not isinstance(found.value, dict):
             raise _wrong(path, "an item is an object")
-        return {name: _plain(value, (*path, name)) for name, value in item.items()}
+        plain = {name: _plain(value, (*path, name)) for name, value in found.value.items()}
     except InvalidFileError as error:
-        raise document.placed(error) from None
+        return found._replace(value=None, error=document.placed(error))
+    return found._replace(value=plain)
 
 
 def _wrong(path: Path, why: str) -> DocumentShapeError:

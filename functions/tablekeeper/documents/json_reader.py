@@ -103,14 +103,19 @@ class _Reader:
             return (yield from self._members(path))
         if begins == "[":
             around = None if fields else self._all_around()
-            for value, line in document.elements(path):
+            for element in document.elements(path):
                 if not fields:
-                    yield Value(value, line, None, around)
+                    wanted = self.location.around
+                    yield element._replace(document=around) if wanted else element
+                elif element.error:
+                    raise element.error
             return not fields
-        line, value = document.line, document.value(path)
-        if fields or (path and value is None):
+        value = document.value_or_error(path)
+        if fields and value.error:
+            raise value.error
+        if fields or (path and value.value is None and not value.error):
             return False
-        yield Value(value, line, None, self._all_around(), is_file=True)
+        yield value._replace(document=self._all_around(), is_file=True)
         return True
 
     def _members(self, path: Path) -> Generator[Value, None, bool]:
@@ -120,10 +125,9 @@ class _Reader:
             return False
         around = self._all_around()
         for key in document.members(path):
-            document.peek()
-            line, value = document.line, document.value((*path, key))
-            if nulls or value is not None:
-                yield Value(value, line, key, around)
+            found = document.value_or_error((*path, key))
+            if nulls or found.value is not None or found.error:
+                yield found._replace(name=key, document=around)
         return True
 
     def _keep(self, path: tuple[Any, ...], value: Any) -> None:

@@ -24,6 +24,7 @@ from tablekeeper.documents.json_parser import (
 from tablekeeper.documents.names import NamesSeen
 from tablekeeper.documents.pointers import Path
 from tablekeeper.documents.text import BYTE_ORDER_MARK
+from tablekeeper.documents.value import Value
 from tablekeeper.errors import (
     DuplicateJsonKeyError,
     EmptyFileError,
@@ -158,6 +159,15 @@ class Document(_Window):
 
     def value(self, path: Path = ()) -> Any:
         """What comes next, whole; `path` leads to it."""
+        found = self.value_or_error(path)
+        if found.error:
+            raise found.error
+        return found.value
+
+    def value_or_error(self, path: Path = ()) -> Value:
+        """As `value`; but JSON that cannot be kept comes with its error, and is passed over."""
+        self.peek()
+        line = self.line
         value, escapes = self._next(path)
         try:
             if self._parser.marked:
@@ -165,20 +175,18 @@ class Document(_Window):
             if escapes:
                 check_surrogates(value, path)
         except InvalidFileError as error:
-            raise self.placed(error) from None
-        return value
+            return Value(None, line, error=self.placed(error))
+        return Value(value, line)
 
-    def elements(self, path: Path = ()) -> Iterator[tuple[Any, int]]:
-        """The elements of the array that comes next, with the lines where they begin."""
+    def elements(self, path: Path = ()) -> Iterator[Value]:
+        """The elements of the array that comes next, each as `value_or_error`."""
         self._take("[")
         if self.peek() == "]":
             self._take("]")
             return
         index, after = 0, ","
         while after == ",":
-            self.peek()
-            line = self.line
-            yield self.value((*path, index)), line
+            yield self.value_or_error((*path, index))
             index += 1
             after = self._take(",]")
 
@@ -206,8 +214,8 @@ class Document(_Window):
             yield key
             after = self._take(",}")
 
-    def lines(self) -> Iterator[tuple[int, Any]]:
-        """The values of JSON Lines with their line numbers, from 1; blank lines are passed over."""
+    def lines(self) -> Iterator[Value]:
+        """The values of JSON Lines, a bad one with its error; blank lines are passed over."""
         number, ended = 0, False
         while not ended:
             number += 1
@@ -221,9 +229,9 @@ class Document(_Window):
             line = self._text[start:stop]
             self._place = stop + 1
             if line.strip():
-                yield number, self._line_value(line.removeprefix(BYTE_ORDER_MARK), number)
+                yield self._line_value(line.removeprefix(BYTE_ORDER_MARK), number)
 
-    def _line_value(self, line: str, number: int) -> Any:
+    def _line_value(self, line: str, number: int) -> Value:
         self._parser.marked = False
         try:
             value = self._parser.decode(line)
@@ -232,11 +240,12 @@ class Document(_Window):
             if self._escapes and SURROGATE_ESCAPE.search(line):
                 check_surrogates(value)
         except (json.JSONDecodeError, RecursionError) as error:
-            violation = not_parsed(error, line, 0, 0, lambda place: (number, place + 1))
-            raise type(violation)(f"line {number} of the file: {violation}") from None
+            unfit: InvalidFileError = not_parsed(error, line, 0, 0, lambda at: (number, at + 1))
         except InvalidFileError as error:
-            raise type(error)(f"line {number} of the file: {error}") from None
-        return value
+            unfit = error
+        else:
+            return Value(value, number)
+        return Value(None, number, error=type(unfit)(f"line {number} of the file: {unfit}"))
 
     def _next(self, path: Path) -> tuple[Any, bool]:
         """What comes next, not yet checked, and whether escaped surrogates are in it.

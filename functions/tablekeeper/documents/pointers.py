@@ -19,6 +19,14 @@ def pointer(path: Sequence[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
+def value_at(value: Any, where: str) -> Any:
+    """The value at a JSON Pointer. Raises KeyError, IndexError, ValueError where there is none."""
+    for step in where.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        value = value[int(name)] if isinstance(value, list) else value[name]
+    return value
+
+
 def shown(where: str) -> str:
     """A JSON Pointer as messages name it, cut where it is very long."""
     return where if len(where) <= PLACE_CHARACTERS else where[:PLACE_CHARACTERS] + "…"

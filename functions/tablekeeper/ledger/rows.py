@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import PARTIAL, SYNCED
+from tablekeeper.model.snapshot import SetAside
 from tablekeeper.model.times import looked_at, now
 
 CURRENT = "CURRENT"
@@ -119,8 +121,9 @@ class Row:
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
     keys_at. claimed_by is the audit key of the execution that last took a claim. as_of is what
     `times.as_of` made of the time of the last committed look at the bucket. problem_since is when
-    this content failed first. refusal is what a large write of this object met; discarded are the
-    prefixes of key lists that nobody needs any more.
+    this content failed first. set_aside are the bad records of the content that is in the table.
+    refusal is what a large write of this object met; discarded are the prefixes of key lists that
+    nobody needs any more.
     """
 
     revision: int = 0
@@ -135,10 +138,21 @@ class Row:
     claim: Claim | None = None
     claimed_by: str | None = None
     refusal: Mapping[str, Any] | None = None
+    set_aside: SetAside | None = None
     discarded: tuple[str, ...] = ()
     as_of: str | None = None
     problem: Mapping[str, Any] | None = field(default=None, repr=False)
     problem_since: str | None = None
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the table holds the items of the content that the row names."""
+        return self.status in (SYNCED, PARTIAL)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a problem keeps newer content out of the table: INVALID or FAILED."""
+        return self.problem is not None and self.problem["status"]["S"] != PARTIAL
 
     @property
     def problem_error(self) -> str | None:
@@ -178,7 +192,8 @@ class Row:
             value: str | None = attributes.get(name, {}).get("S")
             return value
 
-        claim, refusal = attributes.get("claim"), text("refusal")
+        claim, refusal, aside = attributes.get("claim"), text("refusal"), text("set_aside")
+        is_partial = text("status") == PARTIAL
         return cls(
             revision=int(attributes.get("revision", {}).get("N", "0")),
             status=text("status"),
@@ -194,6 +209,8 @@ class Row:
             claim=Claim.of(claim["M"], text("claim_state") or INCOMPLETE) if claim else None,
             claimed_by=text("claimed_by"),
             refusal=json.loads(refusal) if refusal else None,
+            # A release before this one writes a status and leaves the rest as it is.
+            set_aside=SetAside(**json.loads(aside)) if aside and is_partial else None,
             discarded=tuple(each["S"] for each in attributes.get("discarded", {}).get("L", ())),
             as_of=text("as_of"),
             problem=attributes.get("problem", {}).get("M"),

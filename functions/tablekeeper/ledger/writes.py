@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tablekeeper.errors import VALIDATE, BadRecordsError
 from tablekeeper.ledger.rows import CURRENT, OBJECT, PROBLEM, RELEASED, attribute, shard_of
-from tablekeeper.model.execution import Execution
-from tablekeeper.model.outcome import Committed
-from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.model.times import now
+from tablekeeper.model.execution import Execution, event_text
+from tablekeeper.model.outcome import PARTIAL, Committed
+from tablekeeper.model.snapshot import SetAside, Snapshot
+from tablekeeper.model.times import looked_at, now
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -35,6 +38,7 @@ def audit_action(
     revision: int,
 ) -> dict[str, Any]:
     """The action that records an outcome, once."""
+    aside = _set_aside(snapshot, result.outcome)
     return put_audit_row(
         tables.ledger,
         audit_row(
@@ -49,6 +53,7 @@ def audit_action(
             version_id=snapshot.version_id,
             items_put=result.items_put,
             items_removed=result.items_removed,
+            set_aside=aside.records if aside else None,
         ),
     )
 
@@ -56,8 +61,10 @@ def audit_action(
 def object_attributes(snapshot: Snapshot, outcome: str) -> dict[str, Any]:
     """What the row says of the object: nothing once it is gone."""
     if outcome in ("DELETED", "IGNORED", RELEASED):
-        return dict.fromkeys(OBJECT)
+        return dict.fromkeys((*OBJECT, "set_aside"))
     values = {name: getattr(snapshot, name) for name in OBJECT}
+    aside = _set_aside(snapshot, outcome)
+    values["set_aside"] = json.dumps(asdict(aside), ensure_ascii=False) if aside else None
     return {name: None if value is None else attribute(value) for name, value in values.items()}
 
 
@@ -130,15 +137,47 @@ def committed(snapshot: Snapshot, outcome: str, execution: str) -> dict[str, Any
         "as_of": {"S": snapshot.as_of},
         "committed_at": {"S": now()},
         "execution": {"S": execution},
-        **without_problem(outcome),
+        **_problem_after(snapshot, outcome, execution),
     }
 
 
-def without_problem(outcome: str) -> dict[str, Any]:
+def _problem_after(snapshot: Snapshot, outcome: str, execution: str) -> dict[str, Any]:
     """A commit knows more than any problem recorded before its read, so it removes the problem; but
-    for a file that only lets its items go, and still has to be written.
+    for a file that only lets its items go, and still has to be written. Bad records that are set
+    aside are a problem beside it, also when the content is in the table already: that it is
+    PARTIAL may have been covered by another problem meanwhile.
     """
-    return {} if outcome == RELEASED else dict.fromkeys(PROBLEM)
+    if outcome == RELEASED:
+        return {}
+    aside = _set_aside(snapshot, outcome)
+    if aside is None:
+        return dict.fromkeys(PROBLEM)
+    error, at = BadRecordsError.__name__, now()
+    named = {"bucket": {"name": snapshot.bucket}, "object": {"key": snapshot.key}}
+    problem = {
+        "status": PARTIAL,
+        "state": VALIDATE,
+        "error": error,
+        "cause": event_text({"errorMessage": aside.message, "errorType": error}),
+        "execution": execution,
+        "started": looked_at(snapshot.as_of),
+        "input": event_text({"detail": named}),
+        "etag": snapshot.etag or "",
+        "at": at,
+    }
+    return {
+        "problem": {"M": {name: attribute(value) for name, value in problem.items()}},
+        "problem_status": attribute(PARTIAL),
+        "problem_at": attribute(at),
+        "problem_since": attribute(snapshot.failing_since or at),
+        "problem_error": attribute(error),
+        "problem_dataset": attribute(snapshot.dataset or "-"),
+    }
+
+
+def _set_aside(snapshot: Snapshot, outcome: str) -> SetAside | None:
+    """The bad records of a file whose good ones are in the table with this outcome."""
+    return snapshot.set_aside if outcome in (PARTIAL, "UNCHANGED") else None
 
 
 NO_CLAIM: Mapping[str, Any] = dict.fromkeys(("claim", "claim_state", "incomplete_since", "refusal"))

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+SYNCED, PARTIAL = "SYNCED", "PARTIAL"
+"""The outcomes with which the items of a file are in the table. PARTIAL: those of its good records,
+and that the bad ones are set aside is a problem of the file.
+"""
+
 
 class Committed(NamedTuple):
     """How an execution ended; the counts are None when an earlier attempt had ended it."""

@@ -15,13 +15,26 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """Bad records that are set aside: so many of all records of a file, where the report of them
+    is, as s3://bucket/key, and what a person is told of them.
+    """
+
+    records: int
+    of: int
+    report: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The ledger's revision and the state of its claim and, read after it, the object's current
     state.
 
     Optional fields are None when absent. `answered_until` is the ledger row's: the object's events
     up to then are answered. `failing_since` is when this content failed first, as a problem is to
-    say if it fails again.
+    say if it fails again. `set_aside` are the bad records that are not in the table: those that
+    Validate Records found, or those of the content that is in the table already.
     """
 
     action: str
@@ -38,15 +51,22 @@ class Snapshot:
     last_modified: str | None = None
     answered_until: str | None = None
     failing_since: str = ""
+    set_aside: SetAside | None = None
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
         """The inverse of `payload`."""
-        return cls(**payload)
+        aside = payload.get("set_aside")
+        return cls(**{**payload, "set_aside": SetAside(**aside) if aside else None})
 
     def payload(self) -> dict[str, Any]:
-        """As a state's output."""
-        return asdict(self)
+        """As a state's output. `set_aside` is there when there is one: functions of the release
+        before do not know it.
+        """
+        values = asdict(self)
+        if self.set_aside is None:
+            del values["set_aside"]
+        return values
 
     @property
     def uri(self) -> str:

@@ -28,8 +28,8 @@ FILES, EXECUTIONS = "files", "executions"
 
 class Swept(NamedTuple):
     """What a sweep did: failures recorded that were missing, files tried again; how many files it
-    found with a problem, FAILED, INVALID and INCOMPLETE, None when it could not count them or
-    another sweep was at it; and how many rows, files and executions it passed over.
+    found with a problem, by status, None when it could not count them or another sweep was at it;
+    and how many rows, files and executions it passed over.
     """
 
     recorded: tuple[BadEnd, ...]

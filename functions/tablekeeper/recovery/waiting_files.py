@@ -23,6 +23,7 @@ from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
 from tablekeeper.model.execution import event_text
 from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import PARTIAL
 from tablekeeper.recovery import clock
 from tablekeeper.recovery.notes import Notes
 from tablekeeper.recovery.quotas import STARTS_A_SECOND, Pace
@@ -45,13 +46,13 @@ CURSOR = {"pk": {"S": "SWEEP"}, "sk": {"S": "REFUSED"}}
 
 @dataclass
 class Waiting:
-    """Files with a problem: how many by status, a file that is incomplete having one of the other
-    two as well; those that FAILED and are due, by when; and those that were refused because of an
+    """Files with a problem: how many by status, a file that is incomplete having another one as
+    well; those that FAILED and are due, by when; and those that were refused because of an
     item's owner. Both by their partition key in the ledger.
     """
 
     counts: dict[str, int] = field(
-        default_factory=lambda: {"FAILED": 0, "INVALID": 0, INCOMPLETE: 0}
+        default_factory=lambda: {"FAILED": 0, "INVALID": 0, PARTIAL: 0, INCOMPLETE: 0}
     )
     due: list[tuple[datetime, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -60,7 +61,7 @@ class Waiting:
 def count_files(tables: Tables, notes: Notes) -> Waiting:
     """From the index `problems`. Raises TransientServiceError, ServicesDownError."""
     waiting, now = Waiting(), clock.now()
-    for status in ("FAILED", "INVALID"):
+    for status in ("FAILED", "INVALID", PARTIAL):
         pages = tables.client.get_paginator("query").paginate(
             TableName=tables.ledger,
             IndexName="problems",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from tablekeeper.model.execution import occurred_at
+from tablekeeper.model.outcome import PARTIAL, SYNCED
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.metrics import EphemeralMetrics
@@ -41,6 +42,7 @@ METRICS: Mapping[str, Metric] = {
     "Files": Metric("Count", ("dataset", "outcome")),
     "ItemsPut": Metric("Count", ("dataset", "outcome")),
     "ItemsRemoved": Metric("Count", ("dataset", "outcome")),
+    "RecordsSetAside": Metric("Count", ("dataset", "outcome")),
     "Bytes": Metric("Bytes", ("dataset", "outcome")),
     "Lag": Metric("Seconds"),
     "ReadAgain": Metric("Count"),
@@ -52,14 +54,16 @@ METRICS: Mapping[str, Metric] = {
 
 def count_commit(snapshot: Snapshot, execution: Execution, committed: Committed) -> None:
     """An execution that ended well: its file and, unless an earlier attempt had committed, its
-    items, the object's size, and how long after the event it was.
+    items, its bad records, the object's size, and how long after the event it was.
     """
     values: dict[str, float | None] = {"Files": 1}
+    aside = snapshot.set_aside if committed.outcome == PARTIAL else None
     if committed.items_put is not None:
         values |= {
             "ItemsPut": committed.items_put or None,
             "ItemsRemoved": committed.items_removed or None,
-            "Bytes": snapshot.size if committed.outcome == "SYNCED" else None,
+            "RecordsSetAside": aside.records if aside else None,
+            "Bytes": snapshot.size if committed.outcome in (SYNCED, PARTIAL) else None,
             "Lag": lag(snapshot, execution, datetime.now(UTC)),
         }
     _publish(values, dataset=snapshot.dataset or NO_DATASET, outcome=committed.outcome)

@@ -109,7 +109,7 @@ def judge(
     of its content, that it is refused for its size.
     """
     if not force and is_unchanged(row, seen, dataset):
-        return Snapshot(action="unchanged", **seen), None
+        return Snapshot(action="unchanged", set_aside=row.set_aside, **seen), None
     refused = None
     if seen["size"] > settings.max_document_bytes:
         message = (
@@ -166,7 +166,7 @@ def is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) -> 
     Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left
     counts only when an expression uses it.
     """
-    if dataset is None or row.status != "SYNCED" or row.claim:
+    if dataset is None or not row.is_written or row.claim:
         return False
     names = {"version_id", "last_modified"}
     used = names if "*" in dataset.object_fields else names & dataset.object_fields

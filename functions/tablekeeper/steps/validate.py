@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
+from typing import Any, NamedTuple
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.no_data import no_data_hint
-from tablekeeper.errors import InvalidFileError, SchemaViolationError
+from tablekeeper.errors import BadRecordsError, InvalidFileError, SchemaViolationError
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.staging.violation_report import Report
 from tablekeeper.steps.content import read_document
 from tablekeeper.steps.dataset import check_dataset
-from tablekeeper.steps.file_content import FileContent
+from tablekeeper.steps.file_content import FileContent, Refusal
 from tablekeeper.validation.violation import Violation
 
-MESSAGE_VIOLATIONS = 10
+MESSAGE_FAULTS = 10
+SET_ASIDE_CHARACTERS = 3_000
+"""Of what is said of the records that are set aside. It travels between the states, beside a
+document that may fill the most of a payload, and stands in the ledger's row twice.
+"""
+
+
+class Verdict(NamedTuple):
+    """On a file that is not refused: how many records it has, and the bad ones that its dataset
+    sets aside, if there are any.
+    """
+
+    records: int
+    set_aside: SetAside | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """As a state's output."""
+        aside = {"set_aside": asdict(self.set_aside)} if self.set_aside else {}
+        return {"records": self.records, **aside}
 
 
 def validate(
@@ -25,12 +45,12 @@ def validate(
     execution: Execution,
     settings: ValidateSettings,
     catalogue: Catalogue,
-) -> int:
-    """The number of records of a valid file.
+) -> Verdict:
+    """What is to be made of a file.
 
     Raises:
-        InvalidFileError: the file is bad. Of schema violations the message holds the first ten and
-            their number, and a report in the staging bucket all.
+        InvalidFileError: the file is bad. Of what is wrong with records the message holds the first
+            ten and the number, and a report in the staging bucket all.
         DatasetDefinitionError: the dataset's schema cannot be used.
         DatasetChangedError: a deployment is under way.
         ObjectChangedError: the object is no longer the one that was found.
@@ -40,40 +60,58 @@ def validate(
     text = partial(read_document, document, snapshot, settings.max_document_bytes)
     content = FileContent(snapshot, catalogue, text)
     report: Report | None = None
-    first: list[Violation] = []
+    first: list[Violation | Refusal] = []
     try:
-        for violation in content.violations():
+        for fault in content.faults(settings):
             report = report or Report(settings.staging_bucket, execution.name)
-            report.add(violation._asdict())
-            if len(first) < MESSAGE_VIOLATIONS:
-                first.append(violation)
+            report.add(fault._asdict())
+            if len(first) < MESSAGE_FAULTS:
+                first.append(fault)
     except InvalidFileError as error:
         hint = no_data_hint(snapshot.key)
         raise type(error)(f"{snapshot.uri}: {error}. {error.advice}{hint}") from None
-    if report:
-        where = report.close(
-            {
-                "object": snapshot.uri,
-                "version_id": snapshot.version_id,
-                "etag": snapshot.etag,
-                "dataset": snapshot.dataset,
-                "execution": execution.id,
-                "records": content.records_read,
-            }
-        )
-        count = content.records_read
-        raise SchemaViolationError(_summary(snapshot, first, report.count, count, where))
-    return content.records_read
+    if report is None:
+        return Verdict(content.records_read)
+    where = report.close(_about(content, execution))
+    rule = content.dataset.bad_records
+    aside = rule is not None and content.is_acceptable()
+    kind = SchemaViolationError if rule is None else BadRecordsError
+    faults = [str(fault) for fault in first]
+    if aside:
+        faults = _as_many_as_fit(faults)
+    summary = content.summary(report.count) + _the_first(faults, report.count)
+    hint = "" if aside else no_data_hint(snapshot.key)
+    message = f"{snapshot.uri}: {summary}\nReport: {where}. {kind.advice}{hint}"
+    if not aside:
+        raise kind(message)
+    bad, of = content.records_bad, content.records_read
+    return Verdict(of, SetAside(bad, of, where, message))
 
 
-def _summary(
-    snapshot: Snapshot, first: list[Violation], count: int, records: int, where: str
-) -> str:
-    shown = "".join(f"\n{violation}" for violation in first)
-    plural = "violation" if count == 1 else "violations"
-    the_first = f", the first {len(first)}" if count > len(first) else ""
-    return (
-        f"{snapshot.uri}: {count:,} {plural} of {snapshot.dataset}.schema.json "
-        f"in {records:,} records{the_first}:{shown}\n"
-        f"Report: {where}. {SchemaViolationError.advice}{no_data_hint(snapshot.key)}"
-    )
+def _the_first(faults: list[str], count: int) -> str:
+    the_first = f", the first {len(faults)}" if count > len(faults) else ""
+    return the_first + ":" + "".join(f"\n{fault}" for fault in faults)
+
+
+def _as_many_as_fit(faults: list[str]) -> list[str]:
+    length, shown = 0, list[str]()
+    for fault in faults:
+        length += len(fault)
+        if length > SET_ASIDE_CHARACTERS:
+            break
+        shown.append(fault)
+    return shown or [faults[0][:SET_ASIDE_CHARACTERS] + "…"]
+
+
+def _about(content: FileContent, execution: Execution) -> dict[str, Any]:
+    snapshot = content.snapshot
+    bad = {"bad_records": content.records_bad} if content.dataset.bad_records else {}
+    return {
+        "object": snapshot.uri,
+        "version_id": snapshot.version_id,
+        "etag": snapshot.etag,
+        "dataset": snapshot.dataset,
+        "execution": execution.id,
+        "records": content.records_read,
+        **bad,
+    }

@@ -11,7 +11,7 @@ class Violation(NamedTuple):
     """One way in which a record violates its schema; never holds the record's values.
 
     found is the type and the length of what stands at the pointer, line the line of the file where
-    the record begins, from 1, in a file of lines.
+    the record begins, from 1, whatever format the file has.
     """
 
     record: int

@@ -88,12 +88,33 @@ def test_messages_hold_no_values(text: str) -> None:
 
 
 def test_lines_are_read_one_by_one_and_blank_ones_passed_over() -> None:
-    assert list(Document(['{"a": 1}\r\n\n{"a": 2}\n']).lines()) == [(1, {"a": 1}), (3, {"a": 2})]
+    found = Document(['{"a": 1}\r\n\n{"a": 2}\n']).lines()
+    assert [(each.line, each.value) for each in found] == [(1, {"a": 1}), (3, {"a": 2})]
 
 
-def test_an_error_in_a_line_names_the_line() -> None:
-    with pytest.raises(errors.MalformedJsonError, match="line 2 of the file"):
-        list(Document(['{"a": 1}\n{"a":']).lines())
+def test_a_bad_line_has_an_error_that_names_it_and_is_passed_over() -> None:
+    first, second, third = Document(['{"a": 1}\n{"a":\n{"a": 2}']).lines()
+    assert (first.value, third.value) == ({"a": 1}, {"a": 2})
+    assert isinstance(second.error, errors.MalformedJsonError)
+    assert str(second.error).startswith("line 2 of the file: ")
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ("1e400", errors.NumberRangeError),
+        ("NaN", errors.NonFiniteNumberError),
+        ('{"a": 1, "a": 2}', errors.DuplicateJsonKeyError),
+        ('"\\ud800"', errors.LoneSurrogateError),
+    ],
+    ids=["number", "not-finite", "twice", "surrogate"],
+)
+def test_an_element_that_cannot_be_kept_is_passed_over(bad: str, error: Any) -> None:
+    first, second, third = Document([f'[1,\n{{"b": [{bad}]}},\n3]']).elements()
+    assert (first.value, first.error, third.value, third.error) == (1, None, 3, None)
+    assert isinstance(second.error, error)
+    assert '"/1/b/0' in str(second.error)
+    assert second.line == 2
 
 
 def test_gzip_is_told_by_its_first_bytes() -> None:

@@ -12,9 +12,9 @@ import pytest
 from tablekeeper import errors
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.documents.text import text_of
-from tablekeeper.errors import InvalidFileError, SchemaViolationError
+from tablekeeper.errors import BadRecordsError, InvalidFileError, SchemaViolationError
 from tablekeeper.model.keys import TableKey
-from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.settings import TransformSettings
 from tablekeeper.steps.file_content import FileContent
 from tablekeeper.steps.transform import _check_keys
@@ -56,8 +56,14 @@ class File:
             lambda: text_of([body], self.limit),
         )
         settings = TransformSettings("staging", TableKey.parse("pk:S,sk:S"), "expires_at", 0)
-        for violation in content.violations():
-            raise SchemaViolationError(str(violation))
+        for fault in content.faults(settings):
+            if content.dataset.bad_records is None:
+                raise SchemaViolationError(str(fault))
+        if not content.is_acceptable():
+            raise BadRecordsError(content.summary(0))
+        if content.records_bad:
+            aside = SetAside(content.records_bad, content.records_read, "", "")
+            content.snapshot = replace(content.snapshot, set_aside=aside)
         items = [each.item for each in content.items(settings)]
         _check_keys(content.items(settings), _Everything(), settings)
         return items
@@ -203,6 +209,24 @@ CASES = [
         {
             "Mend the records": File(record(n=1), schema={"properties": {"n": {"type": "number"}}}),
             "or the schema": File(record(n="1"), schema={"properties": {"n": {"type": "string"}}}),
+        },
+    ),
+    Case(
+        errors.BadRecordsError,
+        File([GOOD, record(sk=1), record(sk=2)], {"bad_records": {"at_most": 1}}),
+        {
+            "Mend the records": File(
+                [GOOD, record(sk="1"), record(sk="2")], {"bad_records": {"at_most": 1}}
+            ),
+            "or the schema": File(
+                [GOOD, record(sk=1), record(sk=2)],
+                {
+                    "bad_records": {"at_most": 1},
+                    "key": {"sk": "to_string(_index)"},
+                    "attributes": {"pk": "pk"},
+                },
+            ),
+            "raise": File([GOOD, record(sk=1), record(sk=2)], {"bad_records": {"at_most": 2}}),
         },
     ),
     Case(

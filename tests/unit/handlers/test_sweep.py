@@ -117,13 +117,19 @@ def test_what_is_wrong_is_counted_by_status(states: Any, dynamodb: Any) -> None:
     for name, status, more in (
         ("a", "FAILED", {}),
         ("b", "INVALID", {}),
+        ("d", "PARTIAL", {}),
         ("c", "INVALID", {"incomplete_since": {"S": "2026-01-01T00:00:00.000Z"}}),
     ):
         row = {"pk": {"S": f"s3://b/{name}"}, "sk": {"S": "CURRENT"}, **more}
         row |= {"problem_status": {"S": status}, "problem_error": {"S": "EncodingError"}}
         row["problem_at"] = {"S": "2026-01-01T00:00:00.000Z"}
         dynamodb.put_item(TableName="ledger", Item=row)
-    assert run(states, dynamodb).problems == {"FAILED": 1, "INVALID": 2, "INCOMPLETE": 1}
+    assert run(states, dynamodb).problems == {
+        "FAILED": 1,
+        "INVALID": 2,
+        "PARTIAL": 1,
+        "INCOMPLETE": 1,
+    }
 
 
 def test_every_bad_end_that_is_missing_in_the_ledger_is_recorded(
@@ -297,7 +303,10 @@ def test_trouble_with_the_executions_does_not_keep_the_files_waiting(
     refuse(dynamodb)
     with patch.object(states, "list_executions", side_effect=client_error("AccessDenied")):
         swept = run(states, dynamodb)
-    assert (swept.restarted, swept.problems) == (1, {"FAILED": 0, "INVALID": 1, "INCOMPLETE": 0})
+    assert (swept.restarted, swept.problems) == (
+        1,
+        {"FAILED": 0, "INVALID": 1, "PARTIAL": 0, "INCOMPLETE": 0},
+    )
 
 
 def test_one_sweep_at_a_time_does_each_job(states: Any, dynamodb: Any) -> None:
@@ -333,7 +342,7 @@ def test_a_row_that_cannot_be_read_is_counted_and_passed_over(states: Any, dynam
     dynamodb.put_item(TableName="ledger", Item=broken)
     swept = run(states, dynamodb)
     assert (swept.restarted, swept.passed_over) == (1, 1)
-    assert swept.problems == {"FAILED": 0, "INVALID": 2, "INCOMPLETE": 0}
+    assert swept.problems == {"FAILED": 0, "INVALID": 2, "PARTIAL": 0, "INCOMPLETE": 0}
 
 
 def test_a_file_of_before_a_change_of_the_table_s_key_is_tried_again(
@@ -467,6 +476,6 @@ def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.Monk
             "recorded": 1,
             "restarted": 1,
             # As they were before the execution was recorded.
-            "problems": {"FAILED": 0, "INVALID": 1, "INCOMPLETE": 0},
+            "problems": {"FAILED": 0, "INVALID": 1, "PARTIAL": 0, "INCOMPLETE": 0},
             "passed_over": 0,
         }

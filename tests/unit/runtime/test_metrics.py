@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -13,7 +14,7 @@ from tablekeeper import aws, tables
 from tablekeeper.errors import SchemaViolationError
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.outcome import Committed
-from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.model.times import as_of, iso_milliseconds
 from tablekeeper.runtime import context, deployed_datasets, metrics
 from tablekeeper.runtime.metrics import METRICS, NAMESPACE, lag
@@ -255,7 +256,7 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
         sweep.handler({}, None)
         lines = printed.lines()
         # As it was before the end was recorded.
-        assert gauges(lines) == {"FAILED": [0], "INVALID": [0], "INCOMPLETE": [0]}
+        assert gauges(lines) == {"FAILED": [0], "INVALID": [0], "PARTIAL": [0], "INCOMPLETE": [0]}
         sweep.handler({}, None)
     assert emitted(lines)["Files"] == (
         1,
@@ -264,7 +265,7 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
     told = next(each for each in lines if each.get("execution") == arn)
     assert (told["key"], told["outcome"], told["error"]) == ("k", "FAILED", "ExecutionAborted")
     again = printed.lines()
-    assert gauges(again) == {"FAILED": [1], "INVALID": [0], "INCOMPLETE": [0]}
+    assert gauges(again) == {"FAILED": [1], "INVALID": [0], "PARTIAL": [0], "INCOMPLETE": [0]}
     assert set(emitted(again)) == {"OpenProblems", "PassedOver"}
     assert not [each for each in again if each.get("execution") == arn]
 
@@ -288,7 +289,10 @@ def test_datasets_that_cannot_be_read_hide_no_failure(printed: Printed) -> None:
 def test_every_metric_is_published_by_something(printed: Printed) -> None:
     execution, later = event(datetime.now(UTC)), found()
     committed = Committed("SYNCED", 1, 1)
-    metrics.count_commit(Snapshot("validate", "b", "k", 1, "", size=1), execution, committed)
+    snapshot = Snapshot("validate", "b", "k", 1, "", size=1)
+    metrics.count_commit(snapshot, execution, committed)
+    partial = replace(snapshot, set_aside=SetAside(1, 2, "", ""))
+    metrics.count_commit(partial, execution, Committed("PARTIAL", 1, 1))
     metrics.count_read_again()
     metrics.gauge_problems({"FAILED": 0})
     metrics.count_passed_over(0)

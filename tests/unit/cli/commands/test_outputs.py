@@ -78,6 +78,7 @@ FILE = File(
     execution=ARN,
     revision=7,
     items=3,
+    set_aside=None,
     incomplete_since=None,
     writing=None,
     problem=PROBLEM,

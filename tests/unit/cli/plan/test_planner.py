@@ -53,7 +53,7 @@ def told(plan: Plan) -> dict[str, Any]:
         json.dumps(
             {
                 **plan.about(),
-                "violations": [each._asdict() for each in plan.violations()],
+                "violations": [each.what._asdict() for each in plan.violations()],
                 "items": [asdict(each) for each in plan.items()],
             }
         )
