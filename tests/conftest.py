@@ -26,6 +26,20 @@ def pytest_make_parametrize_id(config: pytest.Config, val: Any, argname: str) ->
     return argname
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs no engine runs first, then the groups, each of which one worker runs; last what
+    any worker runs, so that both end at one time.
+    """
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if "e2e" not in item.path.parts:
+        return 0
+    return 1 if item.get_closest_marker("xdist_group") else 2
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _models_once() -> Iterator[None]:
     """Reads each service's model once a process.

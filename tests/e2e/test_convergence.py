@@ -18,6 +18,8 @@ from tests.e2e.conftest import SCHEMAS
 from tests.e2e.observer import Observer, until
 from tests.support.check import differences
 
+pytestmark = pytest.mark.xdist_group("convergence")
+
 GARBAGE = b'[{"pk": '
 FILES, CHANGES, WORKERS = 40, 5, 8
 TWICE, SPREAD_SECONDS = 0.2, 4.0

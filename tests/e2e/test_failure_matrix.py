@@ -35,6 +35,7 @@ from tests.e2e.matrix import (
 )
 
 pytest_plugins = ["tests.e2e.workshop"]
+pytestmark = pytest.mark.xdist_group("workshop")
 
 AT_ONCE = 16
 AHEAD = timedelta(hours=1)

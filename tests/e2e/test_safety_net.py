@@ -26,6 +26,7 @@ from tests.e2e.failures import (
 )
 
 pytest_plugins = ["tests.e2e.workshop"]
+pytestmark = pytest.mark.xdist_group("workshop")
 
 WITHIN = 60
 LASTING = 1_000
