@@ -17,13 +17,22 @@ if TYPE_CHECKING:
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
 URI_SCHEME = "s3://"
 CONNECT_SECONDS = 3
+CONSOLES = {
+    "aws": "https://{}.console.aws.amazon.com",
+    "aws-cn": "https://{}.console.amazonaws.cn",
+    "aws-us-gov": "https://console.amazonaws-us-gov.com",
+}
+"""The AWS console of a region, by partition. Each address is followed by a path, and `region` in
+the query.
+"""
 LOCAL_FILE = Path(".local") / "stack.json"
 
 
 @dataclass(frozen=True)
 class Stack:
     """A stack and its outputs; endpoint_url is None on AWS. by_default says that nobody named it:
-    it is the local one, whose stack.json is here.
+    it is the local one, whose stack.json is here. A request is tried so many times, and waits so
+    long for its answer.
     """
 
     name: str
@@ -32,6 +41,8 @@ class Stack:
     endpoint_url: str | None = None
     by_default: bool = False
     session: Session | None = field(default=None, repr=False, compare=False)
+    read_seconds: float = 60
+    attempts: int = 9
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
@@ -116,6 +127,10 @@ class Stack:
             raise CommandError(f"stack {name} is no stack of Tablekeeper: it has no ledger")
         return cls(name, str(session.region_name), outputs, session=session)
 
+    def impatient(self, read_seconds: float, attempts: int) -> Stack:
+        """The same stack, whose requests end sooner when nothing answers."""
+        return replace(self, read_seconds=read_seconds, attempts=attempts, _clients={})
+
     def client(self, service: str) -> Any:
         """A boto3 client, the same one every time; safe for threads."""
         if service not in self._clients:
@@ -129,7 +144,8 @@ class Stack:
                 config=Config(
                     max_pool_connections=50,
                     connect_timeout=CONNECT_SECONDS,
-                    retries={"mode": "standard", "max_attempts": 8},
+                    read_timeout=self.read_seconds,
+                    retries={"mode": "standard", "total_max_attempts": self.attempts},
                     user_agent_extra="tablekeeper-cli",
                 ),
             )
@@ -192,8 +208,8 @@ class Stack:
 
     @cached_property
     def console_url(self) -> str | None:
-        """The AWS console of the stack's region; None on a local engine."""
-        return None if self.endpoint_url else f"https://{self.region}.console.aws.amazon.com"
+        """The AWS console of the stack's region; None on a local engine, and where it has none."""
+        return None if self.endpoint_url else _console_url(self.region)
 
     def uri(self, key: str) -> str:
         """The ledger's partition key of an object, which may be given itself: `s3://bucket/key`."""
@@ -215,3 +231,15 @@ def _local_file() -> Path | None:
     here = Path.cwd()
     places = [Path(named)] if named else [up / LOCAL_FILE for up in (here, *here.parents)]
     return next((place for place in places if place.is_file()), None)
+
+
+def _console_url(region: str) -> str | None:
+    """https://docs.aws.amazon.com/awsconsolehelpdocs/latest/gsg/select-region.html"""
+    from boto3.session import Session
+    from botocore.exceptions import UnknownRegionError
+
+    try:
+        address = CONSOLES.get(Session().get_partition_for_region(region))
+    except UnknownRegionError:
+        return None
+    return address.format(region) if address else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -70,7 +71,11 @@ class Progress:
 
 def work(stack: Stack, most: int = 1000) -> Work:
     """What is under way; counts running executions up to `most`."""
-    running = _listed(stack, most + 1)
+    return work_of(stack, listed(stack, most + 1), most)
+
+
+def work_of(stack: Stack, running: Sequence[Any], most: int) -> Work:
+    """What is under way, by executions that are listed: one more than `most` if there are more."""
     more = len(running) > most
     oldest = min((each["startDate"] for each in running), default=None)
     queue = stack.client("sqs").get_queue_attributes(
@@ -87,14 +92,14 @@ def work(stack: Stack, most: int = 1000) -> Work:
 
 def running(stack: Stack, most: int = DESCRIBED) -> list[Running]:
     """The executions that run, the newest first; with more than `most` of them, the newest."""
+    return described(stack, [each["executionArn"] for each in listed(stack, most)])
 
-    def described(arn: str) -> Any:
-        return stack.client("stepfunctions").describe_execution(executionArn=arn)
 
-    listed = [each["executionArn"] for each in _listed(stack, most)]
-    if not listed:
+def described(stack: Stack, arns: Sequence[str]) -> list[Running]:
+    """Those of these executions that run, with their inputs."""
+    if not arns:
         return []
-    stack.client("stepfunctions")  # clients are not made in threads
+    client = stack.client("stepfunctions")  # clients are not made in threads
     with ThreadPoolExecutor(THREADS) as pool:
         return [
             Running(
@@ -103,7 +108,7 @@ def running(stack: Stack, most: int = DESCRIBED) -> list[Running]:
                 iso(each["startDate"]),
                 each.get("input", "{}"),
             )
-            for each in pool.map(described, listed)
+            for each in pool.map(lambda arn: client.describe_execution(executionArn=arn), arns)
             if each["status"] == "RUNNING"
         ]
 
@@ -146,7 +151,8 @@ def object_key(text: str) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def _listed(stack: Stack, most: int) -> list[Any]:
+def listed(stack: Stack, most: int) -> list[Any]:
+    """The executions that run, the newest first, as ListExecutions lists them."""
     pages = (
         stack.client("stepfunctions")
         .get_paginator("list_executions")

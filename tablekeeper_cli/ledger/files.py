@@ -92,7 +92,7 @@ def _listed(stack: Stack, prefix: str, after: str | None = None) -> Iterator[Lis
     """The index `files`, its partitions merged."""
     partitions = (_files_in(stack, shard, prefix, after) for shard in SHARDS)
     merged = heapq.merge(*partitions, key=lambda row: row["pk"]["S"].encode())
-    return (_listed_file(stack, row) for row in merged)
+    return (listed_file(stack, row) for row in merged)
 
 
 def _files_in(stack: Stack, shard: str, prefix: str, after: str | None) -> Iterator[Attributes]:
@@ -113,7 +113,8 @@ def _last(prefix: str) -> str:
     return prefix + "\U0010ffff" * ((2048 - len(prefix.encode())) // 4)
 
 
-def _listed_file(stack: Stack, row: Attributes) -> ListedFile:
+def listed_file(stack: Stack, row: Attributes) -> ListedFile:
+    """A file by its row in the index, or by its row."""
     outcome = text_of(row, "status")
     dataset = text_of(row, "dataset") or text_of(row, "problem_dataset") or NO_DATASET
     return ListedFile(

@@ -2,190 +2,238 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from itertools import islice
 from socket import socket
-from threading import Lock
 from typing import Any
 
-from flask import Flask, Response, abort, render_template, request
-from werkzeug.exceptions import HTTPException
+from flask import Flask, Response, abort, g, render_template, request
 
-from tablekeeper_cli.errors import CommandError, UnknownError
-from tablekeeper_cli.executions import bucket_runs, running, traces, visits
-from tablekeeper_cli.ledger import files, items, problems
-from tablekeeper_cli.ledger import history as ledger_history
+from tablekeeper_cli import engine
+from tablekeeper_cli.errors import UnknownError
+from tablekeeper_cli.executions import bucket_runs, running, visits
+from tablekeeper_cli.ledger import files, history, items, problems
+from tablekeeper_cli.ledger.queries import iso
 from tablekeeper_cli.stack import Stack
-from tablekeeper_cli.terminal.showing import when
-from tablekeeper_cli.web import pages
-from tablekeeper_cli.web.recent import Recent, chart
+from tablekeeper_cli.terminal import showing
+from tablekeeper_cli.web import copied, error_pages, file_list, looks, pages, plain_json
+from tablekeeper_cli.web.kept import PAUSE, Kept, T
+from tablekeeper_cli.web.now import progress
+from tablekeeper_cli.web.reading import Reader
 
-PAGE = 100
-"""Files and failures of one page."""
-SHOWN_EVENTS, SHOWN_ITEMS = 50, 50
-KEPT_TRACES = 100
+SHOWN_EVENTS, SHOWN_ITEMS, SHOWN_RUNNING = 50, 50, 10
+SOON, OFTEN, SELDOM = 3, 10, 30
+"""Seconds after which a page refreshes itself: while something on it runs, and otherwise."""
+READ_SECONDS = {True: 8, False: 4}
+"""How long a page waits for an answer, of a local engine and of AWS, which is asked twice: what is
+wrong is said within ten seconds.
+"""
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; "
+    "connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-"""No script, no other host, no frame; a key in an address is told to nobody."""
+"""One script, which is a file; no other host, no frame; a key in an address goes nowhere else."""
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 def create_app(stack: Stack) -> Flask:
     """The console of a stack, as a WSGI application."""
+    local = stack.endpoint_url is not None
+    stack = stack.impatient(READ_SECONDS[local], attempts=1 if local else 2)
     app = Flask(__name__, template_folder=str(pages.TEMPLATES), static_folder=None)
     app.jinja_env.globals.update(
-        **pages.shared(),
-        chart=chart,
-        when=when,
+        **pages.shared() | {"at": pages.ago},
+        when=showing.when,
+        utc=showing.utc,
         run_sentence=bucket_runs.sentence,
         is_bad_run=bucket_runs.is_bad,
         stack=stack,
-        page_size=PAGE,
-        problem_statuses=problems.PROBLEMS,
+        command=lambda *words: copied.command(stack, *words),
+        quoted=copied.quoted,
+        upload=copied.upload(stack),
+        problem_statuses=(*problems.PROBLEMS, problems.INCOMPLETE),
+        ordered=looks.ordered,
+        origin=history.origin,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    recent, ended = Recent(stack), _Kept(KEPT_TRACES)
+    error_pages.add_to(app, stack, shown)
+    _Views(stack).add_to(app)
 
     @app.before_request
     def only_for_this_machine() -> None:
         # A page of another site may let a browser ask under a name that it points to 127.0.0.1.
         if request.host.rsplit(":", 1)[0] not in LOCAL_HOSTS:
             abort(403, "the console answers to 127.0.0.1 and localhost alone")
+        g.readings = []
+        if stack.endpoint_url and request.endpoint != "script":
+            engine.check(stack.endpoint_url, stack.bucket)
 
     @app.after_request
     def add_headers(response: Response) -> Response:
         response.headers.update(HEADERS)
         return response
 
-    @app.get("/")
-    def overview() -> str:
-        counts = files.counts(stack)
-        totals: Counter[str] = Counter()
-        for (status, _), count in counts.items():
-            totals[status] += count
-        errors: Counter[tuple[str, str, str]] = Counter()
-        newest: list[problems.Failure] = []
-        for status in problems.PROBLEMS:
-            for number, each in enumerate(
-                problems.failures(stack, problems.ProblemFilter(status=status))
-            ):
-                errors[each.status, each.error, each.dataset] += 1
-                if number < 10:
-                    newest.append(each)
-        return render_template(
-            "overview.html",
-            totals=totals,
-            datasets=sorted({dataset for _, dataset in counts}),
-            statuses=[each for each in pages.ORDER if totals[each]],
-            counts=counts,
-            errors=errors.most_common(),
-            newest=sorted(newest, key=lambda each: each.at, reverse=True)[:10],
-            work=running.work(stack),
-            run=bucket_runs.last(stack),
-            recent=recent.read(),
-        )
-
-    @app.get("/files")
-    def list_of_files() -> str:
-        wanted = {
-            name: request.args.get(name, "").strip() for name in ("prefix", "status", "dataset")
-        }
-        after = request.args.get("after") or None
-        listed = files.list_files(
-            stack,
-            prefix=wanted["prefix"],
-            statuses=[wanted["status"]] if wanted["status"] else (),
-            dataset=wanted["dataset"] or None,
-            after=after,
-        )
-        found = list(islice(listed, PAGE + 1))
-        more = found[PAGE - 1].key if len(found) > PAGE else None
-        return render_template(
-            "files.html", files=found[:PAGE], more=more, after=after, statuses=pages.ORDER, **wanted
-        )
-
-    @app.get("/failures")
-    def list_of_failures() -> str:
-        wanted = {
-            name: request.args.get(name, "").strip() for name in ("status", "error", "dataset")
-        }
-        at_most = PAGE * max(1, request.args.get("pages", 1, type=int))
-        asked = problems.ProblemFilter(
-            wanted["status"] or None, wanted["error"] or None, wanted["dataset"] or None
-        )
-        found = list(islice(problems.failures(stack, asked), at_most + 1))
-        return render_template(
-            "failures.html",
-            failures=found[:at_most],
-            more=len(found) > at_most,
-            pages=at_most // PAGE + 1,
-            **wanted,
-        )
-
-    @app.get("/file")
-    def one_file() -> str:
-        key = request.args.get("key", "")
-        found = files.file(stack, key)
-        history = list(ledger_history.history(stack, key, SHOWN_EVENTS + 1))
-        return render_template(
-            "file.html",
-            file=found,
-            history=history[:SHOWN_EVENTS],
-            older=len(history) > SHOWN_EVENTS,
-            items=list(items.item_keys(stack, key, SHOWN_ITEMS + 1)),
-            shown_items=SHOWN_ITEMS,
-            advice=problems.advice,
-        )
-
-    @app.get("/item")
-    def one_item() -> str:
-        found = items.item(stack, request.args.get("pk", ""), request.args.get("sk"))
-        return render_template("item.html", item=found)
-
-    @app.get("/execution")
-    def one_execution() -> str:
-        name = request.args.get("name", "")
-        return render_template("execution.html", **pages.trace_parts(ended.trace(stack, name)))
-
-    @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> tuple[str, int]:
-        return render_template("error.html", title=error.name, text=error.description), (
-            error.code or 500
-        )
-
-    @app.errorhandler(CommandError)
-    def unanswered(error: CommandError) -> tuple[str, int]:
-        unknown = isinstance(error, UnknownError)
-        title = "Nothing is known of it" if unknown else "The stack did not answer"
-        return render_template("error.html", title=title, text=str(error)), 404 if unknown else 502
+    @app.get("/console.js")
+    def script() -> Response:
+        text = (pages.TEMPLATES / "console.js").read_text()
+        return Response(text, mimetype="text/javascript")
 
     return app
 
 
-class _Kept:
-    """Traces of executions that have ended: their histories do not change any more."""
+def shown(template: str, every: float, **values: Any) -> str:
+    """A page that says as of when it is, and when it refreshes itself: the seldomer the longer it
+    takes to read. 0 is never.
+    """
+    readings = g.get("readings", [])
+    as_of = min((each.at for each in readings), default=iso(datetime.now(UTC)))
+    longest = max((each.took for each in readings), default=0)
+    pace = math.ceil(max(every, PAUSE * longest)) if every else 0
+    paused = request.args.get("refresh") == "off"
+    return render_template(
+        template, as_of=as_of, pace=0 if paused else pace, paused=paused and pace, **values
+    )
 
-    def __init__(self, most: int) -> None:
-        self.most, self.lock = most, Lock()
-        self.traces: OrderedDict[str, traces.Trace] = OrderedDict()
 
-    def trace(self, stack: Stack, name: str) -> traces.Trace:
-        with self.lock:
-            if name in self.traces:
-                return self.traces[name]
-        found = traces.read(stack, name)
-        if found.status != visits.RUNNING:
-            with self.lock:
-                self.traces[name] = found
-                while len(self.traces) > self.most:
-                    self.traces.popitem(last=False)
-        return found
+def _of(kept: Kept[T]) -> T:
+    """A value that is kept; the page is as of its time."""
+    reading = kept.get()
+    g.readings.append(reading)
+    return reading.value
+
+
+class _Views:
+    def __init__(self, stack: Stack) -> None:
+        self.stack, self.reader = stack, Reader(stack)
+
+    def add_to(self, app: Flask) -> None:
+        for rule, view in (
+            ("/", self.overview),
+            ("/files", self.list_of_files),
+            ("/failures", self.list_of_failures),
+            ("/file", self.one_file),
+            ("/item", self.one_item),
+            ("/execution", self.one_execution),
+        ):
+            app.add_url_rule(rule, view_func=view)
+
+    def overview(self) -> str:
+        reader = self.reader
+        counts, now = _of(reader.counts), _of(reader.now)
+        totals: Counter[str] = Counter()
+        for (status, _), count in counts.items():
+            totals[status] += count
+        oldest = now.running[: -SHOWN_RUNNING - 1 : -1]
+        return shown(
+            "overview.html",
+            SOON if now.work.running else OFTEN,
+            totals=totals,
+            files=sum(count for status, count in totals.items() if status != problems.INCOMPLETE),
+            counts=counts,
+            datasets=sorted({dataset for _, dataset in counts}),
+            problems=_of(reader.problems),
+            work=now.work,
+            now=self._progress(oldest),
+            run=_of(reader.run),
+            hour=_of(reader.hour),
+        )
+
+    def _progress(self, which: Iterable[running.Running]) -> list[Any]:
+        """Executions with how far they are."""
+        asked = list(which)
+        return list(zip(asked, progress(self.stack, asked), strict=True))
+
+    def list_of_files(self) -> str:
+        choice = file_list.Choice.of(request.args)
+        counts, now = _of(self.reader.counts), _of(self.reader.now)
+        page = file_list.page(self.stack, choice, now)
+        under_way = [each for row in page.rows for each in row.running[:1]]
+        totals: Counter[str] = Counter()
+        for (status, dataset), count in counts.items():
+            if choice.dataset in ("", dataset):
+                totals[status] += count
+        totals[visits.RUNNING] = len(now.keys())
+        sums: Counter[str] = Counter()
+        for (status, dataset), count in counts.items():
+            sums[dataset] += count if status != problems.INCOMPLETE else 0
+        known = totals[choice.status] if choice.status else sum(sums.values())
+        return shown(
+            "files.html",
+            SOON if under_way else OFTEN,
+            page=page,
+            choice=choice,
+            totals=totals,
+            datasets=sums,
+            known=None
+            if choice.prefix
+            else sums[choice.dataset]
+            if choice.dataset and not choice.status
+            else known,
+            orders={name: told for name, (told, _, _) in file_list.ORDERS.items()},
+            sorted=file_list.SORTED,
+            page_size=file_list.PAGE,
+            now={each.key: far for each, far in self._progress(under_way[:SHOWN_RUNNING])},
+        )
+
+    def list_of_failures(self) -> str:
+        wanted = {
+            name: request.args.get(name, "").strip() for name in ("status", "error", "dataset")
+        }
+        at_most = file_list.PAGE * min(max(1, request.args.get("pages", 1, type=int)), 100)
+        asked = problems.ProblemFilter(
+            wanted["status"] or None, wanted["error"] or None, wanted["dataset"] or None
+        )
+        known = _of(self.reader.problems)
+        found = list(islice(problems.failures(self.stack, asked), at_most + 1))
+        return shown(
+            "failures.html",
+            OFTEN,
+            failures=found[:at_most],
+            more=len(found) > at_most,
+            pages=at_most // file_list.PAGE + 1,
+            known=known,
+            running=_of(self.reader.now).keys(),
+            **wanted,
+        )
+
+    def one_file(self) -> str:
+        key = self.stack.key(self.stack.uri(request.args.get("key", "")))
+        now = self._progress(_of(self.reader.now).of_file(key)[:SHOWN_RUNNING])
+        try:
+            found = files.file(self.stack, key)
+        except UnknownError:
+            if not now:
+                raise
+            found = files.unknown(self.stack, key)
+        events = list(history.history(self.stack, key, SHOWN_EVENTS + 1))
+        return shown(
+            "file.html",
+            SOON if now else OFTEN,
+            file=found,
+            now=now,
+            history=events[:SHOWN_EVENTS],
+            older=len(events) > SHOWN_EVENTS,
+            items=list(items.item_keys(self.stack, key, SHOWN_ITEMS + 1)),
+            shown_items=SHOWN_ITEMS,
+        )
+
+    def one_item(self) -> str:
+        found = items.item(self.stack, request.args.get("pk", ""), request.args.get("sk"))
+        return shown(
+            "item.html", SELDOM, item=found, attributes=plain_json.of_item(found.attributes)
+        )
+
+    def one_execution(self) -> str:
+        trace = self.reader.trace(request.args.get("name", ""))
+        every = SOON if trace.status == visits.RUNNING else 0
+        return shown("execution.html", every, **pages.trace_parts(trace))
 
 
 def serve(stack: Stack, listener: socket, told: Callable[[str], None]) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tablekeeper_cli.executions.visits import CAUGHT, FAILED, RUNNING, Visit
+from tablekeeper_cli.executions.visits import Visit
+from tablekeeper_cli.web.looks import MARKS, visit_look
 
 WIDTH, HEIGHT, GAP_X, GAP_Y, MARGIN = 148, 44, 28, 46, 16
 LANE = 16
@@ -29,7 +30,6 @@ _TIP = Markup(
     'markerUnits="userSpaceOnUse" '
     'orient="auto"><path d="M0 0L8 4L0 8z"/></marker>'
 )
-MARKS = {"ok": "✓", "caught": "!", "failed": "✗", "running": "…"}
 Edge = tuple[str, str]
 Points = tuple[tuple[float, float], ...]
 
@@ -271,7 +271,7 @@ def svg(definition: Mapping[str, Any], visited: Sequence[Visit]) -> Markup:
     """The graph, with the path of these visits; colours come from the page's style sheet."""
     placed = layout(definition)
     taken = {(each.state, each.next) for each in visited if each.next}
-    looks = _looks(visited)
+    last = {each.state: each for each in visited}
     counts = Counter(each.state for each in visited)
     parts = [
         Markup(
@@ -284,14 +284,9 @@ def svg(definition: Mapping[str, Any], visited: Sequence[Visit]) -> Markup:
     parts += [_line(line, (line.begin, line.end) in taken) for line in lines]
     for box in placed.boxes:
         kind = definition["States"][box.state]["Type"]
-        parts.append(_box(box, kind, looks.get(box.state, ""), counts[box.state]))
+        visit = last.get(box.state)
+        parts.append(_box(box, kind, visit, counts[box.state]))
     return Markup("\n").join([*parts, Markup("</svg>")])
-
-
-def _looks(visited: Iterable[Visit]) -> dict[str, str]:
-    """How the last visit of each state ended."""
-    names = {CAUGHT: "caught", FAILED: "failed", RUNNING: "running"}
-    return {each.state: names.get(each.status, "ok") for each in visited}
 
 
 def _line(line: Line, taken: bool) -> Markup:
@@ -324,9 +319,12 @@ def _path(points: Sequence[tuple[float, float]], back: bool) -> str:
     return text
 
 
-def _box(box: Box, kind: str, look: str, count: int) -> Markup:
+def _box(box: Box, kind: str, visit: Visit | None, count: int) -> Markup:
+    """A state; it looks as its last visit ended."""
+    look = visit_look(visit) if visit else ""
     mark = f"{MARKS[look]} " if look else ""
-    times = f", {count} times" if count > 1 else ""
+    tried = len(visit.attempts) if visit else 0
+    times = f", {count} times" if count > 1 else f" {MARKS['retried']} {tried} tries" * (tried > 1)
     return Markup(
         '<g class="state {look}"><title>{state}: {told}</title>'
         '<rect x="{x:.1f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -10,45 +11,25 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tablekeeper_cli.executions.visits import CAUGHT, FAILED, RUNNING, moment, now
+from tablekeeper_cli.executions.visits import RUNNING, Visit, moment, now
 from tablekeeper_cli.terminal import showing
-from tablekeeper_cli.web import graph
+from tablekeeper_cli.terminal.text import clean
+from tablekeeper_cli.web import graph, looks, plain_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tablekeeper_cli.executions.traces import Trace
-    from tablekeeper_cli.executions.visits import Visit
+    from tablekeeper_cli.executions.visits import Attempts
 
 TEMPLATES = Path(__file__).parent / "templates"
-LONGEST_DATA = 100_000
+LONGEST_DATA = 20_000
 """Characters of an input or output that a page shows."""
-LOOKS = {
-    "SYNCED": "ok",
-    "UNCHANGED": "ok",
-    "SUCCEEDED": "ok",
-    "RELEASED": "warn",
-    "WRITING": "warn",
-    "CAUGHT": "warn",
-    "RUNNING": "warn",
-    "PARTIAL": "bad",
-    "INVALID": "bad",
-    "INCOMPLETE": "bad",
-    "FAILED": "bad",
-    "TIMED_OUT": "bad",
-    "ABORTED": "bad",
-}
-ORDER = (
-    "SYNCED", "UNCHANGED", "DELETED", "IGNORED", "RELEASED", "WRITING", "PARTIAL", "INVALID",
-    "INCOMPLETE", "FAILED",
-)  # fmt: skip
-"""The statuses of files, as pages show them."""
-_ROW, _LABEL, _RIGHT, _WIDTH = 26, 210, 90, 1100
 
 
 @cache
 def environment() -> Environment:
-    """The templates; autoescape is on in all of them."""
+    """The templates for pages that are kept; autoescape is on in all of them."""
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -63,12 +44,28 @@ def environment() -> Environment:
 def shared() -> dict[str, Any]:
     """What every template can use."""
     return {
-        "looks": LOOKS,
+        "look": looks.look,
+        "marks": looks.MARKS,
         "durations": showing.duration,
-        "sizes": lambda count: "" if count is None else f"{count:,} B",
+        "sizes": size,
         "cut": cut,
+        "clean": clean,
+        "json": lambda text: cut(plain_json.pretty(text)),
+        "at": showing.when,
         "style": Markup((TEMPLATES / "style.css").read_text()),  # noqa: S704  our own file
     }
+
+
+def size(count: int | None) -> str:
+    """A number of bytes in its largest unit: 812 B, 1.2 kB, 3.4 MB."""
+    if count is None:
+        return ""
+    shown = float(count)
+    for unit in ("B", "kB", "MB"):
+        if shown < 1000:
+            return f"{count} B" if unit == "B" else f"{shown:.1f} {unit}"
+        shown /= 1000
+    return f"{shown:,.1f} GB"
 
 
 def cut(text: str | None) -> str:
@@ -77,6 +74,15 @@ def cut(text: str | None) -> str:
         return ""
     rest = len(text) - LONGEST_DATA
     return text if rest <= 0 else f"{text[:LONGEST_DATA]}\n… and {rest:,} characters more"
+
+
+def ago(time: str | None) -> Markup:
+    """How long ago a time of the ledger was; the time itself for a mouse that rests there."""
+    if not time:
+        return Markup("")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        time, showing.utc(time), showing.ago(moment(time))
+    )
 
 
 def trace_page(trace: Trace) -> str:
@@ -93,10 +99,38 @@ def trace_parts(trace: Trace) -> dict[str, Any]:
     }
 
 
-def timeline(visits: Sequence[Visit]) -> Markup:
-    """Bars of visits from top to bottom, of their attempts with the waits between them."""
+@dataclass(frozen=True)
+class Bar:
+    """A part of a timeline, in percent of its length."""
+
+    look: str
+    left: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A visit in a timeline; attempts are there when there was more than one."""
+
+    visit: Visit
+    look: str
+    bars: list[Bar]
+    attempts: list[tuple[Attempts, str]]
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Visits from top to bottom, above an axis whose marks are `ticks`."""
+
+    rows: list[Row]
+    ticks: list[str]
+
+
+def timeline(visits: Sequence[Visit]) -> Timeline:
+    """Bars of visits, and of their attempts with the waits between them."""
     if not visits:
-        return Markup('<p class="faint">No state was entered.</p>')
+        return Timeline([], [])
     begin = moment(visits[0].entered)
     latest = max(
         time
@@ -111,50 +145,26 @@ def timeline(visits: Sequence[Visit]) -> Markup:
     if visits[-1].status == RUNNING:
         latest = max(latest, now())
     span = max((moment(latest) - begin).total_seconds(), 0.001)
-    room = _WIDTH - _LABEL - _RIGHT
 
-    def x(time: str) -> float:
-        return _LABEL + (moment(time) - begin).total_seconds() / span * room
+    def bar(look: str, started: str, ended: str | None, title: str) -> Bar:
+        left = (moment(started) - begin).total_seconds() / span * 100
+        right = (moment(ended or latest) - begin).total_seconds() / span * 100
+        return Bar(look, left, right - left, title)
 
-    height = len(visits) * _ROW + 30
-    parts = [
-        Markup(
-            '<svg class="timeline" role="img" aria-label="Timeline" viewBox="0 0 {} {}">'
-        ).format(_WIDTH, height)
-    ]
-    for step in range(5):
-        at = _LABEL + room * step / 4
-        parts.append(
-            Markup(
-                '<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{y}"/>'
-                '<text class="when" x="{x:.1f}" y="{t}" text-anchor="middle">{label}</text>'
-            ).format(x=at, y=height - 22, t=height - 6, label=showing.duration(span * step / 4))
-        )
-    for row, visit in enumerate(visits):
-        y = row * _ROW + 4
-        parts.append(Markup('<text x="0" y="{}">{}</text>').format(y + 13, visit.state))
-        last = visit.exited or latest
-        whole = (visit.entered, last, "idle" if visit.attempts else _look(visit.status))
-        bars = [(each.started, each.ended or last, _look(each.status)) for each in visit.attempts]
-        for begun, ended, look in (whole, *bars):
-            left = x(begun)
-            width = max(x(ended) - left, 2)
-            parts.append(
-                Markup(
-                    '<rect class="bar {}" x="{:.1f}" y="{}" width="{:.1f}" height="16" rx="2"/>'
-                ).format(look, left, y, width)
-            )
-        parts.append(
-            Markup('<text class="when" x="{:.1f}" y="{}">{}</text>').format(
-                x(last) + 6, y + 13, showing.duration(visit.seconds) if visit.exited else "so far"
-            )
-        )
-    return Markup("\n").join([*parts, Markup("</svg>")])
-
-
-def _look(status: str) -> str:
-    return {
-        CAUGHT: "caught",
-        FAILED: "failed",
-        RUNNING: "running",
-    }.get(status, "ok")
+    rows = []
+    for visit in visits:
+        told = [
+            (attempt, status)
+            for same, status in looks.attempts(visit)
+            for attempt in visit.attempts[same.first - 1 : same.first - 1 + same.count]
+        ]
+        of_visit = "idle" if told else looks.visit_look(visit)
+        length = showing.duration(visit.seconds) if visit.exited else "so far"
+        bars = [bar(of_visit, visit.entered, visit.exited, f"{visit.state}: {length}")]
+        for number, (attempt, status) in enumerate(told, start=1):
+            title = f"attempt {number}: {status}, {showing.duration(attempt.seconds)}"
+            bars.append(bar(looks.look(status), attempt.started, attempt.ended, title))
+        same = looks.attempts(visit)
+        shown = same if len(visit.attempts) > 1 else []
+        rows.append(Row(visit, looks.visit_look(visit), bars, shown))
+    return Timeline(rows, [showing.duration(span * step / 4) for step in range(5)])

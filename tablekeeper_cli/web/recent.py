@@ -4,41 +4,47 @@ how long after their events the newest ones ended.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from statistics import median, quantiles
-from threading import Lock
+from statistics import quantiles
 from typing import Any
 
-from markupsafe import Markup
 from tablekeeper.model.execution import occurred_at
 
+from tablekeeper_cli.ledger.queries import iso
 from tablekeeper_cli.stack import Stack
 
 MINUTES = 60
+RATE_MINUTES = 5
 MOST = 3000
 """Executions that are listed at most: three requests."""
-KEPT_SECONDS = 5.0
-SAMPLE = 20
-"""Executions whose lag is looked at: DescribeExecution allows fifteen a second."""
+ASKED = 20
+"""Executions that are asked for their lag in one read: DescribeExecution allows ten a second."""
+SAMPLE = 200
+"""Executions whose lag is remembered."""
 STARTED_AGAIN = ("reprocess-", "redrive-", "sweep-")
-_WIDTH, _HEIGHT, _GAP = 1100, 150, 3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median and the 95th percentile of `count` lengths of time, in seconds."""
+
+    median: float
+    slowest: float
+    count: int
 
 
 @dataclass(frozen=True)
 class Hour:
-    """ended and bad count executions by minute, the newest minute last; median and slowest (the
-    95th percentile) are of how long executions took, in seconds. lag is from the event to the end,
-    in seconds, the median of the newest executions that an event started. Of more than MOST
-    executions only the newest are counted, since a time.
+    """ended and bad count executions by minute, the newest minute last. took is from the start of
+    an execution to its end, lag from the event to the end, of the newest executions that an event
+    started. Of more than MOST executions only the newest are counted, since a time.
     """
 
     ended: list[int]
     bad: list[int]
-    median: float | None
-    slowest: float | None
-    lag: float | None
+    took: Spread | None
+    lag: Spread | None
     since: str | None
 
     @property
@@ -46,48 +52,54 @@ class Hour:
         """Executions that ended within the hour."""
         return sum(self.ended)
 
+    @property
+    def rate(self) -> float:
+        """Executions that ended in a minute, of the last RATE_MINUTES."""
+        return sum(self.ended[-RATE_MINUTES:]) / RATE_MINUTES
+
+    @property
+    def bars(self) -> list[tuple[int, int, float, float]]:
+        """By minute: executions that ended, and badly; heights of those that ended well, and badly,
+        in percent of the highest.
+        """
+        top = max(*self.ended, 1) / 100
+        return [
+            (ended, bad, (ended - bad) / top, bad / top)
+            for ended, bad in zip(self.ended, self.bad, strict=True)
+        ]
+
 
 class Recent:
-    """Reads them at most every five seconds, however many look."""
+    """Reads the last hour, and remembers lags."""
 
     def __init__(self, stack: Stack) -> None:
-        self.stack, self.lock = stack, Lock()
-        self.read_at = float("-inf")
-        self.hour: Hour | None = None
+        self.stack = stack
         self.lags: dict[str, float | None] = {}
 
-    def read(self) -> Hour:
-        """The last hour."""
-        with self.lock:
-            if self.hour is None or time.monotonic() - self.read_at > KEPT_SECONDS:
-                self.hour = self._read()
-                self.read_at = time.monotonic()
-            return self.hour
-
-    def _lag(self, ended: list[Any]) -> float | None:
-        """Of executions that succeeded. Each is described once: that is not to be done often."""
+    def _lag(self, ended: list[Any]) -> Spread | None:
+        """Of executions that succeeded. Each is asked once: that is not to be done often."""
         newest = [
             each
             for each in ended
             if each["status"] == "SUCCEEDED" and not each["name"].startswith(STARTED_AGAIN)
-        ][:SAMPLE]
-        self.lags = {
-            each["executionArn"]: self.lags[each["executionArn"]]
-            if each["executionArn"] in self.lags
-            else self._lag_of(each)
-            for each in newest
-        }
-        known = [lag for lag in self.lags.values() if lag is not None]
-        return median(known) if known else None
+        ]
+        arns = {each["executionArn"] for each in newest[:SAMPLE]}
+        self.lags = {arn: lag for arn, lag in self.lags.items() if arn in arns}
+        new = [each for each in newest[:SAMPLE] if each["executionArn"] not in self.lags]
+        for each in new[:ASKED]:
+            self.lags[each["executionArn"]] = self._lag_of(each)
+        return _spread([lag for lag in self.lags.values() if lag is not None])
 
     def _lag_of(self, execution: Any) -> float | None:
         described = self.stack.client("stepfunctions").describe_execution(
             executionArn=execution["executionArn"]
         )
         occurred = occurred_at(described.get("input", ""))
-        return (execution["stopDate"] - occurred).total_seconds() if occurred else None
+        # S3's clock is another one.
+        return max(0, (execution["stopDate"] - occurred).total_seconds()) if occurred else None
 
-    def _read(self) -> Hour:
+    def read(self) -> Hour:
+        """The last hour."""
         now = datetime.now(UTC)
         begin = now - timedelta(minutes=MINUTES)
         listed: list[Any] = []
@@ -117,48 +129,17 @@ class Recent:
             done.append(each)
         took = [(each["stopDate"] - each["startDate"]).total_seconds() for each in done]
         more = len(listed) >= MOST and listed[-1]["startDate"] > begin
-        parts = quantiles(took, n=20, method="inclusive") if len(took) > 1 else took * 19
         return Hour(
             ended=ended,
             bad=bad,
-            median=parts[9] if parts else None,
-            slowest=parts[18] if parts else None,
+            took=_spread(took),
             lag=self._lag(done),
-            since=f"{listed[-1]['startDate'].astimezone(UTC):%H:%M:%S}Z" if more else None,
+            since=iso(listed[-1]["startDate"]) if more else None,
         )
 
 
-def chart(hour: Hour) -> Markup:
-    """Bars of an hour, a minute each: what ended well above what did not."""
-    top = max(*hour.ended, 1)
-    step = _WIDTH / MINUTES
-    parts = [
-        Markup(
-            '<svg class="timeline hour" role="img" aria-label="Executions that ended, by minute of '
-            'the last hour" viewBox="0 0 {} {}">'
-        ).format(_WIDTH, _HEIGHT + 22),
-        Markup('<line class="axis" x1="0" x2="{}" y1="{y}" y2="{y}"/>').format(_WIDTH, y=_HEIGHT),
-        Markup('<text class="when" x="0" y="12">{} a minute</text>').format(top),
-    ]
-    for minute, (all_of, bad) in enumerate(zip(hour.ended, hour.bad, strict=True)):
-        x, y = minute * step, float(_HEIGHT)
-        title = f"{MINUTES - minute} min ago: {all_of} ended, {bad} of them badly"
-        for count, look in ((bad, "failed"), (all_of - bad, "ok")):
-            height = count / top * (_HEIGHT - 18)
-            y -= height
-            if count:
-                parts.append(
-                    Markup(
-                        '<rect class="bar {}" x="{:.1f}" y="{:.1f}" width="{:.1f}" '
-                        'height="{:.1f}"><title>{}</title></rect>'
-                    ).format(look, x, y, step - _GAP, height, title)
-                )
-    for ago in (60, 45, 30, 15, 0):
-        x = _WIDTH * (MINUTES - ago) / MINUTES
-        anchor = "start" if ago == MINUTES else "middle" if ago else "end"
-        parts.append(
-            Markup('<text class="when" x="{:.1f}" y="{}" text-anchor="{}">{}</text>').format(
-                x, _HEIGHT + 16, anchor, f"{ago} min ago" if ago else "now"
-            )
-        )
-    return Markup("\n").join([*parts, Markup("</svg>")])
+def _spread(seconds: list[float]) -> Spread | None:
+    if len(seconds) < 2:
+        return Spread(seconds[0], seconds[0], 1) if seconds else None
+    parts = quantiles(seconds, n=20, method="inclusive")
+    return Spread(parts[9], parts[18], len(seconds))

@@ -12,9 +12,11 @@ import pytest
 
 from tablekeeper_cli.executions.visits import Attempt, Visit
 from tablekeeper_cli.web.graph import HEIGHT, WIDTH, Layout, edges, layout, svg
+from tablekeeper_cli.web.looks import look
 from tablekeeper_cli.web.pages import timeline
 from tests.support.interpreter import DEFINITION
 
+AT = "2026-01-31T12:00:00.000Z"
 OURS = json.loads(DEFINITION.read_text())
 
 
@@ -81,12 +83,23 @@ def test_a_timeline_of_what_still_runs_ends_now() -> None:
         Attempt(times[0], ended=times[1], status="FAILED"),
         Attempt(times[2], waited=10.0),
     ]
-    root = ElementTree.fromstring(timeline([visit]))
-    bars = [each for each in root.iter("rect") if "bar" in str(each.get("class"))]
-    assert [each.get("class") for each in bars] == ["bar idle", "bar failed", "bar running"]
-    right = float(str(root.get("viewBox")).split()[2])
-    for bar in bars:
-        assert 0 <= float(str(bar.get("x"))) + float(str(bar.get("width"))) <= right
+    (row,) = timeline([visit]).rows
+    assert [each.look for each in row.bars] == ["idle", "retried", "running"]
+    for bar in row.bars:
+        assert 0 <= bar.left <= bar.left + bar.width <= 100.01
+
+
+def test_what_was_caught_failed_and_tried_again_looks_alike_everywhere() -> None:
+    visit = Visit("<b>", "Task", AT, AT, "CAUGHT", "Other")
+    visit.attempts = [Attempt(AT, 0.0, AT, "FAILED", "Slow"), Attempt(AT, 0.0, AT, "FAILED", "Bad")]
+    (row,) = timeline([visit]).rows
+    assert [status for _, status in row.attempts] == ["RETRIED", "CAUGHT"]
+    assert [each.look for each in row.bars] == ["idle", "retried", "caught"]
+    assert [row.look, *map(look, ("RETRIED", "CAUGHT"))] == ["caught", "retried", "caught"]
+    drawn = svg({"StartAt": "<b>", "States": {"<b>": {"Type": "Task"}}}, [visit])
+    assert 'class="state caught"' in drawn
+    assert "! &lt;b&gt;" in drawn
+    assert "↻ 2 tries" in drawn
 
 
 def test_the_path_is_marked_and_names_are_escaped() -> None:

@@ -1,0 +1,67 @@
+"""What the index `files` does not hold of files, read from their rows a hundred at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from tablekeeper.ledger.rows import CURRENT
+
+from tablekeeper_cli.ledger.files import ListedFile, listed_file
+from tablekeeper_cli.ledger.queries import Attributes, text_of
+from tablekeeper_cli.stack import Stack
+
+_ATTRIBUTES = (
+    "pk", "status", "dataset", "problem_status", "problem_error", "problem_dataset",
+    "incomplete_since", "size", "committed_at", "problem_at", "item_keys", "keys_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one file: what the index lists, size in bytes, the number of its items (None when the row
+    does not hold their keys), and when it was committed or failed last, in ISO 8601.
+    """
+
+    file: ListedFile
+    size: int | None
+    items: int | None
+    at: str | None
+
+
+def facts(stack: Stack, keys: Iterable[str]) -> dict[str, Facts]:
+    """By key, of those files that the ledger knows. Reads are eventually consistent."""
+    rest = iter(keys)
+    found: dict[str, Facts] = {}
+    while batch := list(islice(rest, 100)):
+        for row in _rows(stack, batch):
+            each = _facts(stack, row)
+            found[each.file.key] = each
+    return found
+
+
+def _rows(stack: Stack, keys: list[str]) -> Iterator[Attributes]:
+    names = {f"#{place}": name for place, name in enumerate(_ATTRIBUTES)}
+    asked: Any = {
+        stack.ledger: {
+            "Keys": [{"pk": {"S": stack.uri(key)}, "sk": {"S": CURRENT}} for key in keys],
+            "ProjectionExpression": ", ".join(names),
+            "ExpressionAttributeNames": names,
+        }
+    }
+    while asked:
+        answer = stack.client("dynamodb").batch_get_item(RequestItems=asked)
+        yield from answer["Responses"].get(stack.ledger, ())
+        asked = answer.get("UnprocessedKeys")
+
+
+def _facts(stack: Stack, row: Attributes) -> Facts:
+    times = filter(None, (text_of(row, "committed_at"), text_of(row, "problem_at")))
+    return Facts(
+        file=listed_file(stack, row),
+        size=int(row["size"]["N"]) if "size" in row else None,
+        items=None if "keys_at" in row else len(row.get("item_keys", {}).get("L", ())),
+        at=max(times, default=None),
+    )

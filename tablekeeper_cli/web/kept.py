@@ -1,0 +1,68 @@
+"""Values that pages share, so that many pages that refresh themselves cost no more than one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Generic, TypeVar
+
+from tablekeeper_cli.ledger.queries import iso
+
+T = TypeVar("T")
+PAUSE = 20
+"""A read is repeated after so many times its own length: pages take a twentieth of a table's time
+at most.
+"""
+
+
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """A value, the time as of which it is so in ISO 8601, and how many seconds it took to read."""
+
+    value: T
+    at: str
+    took: float
+
+
+class Kept(Generic[T]):
+    """A value that is read again when it is older than `seconds`, or than PAUSE times what its read
+    took.
+    """
+
+    def __init__(self, read: Callable[[], T], seconds: float) -> None:
+        self.read, self.seconds, self.lock = read, seconds, Lock()
+        self.reading: Reading[T] | None = None
+        self.ended = 0.0
+        self.error: Exception | None = None
+
+    def get(self) -> Reading[T]:
+        """The value. Raises what the read raises.
+
+        Whoever waited for another's read has its error: each would wait for its own one otherwise,
+        one after the other.
+        """
+        asked = time.monotonic()
+        with self.lock:
+            if self.error and self.ended >= asked:
+                raise self.error
+            found = self.reading
+            if found and asked - self.ended <= max(self.seconds, PAUSE * found.took):
+                return found
+            return self._read()
+
+    def _read(self) -> Reading[T]:
+        at, begun = iso(datetime.now(UTC)), time.monotonic()
+        try:
+            value = self.read()
+        except Exception as error:
+            self.error, self.reading = error, None
+            raise
+        else:
+            self.error = None
+            self.reading = Reading(value, at, time.monotonic() - begun)
+            return self.reading
+        finally:
+            self.ended = time.monotonic()

@@ -1,0 +1,78 @@
+"""What the pages read of a stack, kept for some seconds."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from threading import Lock
+
+from tablekeeper_cli.executions import bucket_runs, traces, visits
+from tablekeeper_cli.ledger import files, problems
+from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.web.kept import Kept
+from tablekeeper_cli.web.now import Now
+from tablekeeper_cli.web.recent import Recent
+
+KEPT_SECONDS, KEPT_TRACES = 3.0, 20
+Kind = tuple[str, str, str]
+"""Status, error and dataset of a problem."""
+
+
+@dataclass
+class Problems:
+    """How many files have a problem, by kind, and the newest one of each kind."""
+
+    counts: Counter[Kind] = field(default_factory=Counter)
+    newest: dict[Kind, problems.Failure] = field(default_factory=dict)
+
+    @property
+    def files(self) -> int:
+        """Files that have a problem."""
+        return self.counts.total()
+
+
+class Reader:
+    """Reads a stack. What a page asks for alone, such as a file, it reads itself."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.counts = Kept(lambda: files.counts(stack), KEPT_SECONDS)
+        self.problems = Kept(self._problems, KEPT_SECONDS)
+        self.now = Kept(Now(stack).read, KEPT_SECONDS)
+        self.hour = Kept(Recent(stack).read, KEPT_SECONDS)
+        self.run = Kept(lambda: bucket_runs.last(stack), KEPT_SECONDS)
+        self.ended = _Ended(KEPT_TRACES)
+
+    def trace(self, name: str) -> traces.Trace:
+        """The trace of an execution, with the data of its states."""
+        return self.ended.trace(self.stack, name)
+
+    def _problems(self) -> Problems:
+        found = Problems()
+        for status in problems.PROBLEMS:
+            wanted = problems.ProblemFilter(status=status)
+            for each in problems.failures(self.stack, wanted):
+                kind = (each.status, each.error, each.dataset)
+                found.counts[kind] += 1
+                found.newest.setdefault(kind, each)
+        return found
+
+
+class _Ended:
+    """Traces of executions that have ended: their histories do not change any more."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.lock = most, Lock()
+        self.traces: OrderedDict[str, traces.Trace] = OrderedDict()
+
+    def trace(self, stack: Stack, name: str) -> traces.Trace:
+        with self.lock:
+            if name in self.traces:
+                return self.traces[name]
+        found = traces.read(stack, name, data=True)
+        if found.status != visits.RUNNING and name in (found.name, found.execution):
+            with self.lock:
+                self.traces[name] = found
+                while len(self.traces) > self.most:
+                    self.traces.popitem(last=False)
+        return found
