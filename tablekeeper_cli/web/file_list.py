@@ -69,7 +69,9 @@ class Row:
 
     @property
     def at(self) -> str:
-        """When the file was committed or failed last."""
+        """When the file was committed or failed last, or began to be processed."""
+        if self.running:
+            return self.running[0].started
         return (self.facts.at if self.facts else None) or ""
 
     @property

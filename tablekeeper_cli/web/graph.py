@@ -324,7 +324,9 @@ def _box(box: Box, kind: str, visit: Visit | None, count: int) -> Markup:
     look = visit_look(visit) if visit else ""
     mark = f"{MARKS[look]} " if look else ""
     tried = len(visit.attempts) if visit else 0
-    times = f", {count} times" if count > 1 else f" {MARKS['retried']} {tried} tries" * (tried > 1)
+    times = (
+        f", {count} times" if count > 1 else f" {MARKS['retried']} {tried} attempts" * (tried > 1)
+    )
     return Markup(
         '<g class="state {look}"><title>{state}: {told}</title>'
         '<rect x="{x:.1f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'

@@ -90,7 +90,8 @@ setInterval(() => {
 document.documentElement.classList.add("script");
 for (const graph of document.querySelectorAll("svg.graph")) {
   // Where it is wider than the screen, what went wrong is in sight.
-  const state = graph.querySelector(".state.caught, .state.failed, .state.running, .state.ok");
+  const looks = ["caught", "failed", "running", "ok"];
+  const state = looks.map((look) => graph.querySelector(`.state.${look}`)).find((each) => each);
   const box = graph.parentElement;
   const place = state && state.getBoundingClientRect();
   if (place) box.scrollLeft += place.left + place.width / 2 - box.getBoundingClientRect().left - box.clientWidth / 2;

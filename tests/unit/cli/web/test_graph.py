@@ -99,7 +99,7 @@ def test_what_was_caught_failed_and_tried_again_looks_alike_everywhere() -> None
     drawn = svg({"StartAt": "<b>", "States": {"<b>": {"Type": "Task"}}}, [visit])
     assert 'class="state caught"' in drawn
     assert "! &lt;b&gt;" in drawn
-    assert "↻ 2 tries" in drawn
+    assert "↻ 2 attempts" in drawn
 
 
 def test_the_path_is_marked_and_names_are_escaped() -> None:
