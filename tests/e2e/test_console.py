@@ -11,18 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 
-from tablekeeper_cli.web.app import create_app
 from tests.e2e.desk import COMMAND, Desk
+from tests.support.project import ROOT
 
 pytestmark = pytest.mark.xdist_group("commands")
 
 HOSTILE = "notes/pages/<script>alert(1)</script>.json"
 MARKUP = '</pre></style><script>alert(2)</script><img src=x onerror="alert(3)">'
-SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS")
-"""A folder to keep screenshots in."""
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+WIDTHS = {"": 1280, "-narrow": 390}
+SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS")
+"""A folder to keep screenshots in: `docs/images` for those of the documents."""
+
+in_a_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver"
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +39,6 @@ def files(desk: Desk) -> None:
     desk.settled(HOSTILE, "SYNCED")
     desk.put(HOSTILE, [{"pk": "pages", "sk": "1", "stars": 9, MARKUP: MARKUP}])
     desk.settled(HOSTILE, "SYNCED", "INVALID")
-
-
-@pytest.fixture(scope="module")
-def client(desk: Desk) -> FlaskClient:
-    return create_app(desk.located).test_client()
 
 
 def test_a_trace_tells_the_path_of_the_newest_execution(desk: Desk, files: None) -> None:
@@ -57,10 +56,6 @@ def test_a_trace_tells_the_path_of_the_newest_execution(desk: Desk, files: None)
     with_data = desk.ask("trace", told["name"], "--data")
     document = json.dumps(with_data["visits"][2]["input"], ensure_ascii=False)
     assert MARKUP in document.replace("\\", "")
-    shown = desk.run("trace", told["execution"])
-    assert "Validate Records" in shown
-    assert "alert(2)" not in shown
-    assert "no execution" in desk.run("trace", "nothing", code=3)
 
 
 def test_a_trace_page_is_whole_and_harmless(desk: Desk, files: None, tmp_path: Path) -> None:
@@ -71,54 +66,6 @@ def test_a_trace_page_is_whole_and_harmless(desk: Desk, files: None, tmp_path: P
     assert "<img" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "http" not in text.replace("http-equiv", "")
-
-
-@pytest.mark.parametrize(
-    ("address", "holds"),
-    [
-        ("/", "SchemaViolationError"),
-        ("/files?prefix=notes/pages/", "notes/pages/good.json"),
-        ("/files?prefix=notes/pages/&status=INVALID", "alert(1)"),
-        ("/failures?error=SchemaViolationError", "alert(1)"),
-        ("/file?key=notes/pages/good.json", "Object Created (PutObject)"),
-        (f"/file?key={HOSTILE}", "/stars"),
-        (f"/item?pk=pages&sk={MARKUP.replace('#', '%23')}", "notes/pages/good.json"),
-    ],
-)
-def test_pages_are_escaped_and_have_no_script(
-    client: FlaskClient, files: None, address: str, holds: str
-) -> None:
-    answer = client.get(address)
-    assert answer.status_code == 200
-    assert holds in answer.text
-    assert "<script" not in answer.text
-    assert "<img" not in answer.text
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-
-
-def test_what_is_unknown_and_who_is_a_stranger_is_refused(client: FlaskClient) -> None:
-    assert client.get("/file?key=none").status_code == 404
-    assert client.get("/execution?name=none").status_code == 404
-    assert client.get("/nowhere").status_code == 404
-    assert client.post("/").status_code == 405
-    assert client.get("/", headers={"Host": "attacker.example:8765"}).status_code == 403
-
-
-def test_a_list_of_files_is_paged(
-    desk: Desk, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keys = [f"notes/paged/{number}.json" for number in range(7)]
-    desk.put_all({key: [{"pk": key, "sk": "1"}] for key in keys})
-    desk.until(lambda: desk.statuses("notes/paged/") == {"SYNCED": 7})
-    monkeypatch.setattr("tablekeeper_cli.web.app.PAGE", 3)
-    found: list[str] = []
-    address = "/files?prefix=notes/paged/"
-    while address:
-        text = client.get(address).text
-        found += [key for key in keys if f">{key}</a>" in text]
-        rest = text.partition('rel="next"')[0].rpartition('href="')
-        address = rest[2].partition('"')[0].replace("&amp;", "&") if 'rel="next"' in text else ""
-    assert found == keys
 
 
 @pytest.fixture
@@ -138,57 +85,105 @@ def address(desk: Desk) -> Iterator[str]:
         process.wait()
 
 
-@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver")
-def test_from_the_overview_to_a_failing_file_to_its_trace(
-    files: None, address: str, tmp_path: Path
-) -> None:
-    from selenium import webdriver
-    from selenium.webdriver.common.by import By
+class Browser:
+    """A browser, in which nothing may run off a page to the right."""
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for each in (
-        "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        "--hide-scrollbars", "--window-size=1280,1000", f"--user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(each)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.set_capability("unhandledPromptBehavior", "ignore")
-    browser = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
+    def __init__(self, profile: Path) -> None:
+        from selenium import webdriver
 
-    def picture(name: str) -> None:
-        if SCREENSHOTS:
-            height = browser.execute_script("return document.documentElement.scrollHeight")
-            browser.set_window_size(1280, max(700, min(height + 90, 2200)))
-            browser.save_screenshot(f"{SCREENSHOTS}/{name}.png")
+        options = webdriver.ChromeOptions()
+        options.binary_location = str(CHROMIUM)
+        for each in (
+            "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            "--hide-scrollbars", f"--user-data-dir={profile}",
+        ):  # fmt: skip
+            options.add_argument(each)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        options.set_capability("unhandledPromptBehavior", "ignore")
+        self.driver: Any = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
 
-    def no_alert() -> None:
+    def resize(self, width: int, height: int = 900) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def show(self, address: str) -> None:
+        self.driver.get(address)
+        for width in WIDTHS.values():
+            self.resize(width)
+            assert self.run("return document.documentElement.scrollWidth") <= width, address
         with pytest.raises(Exception, match="no such alert"):
-            _ = browser.switch_to.alert.text
+            _ = self.driver.switch_to.alert.text
 
-    def follow(text: str) -> None:
-        browser.find_element(By.PARTIAL_LINK_TEXT, text).click()
-        no_alert()
+    def follow(self, text: str) -> None:
+        self.show(self.driver.find_element("partial link text", text).get_attribute("href"))
 
-    try:
-        browser.get(address)
-        picture("console-overview")
-        follow("SchemaViolationError")
-        follow("<script>alert(1)</script>")
-        assert browser.find_element(By.TAG_NAME, "h1").text == HOSTILE
-        picture("console-file")
-        follow("trace")
-        states: list[Any] = browser.find_elements(By.CSS_SELECTOR, "svg .state.caught .name")
-        assert [each.text for each in states] == ["! Validate Records"]
-        picture("console-trace")
-        follow("<script>alert(1)</script>")
-        browser.get(f"{address}file?key=notes/pages/good.json")
-        follow("pages ·")
-        assert MARKUP in browser.find_element(By.TAG_NAME, "main").text
-        no_alert()
-        logged: Any = browser
-        messages = [each["message"] for each in logged.get_log("browser")]
-        assert [each for each in messages if "favicon" not in each] == []
-    finally:
-        browser.quit()
+    def run(self, script: str) -> Any:
+        return self.driver.execute_script(script)
+
+    def texts(self, selector: str) -> list[str]:
+        return [each.text for each in self.driver.find_elements("css selector", selector)]
+
+    def picture(self, name: str) -> None:
+        """Screenshots at both widths."""
+        for suffix, width in WIDTHS.items():
+            self.resize(width)
+            self.driver.refresh()
+            self.resize(width, self.run("return document.documentElement.scrollHeight"))
+            self.driver.save_screenshot(f"{SCREENSHOTS}/{name}{suffix}.png")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    found = Browser(tmp_path / "profile")
+    yield found
+    found.driver.quit()
+
+
+@in_a_browser
+def test_from_the_overview_to_a_failing_file_to_its_trace(
+    desk: Desk, files: None, address: str, browser: Browser
+) -> None:
+    browser.show(address)
+    browser.follow("SchemaViolationError")
+    browser.follow("<script>alert(1)</script>")
+    assert browser.texts("h1") == [HOSTILE]
+    browser.run("document.getElementById('recorded').open = true")
+    desk.put(HOSTILE, [{"pk": "pages", "sk": "1", "stars": 8, MARKUP: MARKUP}])
+    desk.settled(HOSTILE, "SYNCED", "INVALID", "INVALID")
+    browser.run("return refresh()")
+    assert browser.texts("tbody .badge") == ["✗ INVALID", "✗ INVALID", "✓ SYNCED"]
+    assert browser.run("return document.getElementById('recorded').open"), "what is open stays"
+    browser.follow("trace")
+    assert browser.texts("svg .state.caught .name") == ["! Validate Records"]
+    browser.show(f"{address}file?key=notes/pages/good.json")
+    browser.follow("pages ·")
+    assert MARKUP in json.loads(browser.texts("pre.item")[0]).values()
+    messages = [each["message"] for each in browser.driver.get_log("browser")]
+    assert messages == []
+
+
+@pytest.mark.skipif(not SCREENSHOTS, reason="writes the screenshots that it is asked for")
+@in_a_browser
+def test_screenshots_of_an_ordinary_failure(desk: Desk, address: str, browser: Browser) -> None:
+    """Run it by itself, so that no other test's files are in the pictures."""
+    samples = ROOT / "samples"
+    for each in sorted(samples.glob("*/**/*.json*")):
+        if each.relative_to(samples).parts[0] != "bad":
+            desk.put(str(each.relative_to(samples)), each.read_bytes())
+    key, good = (
+        "products/tools.json",
+        [{"sku": "4711", "price": 1.1}, {"sku": "4712", "price": 8.2}],
+    )
+    desk.put(key, good)
+    desk.settled(key, "SYNCED")
+    desk.put(key, [good[0], {"sku": "4712", "price": "8,20 EUR"}])
+    desk.settled(key, "SYNCED", "INVALID")
+    desk.until(lambda: not desk.ask("status")["running_executions"])
+    browser.show(address)
+    browser.picture("console-overview")
+    browser.follow("SchemaViolationError")
+    browser.follow(key)
+    browser.picture("console-file")
+    browser.follow("trace")
+    browser.picture("console-trace")
