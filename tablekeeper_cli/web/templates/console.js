@@ -99,7 +99,13 @@ for (const graph of document.querySelectorAll("svg.graph")) {
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button.copy");
   if (!button) return;
-  await navigator.clipboard.writeText(button.previousElementSibling.textContent);
-  button.textContent = "Copied";
+  const command = button.previousElementSibling;
+  try {
+    await navigator.clipboard.writeText(command.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(command); // the browser does not allow it; Ctrl-C does
+    button.textContent = "Selected";
+  }
   setTimeout(() => (button.textContent = "Copy"), 1500);
 });
