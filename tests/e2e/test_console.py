@@ -171,13 +171,11 @@ def test_screenshots_of_an_ordinary_failure(desk: Desk, address: str, browser: B
     for each in sorted(samples.glob("*/**/*.json*")):
         if each.relative_to(samples).parts[0] != "bad":
             desk.put(str(each.relative_to(samples)), each.read_bytes())
-    key, good = (
-        "products/tools.json",
-        [{"sku": "4711", "price": 1.1}, {"sku": "4712", "price": 8.2}],
-    )
-    desk.put(key, good)
+    key, bad = "weather/seattle/2012-03.json", samples / "bad/weather/seattle"
+    content = (bad / "2012-03-trace-of-rain.json").read_bytes()
+    desk.put(key, content.replace(b'"T"', b"0.0"))
     desk.settled(key, "SYNCED")
-    desk.put(key, [good[0], {"sku": "4712", "price": "8,20 EUR"}])
+    desk.put(key, content)
     desk.settled(key, "SYNCED", "INVALID")
     desk.until(lambda: not desk.ask("status")["running_executions"])
     browser.show(address)
