@@ -184,15 +184,10 @@ def _violations(violations: list[Violation]) -> RenderableType:
 
 def _next_try(each: Failure | Problem) -> str:
     """When the sweep starts the file again, or what that waits for."""
-    from tablekeeper.errors import KeyOwnershipError
-
+    from tablekeeper_cli.ledger.problems import waits_for
     from tablekeeper_cli.terminal.showing import utc
 
-    if each.next_try:
-        return utc(each.next_try)
-    if each.error == KeyOwnershipError.__name__:
-        return "when the owner lets go"
-    return "by a person" if each.status == "FAILED" else "when it is mended"
+    return utc(each.next_try) if each.next_try else waits_for(each)
 
 
 def shown_problem(problem: Problem) -> RenderableType:

@@ -205,6 +205,13 @@ def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:
     )
 
 
+def waits_for(each: Failure | Problem) -> str:
+    """What a problem waits for that has no next try."""
+    if each.error == errors.KeyOwnershipError.__name__:
+        return "when the owner lets go"
+    return "by a person" if each.status == "FAILED" else "when it is mended"
+
+
 def error_names() -> list[str]:
     """The names of Tablekeeper's own errors that a file may have."""
     return sorted(

@@ -61,6 +61,7 @@ def create_app(stack: Stack) -> Flask:
         problem_statuses=(*problems.PROBLEMS, problems.INCOMPLETE),
         ordered=looks.ordered,
         origin=history.origin,
+        waits_for=problems.waits_for,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     error_pages.add_to(app, stack, shown)
@@ -199,6 +200,11 @@ class _Views:
             more=len(found) > at_most,
             pages=at_most // file_list.PAGE + 1,
             known=known,
+            count=sum(
+                count
+                for kind, count in known.counts.items()
+                if all(a in ("", b) for a, b in zip(wanted.values(), kind, strict=True))
+            ),
             running=_of(self.reader.now).keys(),
             **wanted,
         )

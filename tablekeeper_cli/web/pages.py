@@ -77,12 +77,16 @@ def cut(text: str | None) -> str:
 
 
 def ago(time: str | None) -> Markup:
-    """How long ago a time of the ledger was; the time itself for a mouse that rests there."""
+    """How long ago a time of the ledger was, or how far off it is; the time itself for a mouse that
+    rests there.
+    """
     if not time:
         return Markup("")
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        time, showing.utc(time), showing.ago(moment(time))
-    )
+    then, today = moment(time), moment(now())
+    told = showing.ago(then)
+    if then > today:
+        told = f"in {showing.ago(today - (then - today)).removesuffix(' ago')}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(time, showing.utc(time), told)
 
 
 def trace_page(trace: Trace) -> str:

@@ -190,6 +190,25 @@ def test_an_item_is_plain_json(shop: Shop, client: FlaskClient) -> None:
     assert "tablekeeper item --stack shop --region eu-west-1 -- 4711 --force" in text
 
 
+def test_failures_are_chosen_and_say_when_they_are_tried_again(
+    shop: Shop, client: FlaskClient
+) -> None:
+    shop.file(KEY, problem=BAD)
+    shop.file("a/slow", None, problem=("FAILED", "TransientServiceError", "S3"), failed=before(5))
+    shop.file("a/own", None, problem=("INVALID", "KeyOwnershipError", "S3"))
+    text = text_of(client, "/failures")
+    assert "Failures 3" in text
+    assert re.search(r"a/slow ✗ FAILED TransientServiceError .*\] in \d+ (s|min)", text)
+    assert "when it is mended" in text
+    assert "when the owner lets go" in text
+    chosen = text_of(client, "/failures?error=SchemaViolationError")
+    assert "Failures 1" in chosen
+    assert "a/slow" not in chosen
+    command = "failures --error SchemaViolationError --stack shop --region eu-west-1"
+    assert command in chosen
+    assert "No file has a problem like that" in text_of(client, "/failures?dataset=none")
+
+
 def test_files_are_chosen_ordered_and_paged(
     shop: Shop, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
