@@ -12,7 +12,6 @@ from typing import Any
 
 from flask import Flask, Response, abort, g, render_template, request
 
-from tablekeeper_cli import engine
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.executions import bucket_runs, running, visits
 from tablekeeper_cli.ledger import files, history, items, problems
@@ -73,8 +72,8 @@ def create_app(stack: Stack) -> Flask:
         if request.host.rsplit(":", 1)[0] not in LOCAL_HOSTS:
             abort(403, "the console answers to 127.0.0.1 and localhost alone")
         g.readings = []
-        if stack.endpoint_url and request.endpoint != "script":
-            engine.check(stack.endpoint_url, stack.bucket)
+        if request.endpoint != "script":
+            error_pages.check_engine(stack)
 
     @app.after_request
     def add_headers(response: Response) -> Response:

@@ -16,6 +16,20 @@ RETRIED_AFTER = 5
 """Seconds after which such a page is asked for again."""
 
 
+class DeadEngineError(CommandError):
+    """Raised when the local engine of a stack has ended, is silent, or is another program."""
+
+
+def check_engine(stack: Stack) -> None:
+    """Looks whether the engine of a local stack answers. Raises DeadEngineError."""
+    if not stack.endpoint_url:
+        return
+    try:
+        engine.check(stack.endpoint_url, stack.bucket)
+    except CommandError as error:
+        raise DeadEngineError(str(error)) from None
+
+
 def add_to(app: Flask, stack: Stack, shown: Callable[..., str]) -> None:
     """Adds the pages to a console."""
 
@@ -47,22 +61,21 @@ def add_to(app: Flask, stack: Stack, shown: Callable[..., str]) -> None:
 
     @app.errorhandler(CommandError)
     def unanswered(error: CommandError) -> tuple[str, int]:
-        where = "The local engine does not answer" if stack.endpoint_url else "AWS does not answer"
-        return page(
-            502,
-            where if error.exit_code == CommandError.exit_code else "That is no address",
-            str(error),
-        )
+        """What cannot be shown, such as the trace of an Express execution."""
+        return page(400, "That cannot be shown", str(error), 0)
+
+    @app.errorhandler(DeadEngineError)
+    def dead(error: DeadEngineError) -> tuple[str, int]:
+        return page(502, "The local engine does not answer", str(error))
 
     @app.errorhandler(BotoCoreError)
     @app.errorhandler(ClientError)
     def failed(error: Exception) -> tuple[str, int]:
         """What AWS refuses, and what does not answer; of a local engine, what is wrong with it."""
         try:
-            if stack.endpoint_url:
-                engine.check(stack.endpoint_url, stack.bucket)
-        except CommandError as found:
-            return unanswered(found)
+            check_engine(stack)
+        except DeadEngineError as found:
+            return dead(found)
         if isinstance(error, HTTPClientError):
-            return page(502, f"{stack.name} does not answer", f"{error}. The page asks again.")
+            return page(502, f"{stack.name} does not answer", f"{error}.")
         return page(502, "A service refused what the page asks for", str(error))

@@ -21,6 +21,8 @@ HOSTILE = "notes/pages/<script>alert(1)</script>.json"
 MARKUP = '</pre></style><script>alert(2)</script><img src=x onerror="alert(3)">'
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 WIDTHS = {"": 1280, "-narrow": 390}
+HIGHEST = 1250
+"""Of a screenshot: what is below is cut off, for the sake of the repository's size."""
 SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS")
 """A folder to keep screenshots in: `docs/images` for those of the documents."""
 
@@ -129,8 +131,12 @@ class Browser:
         for suffix, width in WIDTHS.items():
             self.resize(width)
             self.driver.refresh()
-            self.resize(width, self.run("return document.documentElement.scrollHeight"))
-            self.driver.save_screenshot(f"{SCREENSHOTS}/{name}{suffix}.png")
+            height = self.run("return document.documentElement.scrollHeight")
+            self.resize(width, min(height, HIGHEST))
+            file = f"{SCREENSHOTS}/{name}{suffix}.png"
+            self.driver.save_screenshot(file)
+            if smaller := shutil.which("pngquant"):
+                subprocess.run([smaller, "--force", "--output", file, "64", file], check=True)
 
 
 @pytest.fixture

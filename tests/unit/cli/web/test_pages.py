@@ -300,9 +300,12 @@ def test_errors_lead_on(shop: Shop, client: FlaskClient) -> None:
     assert "the files beside it" in text
     assert "tablekeeper reprocess --stack shop --region eu-west-1 products/none.json" in text
     assert "every 5 s" in text, "the file may be on its way"
-    for address, code in (("/execution?name=none", 404), ("/nowhere", 404), ("/item?pk=1", 502)):
+    express = "/execution?name=arn:aws:states:eu-west-1:1:express:shop:1:2"
+    told = {"/execution?name=none": 404, "/nowhere": 404, "/item?pk=1": 400, express: 400}
+    for address, code in told.items():
         text = text_of(client, address, code)
         assert "Overview Files Failures Try again" in text
+    assert "is not the ARN of a Standard execution" in text
     assert client.post("/").status_code == 405
     stranger = client.get("/", headers={"Host": "attacker.example:8765"})
     assert stranger.status_code == 403
