@@ -15,7 +15,7 @@ aws.dynamodb()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Takes `{found, execution}`, returns `{outcome, items_put, items_removed}`."""
+    """Takes `{found, execution}`, returns `{outcome, items_put, items_removed, items_kept}`."""
     snapshot, execution = Snapshot.read(event["found"]), execution_of(event)
     tables = Tables.of(DeleteSettings.from_environment())
     committed = FileCommit(tables, snapshot, execution, seconds_left(context)).absence()

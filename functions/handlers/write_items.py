@@ -16,7 +16,9 @@ aws.dynamodb()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Takes `{found, items, execution}`, returns `{outcome, items_put, items_removed}`."""
+    """Takes `{found, items, execution}`, returns `{outcome, items_put, items_removed,
+    items_kept}`.
+    """
     snapshot, execution = Snapshot.read(event["found"]), execution_of(event)
     tables = Tables.of(WriteSettings.from_environment())
     commit = FileCommit(tables, snapshot, execution, seconds_left(context))

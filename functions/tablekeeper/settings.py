@@ -47,6 +47,7 @@ class FetchSettings(Settings):
 
     source_bucket: str
     ledger_table: str
+    items_table: str
     ignore_patterns: str
     item_keys: TableKey
     ttl_attribute: str
@@ -81,6 +82,7 @@ class WriteSettings(Settings):
     items_table: str
     staging_bucket: str
     item_keys: TableKey
+    ttl_attribute: str
     audit_retention_seconds: int
 
 
@@ -96,7 +98,7 @@ class DeleteSettings(Settings):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SettleSettings(WriteSettings):
+class SettleSettings(DeleteSettings):
     """Of Settle Claim."""
 
 

@@ -23,6 +23,7 @@ class Tables:
     table_key: TableKey
     audit_retention: int
     staging_bucket: str = ""
+    ttl_attribute: str = ""
 
     @classmethod
     def of(cls, settings: WriteSettings | DeleteSettings | SweepSettings) -> Tables:
@@ -34,4 +35,5 @@ class Tables:
             table_key=settings.item_keys,
             audit_retention=settings.audit_retention_seconds,
             staging_bucket=getattr(settings, "staging_bucket", ""),
+            ttl_attribute=getattr(settings, "ttl_attribute", ""),
         )

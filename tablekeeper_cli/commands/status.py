@@ -217,10 +217,13 @@ def _shown_history(events: list[Event]) -> RenderableType:
     )
     for each in events:
         running = each.outcome == RUNNING
-        put, removed = (each.details.get(name) for name in ("items_put", "items_removed"))
+        put, removed, kept = (
+            each.details.get(name) for name in ("items_put", "items_removed", "items_kept")
+        )
         what = each.details.get("state" if running else "error")
         if what is None:
             what = f"+{put} -{removed}" if put is not None else ""
+            what += f" ={kept}" if kept else ""
             aside = each.details.get("set_aside")
             what += f", set aside: {aside}" if aside else ""
         version = each.details.get("version_id") or each.details.get("etag") or ""

@@ -42,6 +42,7 @@ def fetch_settings(stack: Stack) -> FetchSettings:
     return FetchSettings(
         source_bucket=stack.bucket,
         ledger_table=stack.ledger,
+        items_table=stack.items,
         ignore_patterns=parameters["IgnorePatterns"],
         item_keys=table_key(parameters),
         ttl_attribute=parameters["TtlAttribute"],

@@ -38,6 +38,7 @@ class OfflinePlanner(Planner):
         settings = FetchSettings(
             source_bucket=BUCKET,
             ledger_table="",
+            items_table="",
             ignore_patterns=IGNORE_PATTERNS,
             item_keys=item_keys,
             ttl_attribute=TTL_ATTRIBUTE,

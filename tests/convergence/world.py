@@ -42,11 +42,12 @@ from moto import mock_aws
 from tablekeeper import aws, tables
 from tablekeeper.causes import message_of
 from tablekeeper.commit import (
-    claimed_write,
+    claiming,
     file_commit,
     key_lists,
     lanes,
     large_write,
+    patience,
     plan,
     transaction,
 )
@@ -687,7 +688,7 @@ def weakened(world: World) -> Iterator[None]:
         patch.object(partitioned_lines, "PARTITIONS", 4),
         patch.object(item_set, "PARTITIONS", 4),
         patch.object(lanes, "in_parallel", _one_after_another),
-        patch.object(large_write, "pause", lambda _: world.pause()),
+        patch.object(patience, "pause", lambda _: world.pause()),
     ]
     read_row, update_row, put_audit_row = reads.read_row, writes.update_row, writes.put_audit_row
     fetch = fetch_module.fetch
@@ -723,9 +724,9 @@ def weakened(world: World) -> Iterator[None]:
         self.others = []
 
     def no_barrier(self: Any) -> None:
-        self._read_progress()
+        self.lanes.read()
         self.plan.keep_keys()
-        self._phase("REPLACE", self.plan.replaced)
+        self.lanes.run(lanes.REPLACE, self.plan.replaced)
         run(self)
 
     begin, run, undo = (
@@ -767,7 +768,7 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(transaction, "read_row", any_revision),
         ],
         "no-claim-check": [
-            patch.object(module, "lane_action", no_held) for module in (claimed_write, large_write)
+            patch.object(module, "lane_action", no_held) for module in (claiming, lanes)
         ],
         "no-pending": [
             patch.object(key_lists, "key_lists", no_pending),

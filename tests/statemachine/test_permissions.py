@@ -41,6 +41,10 @@ CLAIMS = tuple(
     for action in ("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
 )
 FOLLOWS = ("states:DescribeExecution", "states:StopExecution")
+WRITES = tuple(
+    f"dynamodb:{action}"
+    for action in ("BatchGetItem", "DeleteItem", "DescribeTable", "GetItem", "PutItem", "Scan")
+)
 GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "FetchObjectRole": {
         **LOOKS,
@@ -56,20 +60,20 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "WriteItemsRole": {
         LEDGER: CLAIMS,
-        ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        ITEMS: WRITES,
         f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         STAGING: ("s3:ListBucket",),
     },
     "DeleteItemsRole": {
         LEDGER: CLAIMS,
-        ITEMS: ("dynamodb:DeleteItem",),
-        f"{STAGING}/keys/*": ("s3:GetObject", "s3:DeleteObject"),
+        ITEMS: ("dynamodb:DeleteItem", "dynamodb:Scan"),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         STAGING: ("s3:ListBucket",),
     },
     "SettleClaimRole": {
         LEDGER: tuple(each for each in CLAIMS if each != "dynamodb:PutItem"),
-        ITEMS: ("dynamodb:PutItem", "dynamodb:DeleteItem"),
+        ITEMS: tuple(each for each in WRITES if each != "dynamodb:GetItem"),
         f"{STAGING}/items/*": ("s3:GetObject",),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         STAGING: ("s3:ListBucket",),
@@ -88,7 +92,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "SyncObjectsRole": {
         **LOOKS,
         LEDGER: (*CLAIMS, "dynamodb:BatchGetItem"),
-        ITEMS: ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem"),
+        ITEMS: WRITES,
         f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         f"{STAGING}/reports/*": ("s3:PutObject",),
@@ -98,8 +102,8 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "SyncOrphansRole": {
         **LOOKS,
         LEDGER: CLAIMS,
-        ITEMS: ("dynamodb:DeleteItem",),
-        f"{STAGING}/keys/*": ("s3:GetObject", "s3:DeleteObject"),
+        ITEMS: ("dynamodb:DeleteItem", "dynamodb:Scan"),
+        f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         STAGING: ("s3:ListBucket",),
         EXECUTIONS: ("states:DescribeExecution",),
         f"{LEDGER}/index/files": ("dynamodb:Query",),

@@ -38,18 +38,21 @@ CLAIMS = LEDGER_WRITES | {
     "dynamodb:DeleteItem",
     "dynamodb:GetItem",
     "dynamodb:Query",
+    "dynamodb:Scan",
     "s3:DeleteObject",
     "s3:GetObject",
     "s3:ListBucket",
+    "s3:PutObject",
 }
-SYNCS = CLAIMS | {"s3:PutObject", "states:DescribeExecution"}
+ASKS = {"dynamodb:BatchGetItem", "dynamodb:DescribeTable"}
+SYNCS = CLAIMS | {"states:DescribeExecution"}
 ALLOWED = {
     "FetchObjectRole": {"dynamodb:GetItem", "s3:GetObject", "s3:ListBucket"},
     "ValidateRecordsRole": READS_OBJECT | {"s3:PutObject"},
     "TransformRecordsRole": READS_OBJECT | {"s3:PutObject"},
-    "WriteItemsRole": CLAIMS | {"s3:PutObject"},
+    "WriteItemsRole": CLAIMS | ASKS,
     "DeleteItemsRole": CLAIMS,
-    "SettleClaimRole": CLAIMS | {"s3:PutObject"},
+    "SettleClaimRole": CLAIMS | ASKS,
     "SafetyNetRole": LEDGER_WRITES
     | {
         "dynamodb:GetItem",
@@ -67,7 +70,7 @@ ALLOWED = {
         "states:ListExecutions",
         "states:StartExecution",
     },
-    "SyncObjectsRole": SYNCS | {"dynamodb:BatchGetItem"},
+    "SyncObjectsRole": SYNCS | ASKS,
     "SyncOrphansRole": SYNCS | {"states:StartExecution"},
     "ReportDifferencesRole": {"s3:GetObject", "s3:ListBucket", "dynamodb:PutItem"},
     "SyncObjectRole": LEDGER_WRITES | {"lambda:InvokeFunction"},

@@ -110,6 +110,9 @@ class FakeDynamoDB:
     def __init__(self) -> None:
         self.tables: dict[str, dict[tuple[str, str], Item]] = {}
 
+    def describe_table(self, TableName: str) -> Any:  # noqa: N803
+        return {"Table": {"TableName": TableName, "TableId": TableName}}
+
     def get_item(self, TableName: str, Key: Item, **_: Any) -> Any:  # noqa: N803
         item = self._table(TableName).get(_key(Key))
         return {} if item is None else {"Item": copy.deepcopy(item)}

@@ -151,8 +151,8 @@ def disagreements(plan: Mapping[str, Any], uri: str, before: Table, after: Table
         was, now = before.get(key), after.get(key)
         said = planned.pop(key, {"action": "untouched"})
         really = _what_happened(uri, was, now)
-        if plan["outcome"] == "UNCHANGED" and said["action"] == "unchanged":
-            really = "unchanged" if was == now and _file(was) == uri else "something"
+        if said["action"] == "unchanged" and was == now:
+            really = "unchanged" if _file(was) == uri else "something"
         if said["action"] == "refused" and really == "untouched":
             continue
         if said["action"] != really:

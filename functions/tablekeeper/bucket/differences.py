@@ -76,9 +76,9 @@ def difference(
     }
     if dataset and dataset.object_fields & {"version_id", "*"}:
         seen["version_id"] = _version_id(settings.source_bucket, listed.key)
-    if row.digest != seen["digest"]:
+    if row.digest != seen["digest"] or row.items_table not in (None, settings.items_table):
         return OUTDATED
-    return None if is_unchanged(row, seen, dataset) else STALE
+    return None if is_unchanged(row, seen, dataset, settings.items_table) else STALE
 
 
 def is_under_way(states: SFNClient, row: Row) -> bool:

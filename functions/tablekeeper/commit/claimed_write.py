@@ -11,35 +11,29 @@ is marked as REPLACING, items are overwritten, what vanished is deleted, and the
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import discard, own_list
-from tablekeeper.commit.lanes import UNDO, Progress, SupersededError, lane_action
+from tablekeeper.commit.claiming import Claiming
+from tablekeeper.commit.digests import basis
+from tablekeeper.commit.lanes import SupersededError
 from tablekeeper.commit.large_write import LargeWrite, content
-from tablekeeper.commit.transaction import FileTransactions, RecordedError
+from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.errors import (
     ItemRejectedError,
     KeyOwnershipError,
-    StagedSetMissingError,
     StaleRevisionError,
 )
 from tablekeeper.ledger.rows import (
     ADDING,
     CURRENT,
-    INCOMPLETE,
-    REPLACING,
     Claim,
     Row,
-    attribute,
-    lane_key,
 )
-from tablekeeper.ledger.writes import audit_action, update_row
+from tablekeeper.ledger.writes import audit_action
 from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.outcome import Committed
-from tablekeeper.model.times import now
 from tablekeeper.staging.item_set import ItemSet
 
 
@@ -49,15 +43,7 @@ class ClaimedWrite:
     def __init__(self, file: FileTransactions, row: Row) -> None:
         self.file, self.row = file, row
         self.tables, self.snapshot, self.execution = file.tables, file.snapshot, file.execution
-
-    @property
-    def is_mine(self) -> bool:
-        """Whether the row's claim was made by an earlier attempt of just this write."""
-        claim = self.row.claim
-        return claim is not None and (claim.owner, claim.base) == (
-            self.execution.audit_key,
-            self.snapshot.revision,
-        )
+        self.claiming = Claiming(file, row)
 
     def write(self, outcome: str, new: ItemSet) -> Committed:
         """Claims the row, makes the table hold these items, and closes the claim. Raises as
@@ -80,9 +66,10 @@ class ClaimedWrite:
             items=new.stage() if len(new) else None,
             pending=(),
             cut=lanes.cut(),
-            answers=before.answers if before and self.is_mine else self.row.problem_id,
+            answers=before.answers if before and self.claiming.is_mine else self.row.problem_id,
+            basis=basis(self.tables) if len(new) else "",
         )
-        writing = self._writing(self._claim(wanted))
+        writing = self._writing(self.claiming.take(wanted))
         try:
             writing.run()
             return writing.close(self.execution)
@@ -95,14 +82,6 @@ class ClaimedWrite:
                 return self._superseded()
             raise self._refused() from error
 
-    def settle(self) -> str:
-        """As `FileCommit.settle`."""
-        try:
-            return self._settle()
-        except (RecordedError, SupersededError):
-            uri = self.file.uri
-            raise StaleRevisionError(f"{uri}: another execution has the claim") from None
-
     def _writing(self, claim: Claim) -> LargeWrite:
         return LargeWrite(self.file, claim, self.row)
 
@@ -114,55 +93,14 @@ class ClaimedWrite:
         StaleRevisionError when it is through.
         """
         before = self.row.claim
-        if before is None or before.state != ADDING or not self.is_mine:
+        if before is None or before.state != ADDING or not self.claiming.is_mine:
             return
         try:
-            claim = self._claim(replace(before, revision=self.row.revision + 1))
+            claim = self.claiming.take(replace(before, revision=self.row.revision + 1))
             self._writing(claim).undo(self.row.refusal)
         except SupersededError:
             pass
         raise self._refused()
-
-    def _settle(self) -> str:
-        row, claim = self.row, self.row.claim
-        if not claim or (row.revision != self.snapshot.revision and not self.is_mine):
-            raise self.file.stale()
-        if claim.state == INCOMPLETE:
-            return INCOMPLETE
-        discard(self.tables, row.discarded)
-        wanted = replace(
-            claim,
-            revision=row.revision + 1,
-            owner=self.execution.audit_key,
-            base=self.snapshot.revision,
-        )
-        if claim.state == ADDING:
-            wanted = replace(wanted, outcome=UNDO, items=None)
-        elif row.refusal:
-            return self._give_up(row)
-        claim = self._claim(wanted)
-        writing = self._writing(claim)
-        try:
-            if claim.outcome == UNDO:
-                writing.undo(None)
-                return "UNDONE"
-            writing.run()
-            writing.close(None)
-        except (KeyOwnershipError, ItemRejectedError, StagedSetMissingError):
-            return self._give_up(self.file.read_row(), claim)
-        return "FINISHED"
-
-    def _give_up(self, row: Row, claim: Claim | None = None) -> str:
-        changes: dict[str, Any] = {"claim_state": None, "incomplete_since": attribute(now())}
-        update = update_row(
-            self.tables.ledger,
-            self.file.uri,
-            changes,
-            seen=row.revision,
-            claim=claim.revision if claim else None,
-        )
-        self.file.commit(lambda _: [update])
-        return INCOMPLETE
 
     def _check_refusal(self) -> None:
         """Raises again what a large write of this content met, while it still stands in the way.
@@ -184,47 +122,6 @@ class ClaimedWrite:
             )
         if "Item" in answer and owner(answer["Item"]) != self.file.uri:
             raise KeyOwnershipError(key, owner(answer["Item"]))
-
-    def _claim(self, wanted: Claim) -> Claim:
-        """Takes the row's claim, over from whoever has it. Raises RecordedError and
-        StaleRevisionError.
-
-        A note of a refusal is of the claim before, unless the same execution goes on. A problem
-        stays: it may be newer than the look at the bucket, and only the close knows.
-        """
-        before, uri = self.row.claim, self.file.uri
-        continues = before is not None and before.writes_the_same(wanted)
-        if self.execution.forced and before and before.owner != self.execution.audit_key:
-            continues = False
-        pending = before.pending if before else ()
-        if wanted.items and not continues:
-            pending = (*pending, own_list(uri, wanted.revision))
-        state = REPLACING if before and before.state != ADDING else ADDING
-        claim = replace(wanted, pending=pending, state=state)
-        changes = {
-            "claim": claim.attributes(),
-            "claim_state": attribute(state),
-            "claimed_by": attribute(self.execution.audit_key),
-            "incomplete_since": None,
-        }
-        if before is None or before.owner != wanted.owner:
-            changes["refusal"] = None
-        actions: list[dict[str, Any]] = [
-            {
-                "ConditionCheck": {
-                    "TableName": self.tables.ledger,
-                    "Key": {"pk": {"S": uri}, "sk": {"S": self.execution.audit_key}},
-                    "ConditionExpression": "attribute_not_exists(pk)",
-                }
-            },
-            update_row(self.tables.ledger, uri, changes, seen=self.row.revision),
-        ]
-        for lane in range(lanes.LANES):
-            progress = None if continues else Progress()
-            key = lane_key(uri, lane)
-            actions.append(lane_action(self.tables.ledger, key, claim.revision, None, progress))
-        self.file.commit(lambda _: actions)
-        return claim
 
     def _superseded(self) -> Committed:
         """SUPERSEDED, unless this execution has an outcome, or it was a later attempt of it that

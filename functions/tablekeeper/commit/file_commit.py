@@ -14,12 +14,16 @@ from typing import Any
 
 from tablekeeper.commit import key_lists
 from tablekeeper.commit.claimed_write import ClaimedWrite
+from tablekeeper.commit.digests import basis
+from tablekeeper.commit.key_lists import KnownItems
+from tablekeeper.commit.lost_keys import check_keys
+from tablekeeper.commit.settlement import Settlement
 from tablekeeper.commit.transaction import FileTransactions, RecordedError, Remaining
-from tablekeeper.ledger.rows import RELEASED, Row, attribute
+from tablekeeper.ledger.rows import RELEASED, ItemDigests, Row, attribute
 from tablekeeper.ledger.writes import audit_action, committed, object_attributes, update_row
 from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.items import Item, item_key, lineage
+from tablekeeper.model.items import Item, item_digest, item_key, lineage
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.outcome import PARTIAL, SYNCED, Committed
 from tablekeeper.model.sizes import item_size
@@ -91,40 +95,54 @@ class FileCommit:
             UnfinishedWriteError: the time is up; a retry goes on.
             TransientServiceError: a retry helps.
         """
-        return ClaimedWrite(self.file, self.file.read_row()).settle()
+        return Settlement(self.file, self.file.read_row()).settle()
 
     def _commit(self, outcome: str, new: ItemSet) -> Committed:
         row = self.row
         if row is None or row.claim or row.keys_at:
             row = self.file.read_row()
         write = ClaimedWrite(self.file, row)
-        if write.is_mine:
+        if write.claiming.is_mine:
             return write.write(outcome, new)
         if row.revision != self.snapshot.revision:
             raise self.file.stale()
+        check_keys(self.file, row)
         lists = key_lists.key_lists(row)
         for prefix in row.discarded:
             if prefix not in lists:
                 delete_copy(self.tables.staging_bucket, prefix)
-        old = key_lists.few_keys(self.tables, row)
-        if row.claim or old is None or len(new) > sizes.TRANSACTION_ITEMS:
+        bound = basis(self.tables) if len(new) else ""
+        known = KnownItems(self.tables, row, "" if self.execution.forced or row.doubted else bound)
+        if row.claim or not known.is_few or len(new) > sizes.TRANSACTION_ITEMS:
             return write.write(outcome, new)
+        items = {item_key(item, self.tables.table_key): item for item in new.all()}
+        digests = {key: item_digest(item) for key, item in items.items()}
+        old = known.all()
         source = lineage(self.snapshot, self.execution.id)
         puts = {
-            item_key(item, self.tables.table_key): {**item, "_source": source} for item in new.all()
+            key: {**item, "_source": source}
+            for key, item in items.items()
+            if old.get(key.text) != digests[key].hex()
         }
-        vanished = old - puts.keys()
-        if not _fits(puts, vanished):
+        vanished = {ItemKey(text) for text in old} - items.keys()
+        if not _fits(items, puts, vanished):
             return write.write(outcome, new)
+        mark = key_lists.own_list(self.file.uri, self.snapshot.revision + 1)
+        held = ItemDigests(mark, bound, digests) if bound and items else None
+        discarded = [*lists, *([mark] if held else [])]
         changes = {
             "status": attribute(outcome),
-            "item_keys": {"L": [{"M": key.attributes} for key in sorted(puts)]} if puts else None,
+            "item_keys": {"L": [{"M": key.attributes} for key in sorted(items)]} if items else None,
+            "item_digests": held.attributes() if held else None,
+            "doubted": None,
+            "items_table": attribute(self.tables.items),
             "keys_at": None,
-            "discarded": {"L": [{"S": each} for each in lists]} if lists else None,
+            "discarded": {"L": [{"S": each} for each in discarded]} if discarded else None,
             "refusal": None,
+            "claimed_by": None,
             **object_attributes(self.snapshot, outcome),
         }
-        ended = self._transact(outcome, changes, puts, vanished)
+        ended = self._transact(outcome, changes, puts, vanished, len(items) - len(puts))
         key_lists.discard(self.tables, lists)
         return ended
 
@@ -134,20 +152,21 @@ class FileCommit:
         changes: Mapping[str, Any],
         puts: Mapping[ItemKey, Item] | None = None,
         vanished: set[ItemKey] | None = None,
+        kept: int = 0,
     ) -> Committed:
         tables, snapshot, execution = self.tables, self.snapshot, self.execution
         puts, vanished = puts or {}, vanished or set()
         changes = {**committed(snapshot, outcome, execution.id), **changes}
 
         def ledger_rows(removed: int) -> list[Any]:
-            result = Committed(outcome, len(puts), removed)
+            result = Committed(outcome, len(puts), removed, kept)
             return [
                 audit_action(tables, snapshot, execution, result, snapshot.revision + 1),
                 update_row(tables.ledger, snapshot.uri, changes, seen=snapshot.revision),
             ]
 
         removed = self.file.commit(ledger_rows, puts, sorted(vanished))
-        return Committed(outcome, len(puts), len(removed))
+        return Committed(outcome, len(puts), len(removed), kept)
 
 
 def _recorded(work: Callable[[], Committed]) -> Committed:
@@ -158,10 +177,12 @@ def _recorded(work: Callable[[], Committed]) -> Committed:
         return Committed(earlier.outcome)
 
 
-def _fits(puts: Mapping[ItemKey, Item], vanished: set[ItemKey]) -> bool:
+def _fits(
+    items: Mapping[ItemKey, Item], puts: Mapping[ItemKey, Item], vanished: set[ItemKey]
+) -> bool:
     size = sum(map(item_size, puts.values()))
     return (
         len(puts) + len(vanished) <= sizes.TRANSACTION_ITEMS
         and size <= sizes.TRANSACTION_BYTES
-        and sum(len(key.text.encode()) for key in puts) <= ROW_KEY_BYTES
+        and sum(len(key.text.encode()) for key in items) <= ROW_KEY_BYTES
     )

@@ -1,12 +1,17 @@
-"""The lists of item keys that a row keeps in the staging bucket."""
+"""The lists of item keys that a row keeps in the staging bucket, each with the digests of its items
+as a second set under the same prefix.
+
+What vanished from a file is found by subtracting the lines of two lists, so a line is a key and
+nothing else.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tablekeeper.errors import TransientServiceError
+from tablekeeper.errors import StagedSetMissingError, TransientServiceError
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model import sizes
 from tablekeeper.model.keys import ItemKey
@@ -14,12 +19,15 @@ from tablekeeper.staging import partitioned_lines
 from tablekeeper.staging.partitioned_lines import (
     Lines,
     copied_manifest,
+    copy_set,
     delete_copy,
 )
 from tablekeeper.tables import Tables
 
 KEYS = "keys"
 """The prefix of key lists in the staging bucket, which no lifecycle removes."""
+Known = dict[str, str | None]
+"""The texts of the keys that a row stands for, and the digests of their items; None: unknown."""
 
 
 def key_lists(row: Row) -> list[str]:
@@ -27,20 +35,93 @@ def key_lists(row: Row) -> list[str]:
     return [*([row.keys_at] if row.keys_at else []), *(row.claim.pending if row.claim else ())]
 
 
-def few_keys(tables: Tables, row: Row) -> set[ItemKey] | None:
-    """The keys of a row's items; None when they are many.
-
-    What a claim has left in the table can be told only by whoever has taken the claim over: until
-    then its owner may go on.
+class KnownItems:
+    """The items that a row stands for, as far as its digests are believed: those bound to `basis`,
+    none where it is empty. Reading raises as `Lines` does.
     """
-    keys = set(row.item_keys)
-    if row.keys_at:
-        listed = list_at(tables, row.keys_at)
-        if len(listed) > 4 * sizes.TRANSACTION_ITEMS:
-            return None
-        for partition in range(partitioned_lines.PARTITIONS):
-            keys.update(map(ItemKey, listed.partition(partition)))
-    return keys
+
+    def __init__(self, tables: Tables, row: Row, basis: str) -> None:
+        self.basis = basis
+        held = row.digests
+        digests = held.by_key if held and basis and held.basis == basis else {}
+        names = set(tables.table_key.names)
+        # Keys of before the table had another key are of no item of this table.
+        keys = [key for key in row.item_keys if key.attributes.keys() == names]
+        self.inline: Known = {
+            key.text: digests[key].hex() if key in digests else None for key in keys
+        }
+        self.listed = KeyList(tables.staging_bucket, row.keys_at) if row.keys_at else None
+        self.names = names
+
+    def __bool__(self) -> bool:
+        return bool(self.inline or self.listed)
+
+    @property
+    def is_few(self) -> bool:
+        """Whether all of them may be read at once."""
+        return not self.listed or len(self.listed.keys) <= 4 * sizes.TRANSACTION_ITEMS
+
+    def all(self) -> Known:
+        """Every item at once: for few."""
+        known = dict(self.inline)
+        for partition in range(partitioned_lines.PARTITIONS if self.listed else 0):
+            known.update(self._listed(partition, self.basis))
+        return known
+
+    def partition(self, number: int) -> Known:
+        """Those of a partition."""
+        return self._inline(number) | self._listed(number, self.basis)
+
+    def keys(self, number: int) -> set[str]:
+        """The keys of a partition."""
+        return {*self._inline(number), *self._listed(number, "")}
+
+    def _inline(self, number: int) -> Known:
+        return {
+            text: digest for text, digest in self.inline.items() if partition_of(text) == number
+        }
+
+    def _listed(self, number: int, basis: str) -> Known:
+        known = self.listed.partition(number, basis) if self.listed else {}
+        first = next(iter(known), None)
+        if first is not None and ItemKey(first).attributes.keys() != self.names:
+            return {}
+        return known
+
+
+class KeyList:
+    """A key list and its digests, by their prefix."""
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.keys = Lines(bucket, copied_manifest(prefix))
+        self._digests = Lines(bucket, copied_manifest(_digests_of(prefix)))
+
+    def partition(self, number: int, basis: str) -> Known:
+        """Keys and digests of a partition; the digests are unknown where there are none, or where
+        they are bound to another basis.
+        """
+        keys = list(self.keys.partition(number))
+        if basis and self._basis() == basis:
+            digests = list(self._digests.partition(number))
+            if len(digests) == len(keys):
+                return dict(zip(keys, digests, strict=True))
+        return dict.fromkeys(keys)
+
+    def _basis(self) -> str:
+        try:
+            return str(self._digests.manifest.get("basis", ""))
+        except StagedSetMissingError:
+            return ""
+
+
+def keep_list(tables: Tables, items: Mapping[str, str], prefix: str, basis: str) -> None:
+    """Copies the keys of a staged set, and the digests if it has any, to a prefix; the keys last,
+    so that a list is whole or not there. Raises as `Lines`.
+    """
+    bucket = tables.staging_bucket
+    if "digests" in items and basis:
+        copy_set(bucket, items["digests"], _digests_of(prefix), basis=basis)
+    copy_set(bucket, items["keys"], prefix)
 
 
 def discard(tables: Tables, lists: Sequence[str]) -> None:
@@ -58,5 +139,14 @@ def own_list(uri: str, revision: int) -> str:
     return f"{KEYS}/{file}/{revision}-{secrets.token_hex(4)}"
 
 
+def partition_of(key: str) -> int:
+    """The partition of a key, by its text."""
+    return partitioned_lines.key_hash(key) % partitioned_lines.PARTITIONS
+
+
 def list_at(tables: Tables, prefix: str) -> Lines:
     return Lines(tables.staging_bucket, copied_manifest(prefix))
+
+
+def _digests_of(prefix: str) -> str:
+    return f"{prefix}/digests"

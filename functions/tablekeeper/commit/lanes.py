@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from tablekeeper.aws import transient_errors
+from tablekeeper.commit.digests import RELEASE
+from tablekeeper.commit.patience import patiently
+from tablekeeper.commit.transaction import CancelledError, FileTransactions
 from tablekeeper.ledger.rows import lane_key
 from tablekeeper.model import sizes
 from tablekeeper.model.items import Item
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.staging import partitioned_lines
-from tablekeeper.staging.partitioned_lines import key_hash
 
 LANES = 8
 """How many transactions of one large write are under way at once; each has a row in the ledger."""
 
-UNDO = "UNDO"
-
-
-PHASES = (UNDO, "ADD", "REPLACE", "REMOVE")
+UNDO, ADD, REPLACE, REMOVE = PHASES = ("UNDO", "ADD", "REPLACE", "REMOVE")
 """In the order in which a lane passes them; after an undo it begins again."""
 
 
@@ -28,7 +30,7 @@ def cut() -> str:
     """What the transactions of a large write are cut by: lanes count them."""
     return (
         f"{LANES} {partitioned_lines.PARTITIONS} {sizes.TRANSACTION_ITEMS} "
-        f"{sizes.TRANSACTION_BYTES} {sizes.size_bound('')}"
+        f"{sizes.TRANSACTION_BYTES} {sizes.size_bound('')} {RELEASE}"
     )
 
 
@@ -47,7 +49,7 @@ def delete_lanes(ledger: str, uri: str) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a lane is: the transactions done in its phase, and the items removed in all.
+    """How far a lane is: the transactions done in its phase, and the items put and removed in all.
 
     Another attempt makes the same transactions in the same order. Where it deletes there may be
     more keys among them, of a list that came late, after its claim was lost and no item written:
@@ -57,6 +59,7 @@ class Progress:
     phase: str = PHASES[0]
     done: int = 0
     removed: int = 0
+    put: int = 0
 
 
 def lane_action(
@@ -69,11 +72,12 @@ def lane_action(
     """Sets a lane's claim and progress, on condition that the claim `held` holds it."""
     sets, values = ["claim = :claim"], {":claim": {"N": str(claim)}}
     if progress:
-        sets += ["phase = :phase", "done = :done", "removed = :removed"]
+        sets += ["phase = :phase", "done = :done", "removed = :removed", "items_put = :put"]
         values |= {
             ":phase": {"S": progress.phase},
             ":done": {"N": str(progress.done)},
             ":removed": {"N": str(progress.removed)},
+            ":put": {"N": str(progress.put)},
         }
     update: dict[str, Any] = {
         "TableName": ledger,
@@ -87,7 +91,101 @@ def lane_action(
     return {"Update": update}
 
 
-def chunks(
+class Lanes:
+    """The lanes of one claim, and how far each of them is."""
+
+    def __init__(self, file: FileTransactions, claim: int) -> None:
+        self.file, self.claim = file, claim
+        self.progress: dict[int, Progress] = {}
+
+    def read(self) -> None:
+        """How far earlier attempts came. Raises TransientServiceError."""
+        tables = self.file.tables
+        with transient_errors():
+            answer = tables.client.query(
+                TableName=tables.ledger,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :claim)",
+                ExpressionAttributeValues={
+                    ":pk": {"S": self.file.uri},
+                    ":claim": {"S": "CLAIM#"},
+                },
+                ConsistentRead=True,
+            )
+        for each in answer["Items"]:
+            self.progress[int(each["sk"]["S"].removeprefix("CLAIM#"))] = Progress(
+                each["phase"]["S"],
+                int(each["done"]["N"]),
+                int(each["removed"]["N"]),
+                int(each.get("items_put", {}).get("N", "0")),
+            )
+
+    def counts(self) -> tuple[int, int]:
+        """How many items were put, and how many removed."""
+        progress = self.progress.values()
+        return sum(each.put for each in progress), sum(each.removed for each in progress)
+
+    def run(self, phase: str, work: Callable[[int], Iterator[Action]]) -> None:
+        """Writes a phase, of which `work` gives the actions of a partition.
+
+        Raises:
+            SupersededError: another execution has the claim.
+            UnfinishedWriteError: the time is up; a retry goes on.
+            and what `FileTransactions.transact` raises of items.
+        """
+        stop = threading.Event()
+
+        def lane(number: int) -> None:
+            try:
+                self._lane(number, phase, work, stop)
+            except BaseException:
+                stop.set()
+                raise
+
+        in_parallel([partial(lane, number) for number in range(LANES)])
+
+    def _lane(
+        self,
+        lane: int,
+        phase: str,
+        work: Callable[[int], Iterator[Action]],
+        stop: threading.Event,
+    ) -> None:
+        progress = self.progress.get(lane, Progress())
+        if PHASES.index(progress.phase) > PHASES.index(phase) and phase != UNDO:
+            return
+        done = progress.done if progress.phase == phase else 0
+        mine = range(lane, partitioned_lines.PARTITIONS, LANES)
+        actions = (each for partition in mine for each in work(partition))
+        for number, chunk in enumerate(_chunks(actions), start=1):
+            if stop.is_set():
+                return
+            if number > done:
+                self._write_chunk(lane, phase, number, chunk)
+
+    def _write_chunk(
+        self, lane: int, phase: str, number: int, chunk: dict[ItemKey, Item | None]
+    ) -> None:
+        puts = {key: item for key, item in chunk.items() if item is not None}
+        deletes = [key for key, item in chunk.items() if item is None]
+        before = self.progress.get(lane, Progress())
+
+        def reached(deleted: int) -> Progress:
+            removed = before.removed + (deleted if phase == REMOVE else 0)
+            return Progress(phase, number, removed, before.put + len(puts))
+
+        def lane_row(deleted: int) -> list[dict[str, Any]]:
+            ledger, key = self.file.tables.ledger, lane_key(self.file.uri, lane)
+            return [lane_action(ledger, key, self.claim, self.claim, reached(deleted))]
+
+        call = partial(self.file.transact, lane_row, puts, deletes)
+        try:
+            deleted = patiently(self.file.uri, self.file.remaining, call)
+        except CancelledError:
+            raise SupersededError from None
+        self.progress[lane] = reached(len(deleted))
+
+
+def _chunks(
     actions: Iterator[Action],
 ) -> Iterator[dict[ItemKey, Item | None]]:
     """What fits one transaction beside its lane's row."""
@@ -104,10 +202,6 @@ def chunks(
         size += more
     if chunk:
         yield chunk
-
-
-def partition_of(key: str) -> int:
-    return key_hash(key) % partitioned_lines.PARTITIONS
 
 
 def in_parallel(calls: Sequence[Callable[[], None]]) -> None:

@@ -5,59 +5,56 @@ its claim stands. A count of transactions is therefore all the progress that has
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from tablekeeper.commit.key_lists import list_at
-from tablekeeper.commit.lanes import Action, partition_of
+from tablekeeper.commit.key_lists import KnownItems, keep_list, list_at
+from tablekeeper.commit.lanes import Action
 from tablekeeper.ledger.rows import Claim, Row
-from tablekeeper.model.items import item_key, lineage
+from tablekeeper.model.items import item_digest, lineage
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.staging.partitioned_lines import Lines, copy_set
+from tablekeeper.staging.partitioned_lines import Lines
 from tablekeeper.tables import Tables
 
 
 class Plan:
     """The actions of a claim on the row that it was made of. All that is read raises
     StagedSetMissingError and TransientServiceError.
+
+    A claim that trusts the row puts no item that the row's digests say is there.
     """
 
     def __init__(self, tables: Tables, claim: Claim, row: Row) -> None:
-        self.tables = tables
+        self.tables, self.claim = tables, claim
         self.source = lineage(Snapshot.read(claim.snapshot), claim.execution)
-        bucket = tables.staging_bucket
-        self.old = [list_at(tables, row.keys_at)] if row.keys_at else []
-        self.inline: dict[int, set[str]] = {}
-        for key in row.item_keys:
-            self.inline.setdefault(partition_of(key.text), set()).add(key.text)
-        self.has_old = bool(self.old or self.inline)
-        self.staged = Lines(bucket, claim.items["items"]) if claim.items else None
-        self.keys = Lines(bucket, claim.items["keys"]) if claim.items else None
+        self.old = KnownItems(tables, row, claim.basis if claim.trusts else "")
+        self.staged = _Staged(tables.staging_bucket, claim.items) if claim.items else None
         self.own = claim.pending[-1] if claim.items else None
         others = [list_at(tables, each) for each in claim.pending if each != self.own]
         self.others = [each for each in others if each.exists()]
 
     def keep_keys(self) -> None:
         """Copies the keys of the items to the claim's own list, before the first is written."""
-        if self.own and self.keys and not list_at(self.tables, self.own).exists():
-            copy_set(self.tables.staging_bucket, self.keys.manifest_key, self.own)
+        if self.own and self.claim.items and not list_at(self.tables, self.own).exists():
+            keep_list(self.tables, self.claim.items, self.own, self.claim.basis)
 
     def added(self, partition: int) -> Iterator[Action]:
         """Puts of items whose keys are new."""
-        return self._puts(partition, self._old(partition) if self.has_old else set(), old=False)
+        old = self.old.partition(partition)
+        return self._puts(partition, lambda key, _digest: key not in old)
 
     def replaced(self, partition: int) -> Iterator[Action]:
-        """Puts of items whose keys the row has."""
-        old = self._old(partition)
-        return self._puts(partition, old, old=True) if old else iter(())
+        """Puts of items whose keys the row has, where they differ from what it knows."""
+        old = self.old.partition(partition)
+        return self._puts(partition, lambda key, digest: key in old and old[key] != digest)
 
     def vanished(self, partition: int) -> Iterator[Action]:
         """Deletions of what the row and earlier claims may have left, and the file has no more."""
-        vanished = self._old(partition)
+        vanished = self.old.keys(partition)
         for each in self.others:
             vanished.update(each.partition(partition))
-        if vanished and self.keys:
-            vanished.difference_update(self.keys.partition(partition))
+        if vanished and self.staged:
+            vanished.difference_update(self.staged.keys.partition(partition))
         for text in sorted(vanished):
             yield ItemKey(text), None, ""
 
@@ -66,22 +63,33 @@ class Plan:
         added: set[str] = set()
         for each in self.others:
             added.update(each.partition(partition))
-        if self.keys:
-            added.update(self.keys.partition(partition))
-        for text in sorted(added - self._old(partition)):
+        if self.staged:
+            added.update(self.staged.keys.partition(partition))
+        for text in sorted(added - self.old.keys(partition)):
             yield ItemKey(text), None, ""
 
-    def _puts(self, partition: int, keys: set[str], *, old: bool) -> Iterator[Action]:
+    def _puts(self, partition: int, is_due: Callable[[str, str], bool]) -> Iterator[Action]:
         if self.staged is None:
             return
-        for line in self.staged.partition(partition):
-            item = json.loads(line)
-            key = item_key(item, self.tables.table_key)
-            if (key.text in keys) is old:
-                yield key, {**item, "_source": self.source}, line
+        keys = list(self.staged.keys.partition(partition))
+        digests = self.staged.digests_of(partition)
+        due = [is_due(*each) for each in zip(keys, digests, strict=True)]
+        if any(due):
+            lines = self.staged.items.partition(partition)
+            for key, is_put, line in zip(keys, due, lines, strict=True):
+                if is_put:
+                    yield ItemKey(key), {**json.loads(line), "_source": self.source}, line
 
-    def _old(self, partition: int) -> set[str]:
-        keys = set(self.inline.get(partition, ()))
-        for each in self.old:
-            keys.update(each.partition(partition))
-        return keys
+
+class _Staged:
+    """The items to write, their keys and their digests, which a release before did not stage."""
+
+    def __init__(self, bucket: str, items: Mapping[str, str]) -> None:
+        self.items, self.keys = Lines(bucket, items["items"]), Lines(bucket, items["keys"])
+        self.digests = Lines(bucket, items["digests"]) if "digests" in items else None
+
+    def digests_of(self, partition: int) -> Iterator[str]:
+        """The digests of the items of a partition."""
+        if self.digests:
+            return self.digests.partition(partition)
+        return (item_digest(json.loads(line)).hex() for line in self.items.partition(partition))

@@ -7,9 +7,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
+from tablekeeper.model.items import DIGEST_BYTES
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.outcome import PARTIAL, SYNCED
 from tablekeeper.model.snapshot import SetAside
@@ -55,7 +56,11 @@ class Claim:
     staged set to write, None to remove all. pending are the prefixes of the key lists of items
     that may be in the table beside those of the row. cut is what its transactions are cut by: the
     progress of a release that cuts otherwise does not count. answers is the problem that was known
-    when the bucket was read, as `Row.problem_id`: the close removes it.
+    when the bucket was read, as `Row.problem_id`: the close removes it. basis is what the digests
+    of its items are bound to; trusts is whether it leaves alone what the row's digests say is
+    there, which whoever takes it over may doubt, and nobody may believe again. superseded is the
+    write that had begun to replace items when this claim was taken over from it, as long as this
+    one has replaced none: it can be finished in place of this one.
     """
 
     revision: int
@@ -69,6 +74,9 @@ class Claim:
     pending: tuple[str, ...]
     cut: str = ""
     answers: str = ""
+    basis: str = ""
+    trusts: bool = False
+    superseded: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, attributes: Mapping[str, Any], state: str) -> Claim:
@@ -82,18 +90,14 @@ class Claim:
             pending=tuple(each["S"] for each in attributes["pending"]["L"]),
             cut=attributes.get("cut", {}).get("S", ""),
             answers=attributes.get("answers", {}).get("S", ""),
+            basis=attributes.get("basis", {}).get("S", ""),
+            trusts=attributes.get("trusts", {}).get("BOOL", False),
+            superseded=json.loads(attributes.get("superseded", {}).get("S", "null")),
         )
 
     def attributes(self) -> dict[str, Any]:
         """The inverse of `of`, state left aside."""
-        details = {
-            "owner": self.owner,
-            "base": self.base,
-            "outcome": self.outcome,
-            "execution": self.execution,
-            "found": self.snapshot,
-            "items": self.items,
-        }
+        details = {"owner": self.owner, "base": self.base, **self.write}
         return {
             "M": {
                 "revision": {"N": str(self.revision)},
@@ -101,17 +105,77 @@ class Claim:
                 "pending": {"L": [{"S": each} for each in self.pending]},
                 "cut": {"S": self.cut},
                 "answers": {"S": self.answers},
+                "basis": {"S": self.basis},
+                "trusts": {"BOOL": self.trusts},
+                "superseded": {"S": json.dumps(self.superseded, ensure_ascii=False)},
             }
         }
 
-    def writes_the_same(self, other: Claim) -> bool:
-        """Whether the other one's progress counts for this one."""
-        same = ("etag", "version_id", "digest", "last_modified")
-        mine, others = (
-            (each.outcome, each.items, each.cut, *(each.snapshot[name] for name in same))
-            for each in (self, other)
+    @property
+    def write(self) -> dict[str, Any]:
+        """What it writes, and for whom."""
+        return {
+            "outcome": self.outcome,
+            "execution": self.execution,
+            "found": self.snapshot,
+            "items": self.items,
+        }
+
+    def finishing(self, write: Mapping[str, Any]) -> Claim:
+        """A claim that writes another write instead, of which nothing is known any more."""
+        return replace(
+            self,
+            outcome=write["outcome"],
+            execution=write["execution"],
+            snapshot=write["found"],
+            items=write["items"],
+            basis="",
+            superseded=None,
         )
-        return mine == others
+
+    def writes_the_same(self, other: Claim) -> bool:
+        """Whether this one's progress counts for the other one."""
+        same = ("etag", "version_id", "digest", "last_modified")
+        mine, others = ((each.outcome, each.items, each.cut, each.basis) for each in (self, other))
+        return mine == others and all(self.snapshot[n] == other.snapshot[n] for n in same)
+
+
+class ItemDigests(NamedTuple):
+    """Digests of the items in a row, what they are bound to, and the mark that binds them to the
+    commit that wrote the row's keys.
+
+    The mark stands in `discarded`, which every commit that writes keys replaces, in every release:
+    one that knows no digests leaves them behind without their mark, and they are not believed.
+    """
+
+    mark: str
+    basis: str
+    by_key: Mapping[ItemKey, bytes]
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> ItemDigests | None:
+        """Those of a row in DynamoDB JSON."""
+        held = attributes.get("item_digests", {}).get("M")
+        marks = [each["S"] for each in attributes.get("discarded", {}).get("L", ())]
+        if not held or held["mark"]["S"] not in marks:
+            return None
+        keys = [ItemKey.of(each["M"]) for each in attributes.get("item_keys", {}).get("L", ())]
+        digests = bytes(held["digests"]["B"])
+        parts = [digests[n : n + DIGEST_BYTES] for n in range(0, len(digests), DIGEST_BYTES)]
+        if len(parts) != len(keys):
+            return None
+        return cls(held["mark"]["S"], held["basis"]["S"], dict(zip(keys, parts, strict=True)))
+
+    def attributes(self) -> dict[str, Any]:
+        """The inverse of `of`, for keys in the order of `sorted`."""
+        digests = b"".join(self.by_key[key] for key in sorted(self.by_key))
+        return {
+            "M": {
+                "mark": {"S": self.mark},
+                "basis": {"S": self.basis},
+                "digests": {"B": digests},
+            }
+        }
 
 
 @dataclass(frozen=True)
@@ -119,11 +183,13 @@ class Row:
     """An object's CURRENT row; revision 0 means that nobody has ever committed the object.
 
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
-    keys_at. claimed_by is the audit key of the execution that last took a claim. as_of is what
-    `times.as_of` made of the time of the last committed look at the bucket. problem_since is when
-    this content failed first. set_aside are the bad records of the content that is in the table.
-    refusal is what a large write of this object met; discarded are the prefixes of key lists that
-    nobody needs any more.
+    keys_at; items_table is the table that holds them. digests are of the items in item_keys, as far
+    as they are known; doubted says that no digest of the row is to be believed until all items are
+    written again. claimed_by is the audit key of the execution that last took a claim. as_of is
+    what `times.as_of` made of the time of the last committed look at the bucket. problem_since is
+    when this content failed first. set_aside are the bad records of the content that is in the
+    table. refusal is what a large write of this object met; discarded are
+    the prefixes of key lists that nobody needs any more.
     """
 
     revision: int = 0
@@ -134,6 +200,9 @@ class Row:
     last_modified: str | None = None
     digest: str | None = None
     item_keys: frozenset[ItemKey] = frozenset()
+    digests: ItemDigests | None = None
+    doubted: bool = False
+    items_table: str | None = None
     keys_at: str | None = None
     claim: Claim | None = None
     claimed_by: str | None = None
@@ -153,6 +222,16 @@ class Row:
     def has_failed(self) -> bool:
         """Whether a problem keeps newer content out of the table: INVALID or FAILED."""
         return self.problem is not None and self.problem["status"]["S"] != PARTIAL
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether what the row's claim writes was refused, in whole or in part."""
+        if not self.claim or not self.refusal or self.claim.state == ADDING:
+            return False
+        names = ("etag", "version_id", "digest")
+        written: list[str | None] = [self.claim.snapshot[name] for name in names]
+        refused: list[str | None] = self.refusal["content"]
+        return written == refused
 
     @property
     def problem_error(self) -> str | None:
@@ -194,6 +273,7 @@ class Row:
 
         claim, refusal, aside = attributes.get("claim"), text("refusal"), text("set_aside")
         is_partial = text("status") == PARTIAL
+        digests = ItemDigests.of(attributes)
         return cls(
             revision=int(attributes.get("revision", {}).get("N", "0")),
             status=text("status"),
@@ -205,13 +285,20 @@ class Row:
             item_keys=frozenset(
                 ItemKey.of(each["M"]) for each in attributes.get("item_keys", {}).get("L", ())
             ),
+            digests=digests,
+            doubted="doubted" in attributes,
+            items_table=text("items_table"),
             keys_at=text("keys_at"),
             claim=Claim.of(claim["M"], text("claim_state") or INCOMPLETE) if claim else None,
             claimed_by=text("claimed_by"),
             refusal=json.loads(refusal) if refusal else None,
             # A release before this one writes a status and leaves the rest as it is.
             set_aside=SetAside(**json.loads(aside)) if aside and is_partial else None,
-            discarded=tuple(each["S"] for each in attributes.get("discarded", {}).get("L", ())),
+            discarded=tuple(
+                each["S"]
+                for each in attributes.get("discarded", {}).get("L", ())
+                if digests is None or each["S"] != digests.mark
+            ),
             as_of=text("as_of"),
             problem=attributes.get("problem", {}).get("M"),
             problem_since=text("problem_since"),

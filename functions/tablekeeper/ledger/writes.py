@@ -53,6 +53,7 @@ def audit_action(
             version_id=snapshot.version_id,
             items_put=result.items_put,
             items_removed=result.items_removed,
+            items_kept=result.items_kept,
             set_aside=aside.records if aside else None,
         ),
     )

@@ -11,11 +11,14 @@ and that the bad ones are set aside is a problem of the file.
 
 
 class Committed(NamedTuple):
-    """How an execution ended; the counts are None when an earlier attempt had ended it."""
+    """How an execution ended; the counts are None when an earlier attempt had ended it. Items kept
+    are in the file and in the table, the same in both, and were not written.
+    """
 
     outcome: str
     items_put: int | None = None
     items_removed: int | None = None
+    items_kept: int | None = None
 
     def payload(self) -> dict[str, Any]:
         """As the execution's output."""

@@ -42,6 +42,7 @@ METRICS: Mapping[str, Metric] = {
     "Files": Metric("Count", ("dataset", "outcome")),
     "ItemsPut": Metric("Count", ("dataset", "outcome")),
     "ItemsRemoved": Metric("Count", ("dataset", "outcome")),
+    "ItemsKept": Metric("Count", ("dataset", "outcome")),
     "RecordsSetAside": Metric("Count", ("dataset", "outcome")),
     "Bytes": Metric("Bytes", ("dataset", "outcome")),
     "Lag": Metric("Seconds"),
@@ -62,6 +63,7 @@ def count_commit(snapshot: Snapshot, execution: Execution, committed: Committed)
         values |= {
             "ItemsPut": committed.items_put or None,
             "ItemsRemoved": committed.items_removed or None,
+            "ItemsKept": committed.items_kept or None,
             "RecordsSetAside": aside.records if aside else None,
             "Bytes": snapshot.size if committed.outcome in (SYNCED, PARTIAL) else None,
             "Lag": lag(snapshot, execution, datetime.now(UTC)),

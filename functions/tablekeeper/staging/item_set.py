@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tablekeeper.model import sizes
-from tablekeeper.model.items import Item, item_key, item_text
+from tablekeeper.model.items import Item, item_digest, item_key, item_text
 from tablekeeper.model.keys import TableKey
 from tablekeeper.model.snapshot import INLINE_BYTES
 from tablekeeper.staging.partitioned_lines import (
@@ -34,7 +34,7 @@ class ItemSetWriter:
     def __init__(self, bucket: str, table_key: TableKey) -> None:
         self.bucket, self.table_key = bucket, table_key
         self.count = 0
-        self.inline: list[tuple[int, str, str]] | None = []
+        self.inline: list[tuple[int, str, str, str]] | None = []
         self.inline_characters = 0
         self.hashes = RepeatedHashes()
 
@@ -50,10 +50,11 @@ class ItemSetWriter:
         hashed = key_hash(key)
         self.count += 1
         self.hashes.add(hashed)
+        digest = item_digest(item).hex()
         if self.inline is None:
-            self._stage(hashed, key, line)
+            self._stage(hashed, key, digest, line)
             return
-        self.inline.append((hashed, key, line))
+        self.inline.append((hashed, key, digest, line))
         self.inline_characters += len(json.dumps(line))  # as Step Functions counts them: escaped
         if self.count > sizes.TRANSACTION_ITEMS or self.inline_characters > INLINE_BYTES:
             self._begin_staging()
@@ -67,25 +68,36 @@ class ItemSetWriter:
         TransientServiceError.
         """
         if self.inline is not None:
-            return {"items": [json.loads(line) for _, _, line in self.inline]}
-        return {
-            "staged": {
-                "count": self.count,
-                "items": self.items.close(),
-                "keys": self.keys.close(),
-            }
-        }
+            return {"items": [json.loads(line) for *_, line in self.inline]}
+        return {"staged": {"count": self.count, **self.sets.close()}}
 
     def _begin_staging(self) -> None:
-        self.items = LinesWriter(self.bucket, STAGED)
-        self.keys = LinesWriter(self.bucket, STAGED)
+        self.sets = _Sets(self.bucket)
         collected, self.inline = self.inline or [], None
         for each in collected:
             self._stage(*each)
 
-    def _stage(self, hashed: int, key: str, line: str) -> None:
-        self.items.add(hashed % PARTITIONS, line)
-        self.keys.add(hashed % PARTITIONS, key)
+    def _stage(self, hashed: int, key: str, digest: str, line: str) -> None:
+        self.sets.add(hashed % PARTITIONS, key, digest, line)
+
+
+class _Sets:
+    """The sets of a staged file: items, their keys and their digests, line for line the same."""
+
+    def __init__(self, bucket: str) -> None:
+        self.items, self.keys, self.digests = (LinesWriter(bucket, STAGED) for _ in range(3))
+
+    def add(self, partition: int, key: str, digest: str, line: str) -> None:
+        self.items.add(partition, line)
+        self.keys.add(partition, key)
+        self.digests.add(partition, digest)
+
+    def close(self) -> dict[str, Any]:
+        return {
+            "items": self.items.close(),
+            "keys": self.keys.close(),
+            "digests": self.digests.close(),
+        }
 
 
 class ItemSet:
@@ -112,12 +124,9 @@ class ItemSet:
     def stage(self) -> dict[str, Any]:
         """Where the set is staged, which it is after this. Raises TransientServiceError."""
         if self.staged is None:
-            items = LinesWriter(self.bucket, STAGED)
-            keys = LinesWriter(self.bucket, STAGED)
+            sets = _Sets(self.bucket)
             for item in self.inline:
-                key = item_key(item, self.table_key).text
-                items.add(key_hash(key) % PARTITIONS, item_text(item))
-                keys.add(key_hash(key) % PARTITIONS, key)
-            count = len(self)
-            self.staged = {"count": count, "items": items.close(), "keys": keys.close()}
+                key, digest = item_key(item, self.table_key).text, item_digest(item).hex()
+                sets.add(key_hash(key) % PARTITIONS, key, digest, item_text(item))
+            self.staged = {"count": len(self), **sets.close()}
         return dict(self.staged)

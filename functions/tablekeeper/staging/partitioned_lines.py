@@ -58,11 +58,14 @@ class LinesWriter:
             if self.held > PART_BYTES or self.held_characters > PART_CHARACTERS:
                 self._end_part()
 
-    def close(self) -> str:
-        """Writes what is left; the key of the set's manifest. Raises TransientServiceError."""
+    def close(self, key: str | None = None) -> str:
+        """Writes what is left; the key of the set's manifest, which may be given.
+
+        Raises TransientServiceError.
+        """
         self._end_part()
         manifest = json.dumps({"lines": self.lines, "parts": self.parts}).encode()
-        return self._put(manifest, "json")
+        return self._put(manifest, "json", key)
 
     def _begin_part(self) -> None:
         self.pending: list[list[str]] = [[] for _ in range(PARTITIONS)]
@@ -94,8 +97,8 @@ class LinesWriter:
             self.parts.append({"key": self._put(body, "gz"), "offsets": offsets})
         self._begin_part()
 
-    def _put(self, body: bytes, suffix: str) -> str:
-        key = f"{self.prefix}/{hashlib.sha256(body).hexdigest()}.{suffix}"
+    def _put(self, body: bytes, suffix: str, key: str | None = None) -> str:
+        key = key or f"{self.prefix}/{hashlib.sha256(body).hexdigest()}.{suffix}"
         with aws.transient_errors():
             aws.s3().put_object(Bucket=self.bucket, Key=key, Body=body)
         return key
@@ -149,9 +152,9 @@ class Lines:
         return self._whole[key][begin:end]
 
 
-def copy_set(bucket: str, manifest: str, prefix: str) -> None:
+def copy_set(bucket: str, manifest: str, prefix: str, **more: str) -> None:
     """Copies a set to `<prefix>/manifest.json` and `<prefix>/<number>.gz`, its manifest last, so
-    that a copy is whole or not there. Raises as `Lines`.
+    that a copy is whole or not there. `more` is added to the manifest. Raises as `Lines`.
     """
     original = Lines(bucket, manifest).manifest
     parts = []
@@ -162,7 +165,7 @@ def copy_set(bucket: str, manifest: str, prefix: str) -> None:
                 Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": part["key"]}
             )
         parts.append({**part, "key": key})
-    body = json.dumps({**original, "parts": parts}).encode()
+    body = json.dumps({**original, "parts": parts, **more}).encode()
     with aws.transient_errors():
         aws.s3().put_object(Bucket=bucket, Key=copied_manifest(prefix), Body=body)
 

@@ -108,7 +108,7 @@ def judge(
     """What is to be done with an object that is there, by all that `seen` says of it; and in place
     of its content, that it is refused for its size.
     """
-    if not force and is_unchanged(row, seen, dataset):
+    if not force and is_unchanged(row, seen, dataset, settings.items_table):
         return Snapshot(action="unchanged", set_aside=row.set_aside, **seen), None
     refused = None
     if seen["size"] > settings.max_document_bytes:
@@ -160,13 +160,17 @@ def is_tombstone(row: Row) -> bool:
     return row.status == "DELETED" and not row.claim
 
 
-def is_unchanged(row: Row, seen: Mapping[str, Any], dataset: Dataset | None) -> bool:
+def is_unchanged(
+    row: Row, seen: Mapping[str, Any], dataset: Dataset | None, items_table: str
+) -> bool:
     """Whether the table holds just what this object, with this dataset, makes.
 
     Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left
-    counts only when an expression uses it.
+    counts only when an expression uses it. A row of a release before does not name its table.
     """
-    if dataset is None or not row.is_written or row.claim:
+    if dataset is None or not row.is_written or row.claim or row.doubted:
+        return False
+    if row.items_table not in (None, items_table):
         return False
     names = {"version_id", "last_modified"}
     used = names if "*" in dataset.object_fields else names & dataset.object_fields

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tablekeeper import tables
-from tablekeeper.commit import key_lists, lanes, large_write, plan
+from tablekeeper.commit import key_lists, lanes, patience, plan
 from tablekeeper.errors import (
     ItemRejectedError,
     KeyOwnershipError,
@@ -16,7 +16,6 @@ from tablekeeper.errors import (
     UnfinishedWriteError,
 )
 from tablekeeper.model import sizes
-from tablekeeper.staging.partitioned_lines import copy_set
 
 from tests.support.fakes import client_error
 from tests.unit.conftest import Pipeline
@@ -49,11 +48,16 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
     monkeypatch.setattr(lanes, "LANES", 2)
     monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(large_write, "pause", lambda _: None)
+    monkeypatch.setattr(patience, "pause", lambda _: None)
 
 
 def records(names: Any, **more: Any) -> list[dict[str, Any]]:
     return [{"pk": name, "sk": "1", **more} for name in names]
+
+
+def ended(outcome: str, put: int, removed: int, kept: int = 0) -> dict[str, Any]:
+    counts = {"items_put": put, "items_removed": removed, "items_kept": kept}
+    return {"outcome": outcome, **counts}
 
 
 def held(pipeline: Pipeline) -> dict[str, Any]:
@@ -62,7 +66,7 @@ def held(pipeline: Pipeline) -> dict[str, Any]:
 
 def staged_keys(pipeline: Pipeline) -> set[str]:
     listed = pipeline.s3.list_objects_v2(Bucket="staging", Prefix="keys/").get("Contents", ())
-    return {each["Key"].rpartition("/")[0] for each in listed}
+    return {each["Key"].rpartition("/")[0].removesuffix("/digests") for each in listed}
 
 
 def happens(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, what: Any) -> Client:
@@ -81,7 +85,12 @@ def cut_off_at(call: int) -> Any:
 
 def test_many_items_are_written_and_their_keys_kept_outside_the_row(pipeline: Pipeline) -> None:
     pipeline.put(KEY, records("abcdefgh", v=1))
-    assert pipeline.sync(KEY) == {"outcome": "SYNCED", "items_put": 8, "items_removed": 0}
+    assert pipeline.sync(KEY) == {
+        "outcome": "SYNCED",
+        "items_put": 8,
+        "items_removed": 0,
+        "items_kept": 0,
+    }
     assert held(pipeline) == dict.fromkeys("abcdefgh", "1")
     row = pipeline.row(KEY)
     assert "claim" not in row
@@ -95,7 +104,12 @@ def test_what_vanished_goes_and_so_does_the_old_key_list(pipeline: Pipeline) -> 
     pipeline.put(KEY, records("abcdefgh", v=1))
     pipeline.sync(KEY)
     pipeline.put(KEY, records("aceg", v=2) + records("xy", v=2))
-    assert pipeline.sync(KEY) == {"outcome": "SYNCED", "items_put": 6, "items_removed": 4}
+    assert pipeline.sync(KEY) == {
+        "outcome": "SYNCED",
+        "items_put": 6,
+        "items_removed": 4,
+        "items_kept": 0,
+    }
     assert held(pipeline) == dict.fromkeys("acegxy", "2")
     assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}
 
@@ -104,7 +118,12 @@ def test_a_large_file_that_is_gone_leaves_nothing(pipeline: Pipeline) -> None:
     pipeline.put(KEY, records("abcdefgh"))
     pipeline.sync(KEY)
     pipeline.s3.delete_object(Bucket="source", Key=KEY)
-    assert pipeline.sync(KEY) == {"outcome": "DELETED", "items_put": 0, "items_removed": 8}
+    assert pipeline.sync(KEY) == {
+        "outcome": "DELETED",
+        "items_put": 0,
+        "items_removed": 8,
+        "items_kept": 0,
+    }
     assert held(pipeline) == {}
     assert staged_keys(pipeline) == set()
     assert pipeline.sync(KEY)["outcome"] == "UNCHANGED"
@@ -256,7 +275,7 @@ def test_a_write_stops_before_its_time_is_up_and_goes_on(
     pipeline.put(KEY, records(map(str, range(40))))
     fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
     client = happens(pipeline, monkeypatch, lambda _: None)
-    left = iter([60.0] * 9 + [large_write.MARGIN - 1] * 100)
+    left = iter([60.0] * 9 + [patience.MARGIN - 1] * 100)
     monkeypatch.setattr(pipeline, "seconds_left", lambda: next(left))
     with pytest.raises(UnfinishedWriteError):
         pipeline.commit(fetched, execution)
@@ -273,7 +292,7 @@ def test_throttling_slows_a_write_down_and_fails_nothing(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(large_write, "pause", pauses.append)
+    monkeypatch.setattr(patience, "pause", pauses.append)
 
     def throttle(number: int) -> None:
         if number > 1 and number % 3:
@@ -283,13 +302,13 @@ def test_throttling_slows_a_write_down_and_fails_nothing(
     pipeline.put(KEY, records("abcdefgh"))
     assert pipeline.sync(KEY)["outcome"] == "SYNCED"
     assert len(pauses) > 5
-    assert max(pauses) <= large_write.LONGEST_PAUSE
+    assert max(pauses) <= patience.LONGEST_PAUSE
 
 
 def test_throttling_without_end_stops_the_write_to_go_on_later(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(large_write, "PATIENCE", -1)
+    monkeypatch.setattr(patience, "PATIENCE", -1)
 
     def throttle(number: int) -> None:
         if number > 1:
@@ -353,14 +372,14 @@ def test_a_key_list_that_comes_late_makes_nothing_be_skipped(
     pipeline.sync(KEY)
     pipeline.put(KEY, records([f"0{n}" for n in range(40)], v=2))
     with monkeypatch.context() as patched:
-        patched.setattr(plan, "copy_set", lost)
+        patched.setattr(plan, "keep_list", lost)
         with pytest.raises(CutOffError):
             pipeline.sync(KEY)
     pipeline.put(KEY, records("p", v=3))
     client = happens(pipeline, monkeypatch, cut_off_at(call))
     with pytest.raises(CutOffError):
         pipeline.sync(KEY)
-    copy_set(*late[0])
+    key_lists.keep_list(*late[0])
     assert pipeline.sync(KEY)["outcome"] == "SYNCED"
     assert client.calls > call
     assert held(pipeline) == {"p": "3"}

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 from handlers import fetch_object, transform_records, validate_records
 from tablekeeper import aws, tables
-from tablekeeper.commit import lanes, large_write
+from tablekeeper.commit import lanes, patience
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import (
     DatasetChangedError,
@@ -57,7 +57,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
     monkeypatch.setattr(lanes, "LANES", 2)
     monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(large_write, "pause", lambda _: None)
+    monkeypatch.setattr(patience, "pause", lambda _: None)
 
 
 @pytest.fixture
@@ -481,7 +481,12 @@ def test_a_file_with_a_large_number_as_its_key_is_written_again(
     monkeypatch.setattr(aws, "dynamodb", lambda: client)
     for value in (1, 2):
         pipeline.put(KEY, b'[{"pk": 1e40, "sk": "1", "v": %d}]' % value)
-        assert pipeline.sync(KEY) == {"outcome": "SYNCED", "items_put": 1, "items_removed": 0}
+        assert pipeline.sync(KEY) == {
+            "outcome": "SYNCED",
+            "items_put": 1,
+            "items_removed": 0,
+            "items_kept": 0,
+        }
 
 
 def test_many_long_keys_leave_room_for_a_problem(pipeline: Pipeline) -> None:

@@ -22,7 +22,9 @@ INNER = {
     "properties": {"prefix": {"const": "y/"}},
     "x-tablekeeper": {"key": {"pk": "'{'", "sk": "sk"}, "prefix": "d/e/", "ttl": "until"},
 }
-SETTINGS = FetchSettings("source", "ledger", "", TableKey.parse("pk:S,sk:S"), "expires_at", 1)
+SETTINGS = FetchSettings(
+    "source", "ledger", "items", "", TableKey.parse("pk:S,sk:S"), "expires_at", 1
+)
 
 
 def folder_of(folder: Path, inner: Any) -> Path:

@@ -16,6 +16,7 @@ def test_the_items_of_an_object_that_is_gone_go(pipeline: Pipeline) -> None:
         "outcome": "DELETED",
         "items_put": 0,
         "items_removed": 2,
+        "items_kept": 0,
     }
     assert pipeline.items() == []
 
@@ -56,6 +57,7 @@ def test_a_key_that_becomes_ignored_loses_its_items(
         "outcome": "IGNORED",
         "items_put": 0,
         "items_removed": 2,
+        "items_kept": 0,
     }
 
 
@@ -87,7 +89,7 @@ def test_a_refused_file_lets_its_items_go_and_stays_a_problem(pipeline: Pipeline
     pipeline.sync("notes/a.json")
     pipeline.put("notes/a.json", [{"pk": "c", "sk": "1"}])
     refuse(pipeline, "notes/a.json")
-    released = {"outcome": "RELEASED", "items_put": 0, "items_removed": 2}
+    released = {"outcome": "RELEASED", "items_put": 0, "items_removed": 2, "items_kept": 0}
     assert pipeline.sync("notes/a.json", release=True) == released
     row = pipeline.row("notes/a.json")
     assert (row["status"], row["problem_status"]) == ({"S": "RELEASED"}, {"S": "INVALID"})

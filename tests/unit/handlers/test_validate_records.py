@@ -254,7 +254,7 @@ def test_a_bad_file_is_named_with_what_to_do(
 
 def test_a_key_of_no_dataset_is_named_with_the_prefixes(pipeline: Pipeline) -> None:
     pipeline.put("nowhere/a.json", [GOOD])
-    with pytest.raises(NoDatasetError, match="the prefixes are notes/, versions/"):
+    with pytest.raises(NoDatasetError, match="the prefixes are lax/, notes/, versions/"):
         validate(pipeline, "nowhere/a.json")
 
 

@@ -26,6 +26,7 @@ def test_records_become_items_with_their_lineage(pipeline: Pipeline) -> None:
         "outcome": "SYNCED",
         "items_put": 1,
         "items_removed": 0,
+        "items_kept": 0,
     }
     (item,) = pipeline.items()
     source = item.pop("_source")["M"]
@@ -104,8 +105,9 @@ def test_an_item_that_another_file_took_over_is_not_removed(pipeline: Pipeline) 
     pipeline.put("notes/a.json", records("z"))
     assert pipeline.sync("notes/a.json") == {
         "outcome": "SYNCED",
-        "items_put": 1,
+        "items_put": 0,
         "items_removed": 1,
+        "items_kept": 1,
     }
     assert names(pipeline) == {"x", "z"}
 
@@ -161,6 +163,7 @@ def test_other_reasons_of_a_cancelled_transaction_are_told_apart(
 
     class Cancelling:
         get_item = pipeline.dynamodb.get_item
+        describe_table = pipeline.dynamodb.describe_table
 
         def transact_write_items(self, **_: Any) -> None:
             raise client_error("TransactionCanceledException", CancellationReasons=reasons)

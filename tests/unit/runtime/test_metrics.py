@@ -288,7 +288,7 @@ def test_datasets_that_cannot_be_read_hide_no_failure(printed: Printed) -> None:
 
 def test_every_metric_is_published_by_something(printed: Printed) -> None:
     execution, later = event(datetime.now(UTC)), found()
-    committed = Committed("SYNCED", 1, 1)
+    committed = Committed("SYNCED", 1, 1, 1)
     snapshot = Snapshot("validate", "b", "k", 1, "", size=1)
     metrics.count_commit(snapshot, execution, committed)
     partial = replace(snapshot, set_aside=SetAside(1, 2, "", ""))

@@ -1,0 +1,102 @@
+"""Claims: who may write what does not fit one transaction, taken from whoever had it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from tablekeeper.commit import lanes
+from tablekeeper.commit.key_lists import own_list
+from tablekeeper.commit.lanes import Progress, lane_action
+from tablekeeper.commit.transaction import FileTransactions
+from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, Row, attribute, lane_key
+from tablekeeper.ledger.writes import update_row
+
+
+class Claiming:
+    """The claim of a row, and what one attempt may make of it."""
+
+    def __init__(self, file: FileTransactions, row: Row) -> None:
+        self.file, self.row, self.execution = file, row, file.execution
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the row's claim was made by an earlier attempt of just this write."""
+        claim = self.row.claim
+        return claim is not None and (claim.owner, claim.base) == (
+            self.execution.audit_key,
+            self.file.snapshot.revision,
+        )
+
+    def take(self, wanted: Claim) -> Claim:
+        """Takes the row's claim, over from whoever has it. Raises RecordedError and
+        StaleRevisionError.
+
+        A note of a refusal is of the claim before, unless the same execution goes on. A problem
+        stays: it may be newer than the look at the bucket, and only the close knows.
+        """
+        before, uri = self.row.claim, self.file.uri
+        continues = before is not None and before.writes_the_same(wanted)
+        if before and before.owner != wanted.owner and self._is_distrustful:
+            continues = False
+        pending = before.pending if before else ()
+        if wanted.items and not continues:
+            pending = (*pending, own_list(uri, wanted.revision))
+        state = REPLACING if before and before.state != ADDING else ADDING
+        trusts = before.trusts if before and continues else self._trusts
+        superseded = self._superseded(wanted) if not continues else before and before.superseded
+        claim = replace(
+            wanted, pending=pending, state=state, trusts=trusts, superseded=superseded or None
+        )
+        changes = {
+            "claim": claim.attributes(),
+            "claim_state": attribute(state),
+            "claimed_by": attribute(self.execution.audit_key),
+            "incomplete_since": None,
+        }
+        if before is None or before.owner != wanted.owner:
+            changes["refusal"] = None
+        actions: list[dict[str, Any]] = [
+            {
+                "ConditionCheck": {
+                    "TableName": self.file.tables.ledger,
+                    "Key": {"pk": {"S": uri}, "sk": {"S": self.execution.audit_key}},
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            },
+            update_row(self.file.tables.ledger, uri, changes, seen=self.row.revision),
+        ]
+        for lane in range(lanes.LANES):
+            progress = None if continues else Progress()
+            key = lane_key(uri, lane)
+            actions.append(
+                lane_action(self.file.tables.ledger, key, claim.revision, None, progress)
+            )
+        self.file.commit(lambda _: actions)
+        return claim
+
+    def _superseded(self, wanted: Claim) -> Mapping[str, Any] | None:
+        """The write that can be finished if what is wanted is refused before it has replaced
+        anything.
+        """
+        before = self.row.claim
+        if before is None or before.state != REPLACING:
+            return None
+        superseded = before.superseded or (None if self.row.is_refused else before.write)
+        return None if superseded == wanted.write else superseded
+
+    @property
+    def _is_distrustful(self) -> bool:
+        """Whether everything is to be written, whatever is known."""
+        return self.execution.forced or self.row.doubted
+
+    @property
+    def _trusts(self) -> bool:
+        """Whether what the row says of its items is believed: not where a claim may have
+        overwritten them, nor where whoever had the claim did not believe it.
+        """
+        before = self.row.claim
+        if before and (before.state != ADDING or not before.trusts):
+            return False
+        return not self._is_distrustful

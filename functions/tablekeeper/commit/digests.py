@@ -1,0 +1,63 @@
+"""What the ledger believes of the items that a row stands for: a digest of each.
+
+Digests are believed only where what they are bound to is the same: the release of this page, the
+table (its id, so that a restored table is another), its keys and its TTL attribute. A row binds
+them to the commit that wrote its keys, since a release that knows no digests leaves them there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from tablekeeper.aws import transient_errors
+from tablekeeper.tables import Tables
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+RELEASE = "1"
+"""Raised when equal digests may stand for items that are stored differently."""
+DESCRIBED_SECONDS = 60
+"""For how long a function takes a table for the same: DescribeTable has a small quota.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html
+"""
+
+
+def basis(tables: Tables) -> str:
+    """What digests are bound to; "" where the table cannot be described: then nothing is believed.
+
+    Raises TransientServiceError.
+    """
+    table = described(tables)
+    table_id = table.get("TableId") or str(table.get("CreationDateTime", ""))
+    if not table_id:
+        return ""
+    return f"{RELEASE} {tables.items} {table_id} {tables.table_key} {tables.ttl_attribute}"
+
+
+def described(tables: Tables) -> Mapping[str, Any]:
+    """The items table as DescribeTable says, a minute ago at most; empty where it is refused.
+
+    Raises TransientServiceError.
+    """
+    minute = int(time.monotonic() // DESCRIBED_SECONDS)
+    return description(tables.client, tables.items, minute)
+
+
+@lru_cache(maxsize=8)
+def description(client: DynamoDBClient, table: str, _minute: int) -> Mapping[str, Any]:
+    """As DescribeTable says; empty where it is refused, as during a deployment of the role.
+
+    Raises TransientServiceError.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        with transient_errors():
+            answer: Mapping[str, Any] = client.describe_table(TableName=table)["Table"]
+    except ClientError:
+        return {}
+    return answer

@@ -1,0 +1,101 @@
+"""What may refuse an item that is to be replaced, asked before the first one is: by then an earlier
+version can no longer be kept whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from tablekeeper.commit import lanes
+from tablekeeper.commit.digests import described
+from tablekeeper.commit.lanes import Action, in_parallel
+from tablekeeper.commit.patience import patiently
+from tablekeeper.commit.plan import Plan
+from tablekeeper.commit.transaction import FileTransactions
+from tablekeeper.errors import ItemRejectedError, KeyOwnershipError
+from tablekeeper.ledger.reads import read_items
+from tablekeeper.model.items import AttributeValue, item_key, owner
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.staging import partitioned_lines
+
+BATCH = 100
+"""https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
+INDEX_KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
+"""https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html"""
+
+
+class Questions:
+    """Asks for every item that a plan replaces: whose it is, and whether each index of the table
+    can hold it.
+    """
+
+    def __init__(self, file: FileTransactions, plan: Plan) -> None:
+        self.file, self.plan = file, plan
+        self.indexes = list(_index_keys(described(file.tables)))
+
+    def ask(self) -> None:
+        """Raises KeyOwnershipError, ItemRejectedError and UnfinishedWriteError."""
+        in_parallel([partial(self._lane, number) for number in range(lanes.LANES)])
+
+    def _lane(self, number: int) -> None:
+        batch: list[ItemKey] = []
+        for partition in range(number, partitioned_lines.PARTITIONS, lanes.LANES):
+            for action in self.plan.replaced(partition):
+                batch.append(self._held(action))
+                if len(batch) == BATCH:
+                    self._ask_owners(batch)
+                    batch = []
+        self._ask_owners(batch)
+
+    def _held(self, action: Action) -> ItemKey:
+        key, item, _ = action
+        for index, name, kind, role in self.indexes:
+            why = _refusal((item or {}).get(name), kind, INDEX_KEY_BYTES[role])
+            if why:
+                raise ItemRejectedError(
+                    f'DynamoDB refuses item {key.text}: its attribute "{name}" {why}, and is a key '
+                    f"of the index {index}"
+                )
+        return key
+
+    def _ask_owners(self, keys: Sequence[ItemKey]) -> None:
+        if not keys:
+            return
+        tables = self.file.tables
+        wanted = [key.attributes for key in keys]
+        read = partial(read_items, tables.client, tables.items, wanted)
+        for item in patiently(self.file.uri, self.file.remaining, read):
+            if owner(item) != self.file.uri:
+                raise KeyOwnershipError(item_key(dict(item), tables.table_key), owner(item))
+
+
+def _index_keys(table: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """Index, attribute, type and role of each key of each index."""
+    kinds = {
+        each["AttributeName"]: each["AttributeType"]
+        for each in table.get("AttributeDefinitions", ())
+    }
+    for kind in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
+        for index in table.get(kind) or ():
+            for each in index["KeySchema"]:
+                name = each["AttributeName"]
+                yield index["IndexName"], name, kinds[name], each["KeyType"]
+
+
+def _refusal(value: AttributeValue | None, kind: str, most: int) -> str:
+    """Why an index cannot hold an attribute with this value; "" where it can. An item without the
+    attribute is in no index.
+    """
+    if value is None:
+        return ""
+    ((actual, content),) = value.items()
+    if actual != kind:
+        return f"has the type {actual}, not {kind}"
+    if kind == "N":
+        return ""
+    size = len(content.encode()) if kind == "S" else len(content) * 3 // 4
+    if not size:
+        return "is empty"
+    return f"has {size:,} bytes, more than {most:,}" if size > most else ""

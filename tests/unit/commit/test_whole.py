@@ -1,0 +1,374 @@
+"""All or nothing, and an end to everything: whatever refuses an item, wherever a write was cut off,
+a file has the items of one of its versions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from handlers import settle_claim
+from tablekeeper import tables
+from tablekeeper.commit import lanes, patience
+from tablekeeper.errors import InvalidFileError, StaleRevisionError, UnfinishedWriteError
+from tablekeeper.ledger.failures import Failure, record_invalid
+from tablekeeper.model import sizes
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.settings import WriteSettings
+from tablekeeper.staging.partitioned_lines import delete_copy
+from tablekeeper.tables import Tables
+
+from tests.support.fakes import client_error
+from tests.unit.conftest import Pipeline
+
+KEY = "notes/a.json"
+
+
+@pytest.fixture(autouse=True)
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two items make a large write, in lanes one after the other."""
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
+    monkeypatch.setattr(lanes, "LANES", 2)
+    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
+    monkeypatch.setattr(patience, "pause", lambda _: None)
+
+
+class Client:
+    """A DynamoDB client whose transactions something happens before."""
+
+    def __init__(self, client: Any, before: Callable[[Any], None]) -> None:
+        self.client, self.before = client, before
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def transact_write_items(self, **arguments: Any) -> Any:
+        self.before(arguments)
+        return self.client.transact_write_items(**arguments)
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Gives the commit another client."""
+
+    def replace(client: Any) -> None:
+        monkeypatch.setattr(tables, "dynamodb", lambda: client)
+
+    return replace
+
+
+def records(names: Any, **more: Any) -> list[dict[str, Any]]:
+    return [{"pk": name, "sk": "1", **more} for name in names]
+
+
+def held(pipeline: Pipeline, file: str = KEY) -> dict[str, Any]:
+    return {
+        item["pk"]["S"]: item.get("v", {}).get("N") or item.get("v", {}).get("S")
+        for item in pipeline.items()
+        if item["_source"]["M"]["key"]["S"] == file
+    }
+
+
+def run(pipeline: Pipeline, key: str = KEY, **event: Any) -> str:
+    """An execution as the definition has it: Write Items, Read Again, Record Failure, Settle
+    Claim.
+    """
+    execution = pipeline.execution(key) | {"event": pipeline.event(key, **event)}
+    of = Execution(
+        execution["id"], execution["name"], execution["start"], 0, json.dumps(execution["event"])
+    )
+    for _ in range(8):
+        fetched = pipeline.fetch(key, **event)
+        try:
+            return str(pipeline.commit(fetched, execution)["outcome"])
+        except StaleRevisionError:
+            continue
+        except InvalidFileError as error:
+            if _recorded(pipeline, fetched, of, error):
+                return type(error).__name__
+            _settle(fetched, execution)
+    return "ContentionError"
+
+
+def _recorded(pipeline: Pipeline, fetched: Any, execution: Execution, error: Exception) -> bool:
+    where = Tables.of(WriteSettings.from_environment())
+    snapshot = Snapshot.read(fetched["found"])
+    failure = Failure("Write Items", type(error).__name__, str(error))
+    try:
+        record_invalid(where, snapshot, execution, failure)
+    except StaleRevisionError:
+        return False
+    return True
+
+
+def _settle(fetched: Any, execution: Any) -> None:
+    if fetched["found"]["claim"] not in ("ADDING", "REPLACING"):
+        return
+    for _ in range(20):
+        try:
+            settle_claim.handler({"found": fetched["found"], "execution": execution}, None)
+        except UnfinishedWriteError:
+            continue
+        except StaleRevisionError:
+            pass
+        return
+
+
+def _by_index(arguments: Any) -> None:
+    """The user's table has an index on `v`, a number."""
+    bad = [
+        "Put" in each and "S" in each["Put"]["Item"].get("v", {})
+        for each in arguments["TransactItems"]
+    ]
+    if any(bad):
+        reasons = [
+            {"Code": "ValidationError", "Message": "Type mismatch for Index Key v"}
+            if each
+            else {"Code": "None"}
+            for each in bad
+        ]
+        raise client_error("TransactionCanceledException", CancellationReasons=reasons)
+
+
+@pytest.fixture
+def index(pipeline: Pipeline, use: Callable[[Any], None]) -> None:
+    """An index on `v`, a number: it is described, and DynamoDB refuses what it cannot hold."""
+    pipeline.dynamodb.update_table(
+        TableName="items",
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+            {"AttributeName": "v", "AttributeType": "N"},
+        ],
+        GlobalSecondaryIndexUpdates=[
+            {
+                "Create": {
+                    "IndexName": "by-v",
+                    "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            }
+        ],
+    )
+    use(Client(pipeline.dynamodb, _by_index))
+
+
+ONE = dict.fromkeys("abcdefgh", "1")
+
+
+@pytest.mark.usefixtures("index")
+@pytest.mark.parametrize("bad", ["a", "c"])
+def test_an_item_that_an_index_refuses_leaves_the_earlier_version(
+    pipeline: Pipeline, bad: str
+) -> None:
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(
+        KEY, [{"pk": name, "sk": "1", "v": "two" if name == bad else 2} for name in "abcdefgh"]
+    )
+    assert run(pipeline) == "ItemRejectedError"
+    assert held(pipeline) == ONE
+    row = pipeline.row(KEY)
+    assert "claim" not in row
+    assert "incomplete_since" not in row
+    assert "by-v" in row["problem"]["M"]["cause"]["S"]
+
+
+@pytest.mark.parametrize("taken", ["a", "c"])
+def test_an_item_that_expired_and_is_another_file_s_leaves_the_earlier_version(
+    pipeline: Pipeline, taken: str
+) -> None:
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    pipeline.dynamodb.delete_item(TableName="items", Key={"pk": {"S": taken}, "sk": {"S": "1"}})
+    pipeline.put("notes/b.json", records(taken, v=9))
+    pipeline.sync("notes/b.json")
+    pipeline.put(KEY, records("abcdefgh", v=2))
+    assert run(pipeline) == "KeyOwnershipError"
+    assert held(pipeline) == {name: "1" for name in "abcdefgh" if name != taken}
+    assert "claim" not in pipeline.row(KEY)
+
+
+def _overtaken(
+    pipeline: Pipeline, use: Callable[[Any], None], then: Callable[[], str], call: int = 5
+) -> tuple[str, str]:
+    """What a large write ends with, and what happens after some of its transactions."""
+    pipeline.put("notes/b.json", records("z", v=9))
+    pipeline.sync("notes/b.json")
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("abcdefgh", v=2))
+    fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+    calls, ends = {"n": 0}, []
+
+    def before(_: Any) -> None:
+        calls["n"] += 1
+        if calls["n"] == call:
+            use(pipeline.dynamodb)
+            ends.append(then())
+
+    use(Client(pipeline.dynamodb, before))
+    return str(pipeline.commit(fetched, execution)["outcome"]), ends[0]
+
+
+def test_a_refused_version_that_overtook_a_replacing_write_has_that_one_finished(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    def third() -> str:
+        pipeline.put(KEY, records("abcdefghz", v=3))
+        return run(pipeline)
+
+    assert _overtaken(pipeline, use, third) == ("SUPERSEDED", "KeyOwnershipError")
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "2")
+    row = pipeline.row(KEY)
+    assert "claim" not in row
+    assert row["problem_status"] == {"S": "INVALID"}
+
+
+def test_of_two_refused_versions_in_a_row_the_write_below_is_finished(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """Each takes the claim over before the other's end."""
+
+    def cut_off_third_then_fourth() -> str:
+        pipeline.put(KEY, records("abcdefghijklz", v=3))
+        done = {"n": 0}
+        use(Client(pipeline.dynamodb, lambda _: done.update(n=done["n"] + 1)))
+        pipeline.seconds_left = lambda: 1000.0 if done["n"] < 3 else 0.0
+        with pytest.raises(UnfinishedWriteError):
+            pipeline.sync(KEY)
+        pipeline.seconds_left = None
+        use(pipeline.dynamodb)
+        pipeline.put(KEY, records("abcdefghmnopz", v=4))
+        return run(pipeline)
+
+    ended = _overtaken(pipeline, use, cut_off_third_then_fourth)
+    assert ended == ("SUPERSEDED", "KeyOwnershipError")
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "2")
+
+
+def test_a_file_that_turned_bad_has_the_newest_good_write_finished(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    def bad() -> str:
+        pipeline.put(KEY, b"{")
+        return run(pipeline)
+
+    assert _overtaken(pipeline, use, bad)[1] == "MalformedJsonError"
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "2")
+
+
+@pytest.mark.parametrize("life", [3, 5])
+def test_a_superseded_write_is_finished_however_short_the_time(
+    pipeline: Pipeline, use: Callable[[Any], None], life: int
+) -> None:
+    done = {"n": 0}
+
+    def third() -> str:
+        pipeline.put(KEY, records("abcdefghz", v=3))
+        use(Client(pipeline.dynamodb, lambda _: done.update(n=done["n"] + 1)))
+        return _run_in_short_lives(pipeline, done, life)
+
+    assert _overtaken(pipeline, use, third)[1] == "KeyOwnershipError"
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "2")
+
+
+def _run_in_short_lives(pipeline: Pipeline, done: dict[str, int], life: int) -> str:
+    """As `run`, by functions that have the time for so many transactions."""
+    execution = pipeline.execution(KEY)
+    of = Execution(
+        execution["id"], execution["name"], execution["start"], 0, json.dumps(execution["event"])
+    )
+
+    class Time:
+        def get_remaining_time_in_millis(self) -> float:
+            return 1e6 if done["n"] < life else 0.0
+
+    pipeline.seconds_left = lambda: Time().get_remaining_time_in_millis() / 1000
+    fetched, settles = pipeline.fetch(KEY), False
+    for _ in range(200):
+        done["n"] = 0
+        try:
+            if settles:
+                payload = {"found": fetched["found"], "execution": execution}
+                settle_claim.handler(payload, Time())
+                fetched, settles = pipeline.fetch(KEY), False
+            else:
+                return str(pipeline.commit(fetched, execution)["outcome"])
+        except StaleRevisionError:
+            fetched, settles = pipeline.fetch(KEY), False
+        except UnfinishedWriteError:
+            continue
+        except InvalidFileError as error:
+            if _recorded(pipeline, fetched, of, error):
+                return type(error).__name__
+            settles = fetched["found"]["claim"] in ("ADDING", "REPLACING")
+            fetched = fetched if settles else pipeline.fetch(KEY)
+    return "never"
+
+
+def test_what_was_staged_for_the_write_below_may_have_expired(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """Then, and only then, a mix is left: it is shown as INCOMPLETE."""
+
+    def third() -> str:
+        listed = pipeline.s3.list_objects_v2(Bucket="staging", Prefix="items/")
+        for each in listed["Contents"]:
+            pipeline.s3.delete_object(Bucket="staging", Key=each["Key"])
+        pipeline.put(KEY, records("abcdefghz", v=3))
+        return run(pipeline)
+
+    assert _overtaken(pipeline, use, third)[1] == "KeyOwnershipError"
+    assert "incomplete_since" in pipeline.row(KEY)
+    pipeline.put(KEY, records("abcdefgh", v=4))
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "4")
+    assert "incomplete_since" not in pipeline.row(KEY)
+
+
+# ---- key lists that are gone ----
+
+
+@pytest.mark.parametrize("then", ["changed", "small", "gone"])
+def test_a_lost_key_list_is_made_again_from_the_table(pipeline: Pipeline, then: str) -> None:
+    pipeline.put("notes/b.json", records("z", v=9))
+    pipeline.sync("notes/b.json")
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    delete_copy("staging", pipeline.row(KEY)["keys_at"]["S"])
+    if then == "gone":
+        pipeline.s3.delete_object(Bucket="source", Key=KEY)
+        assert run(pipeline) == "DELETED"
+        assert held(pipeline) == {}
+    else:
+        pipeline.put(KEY, records("abx" if then == "changed" else "a", v=2))
+        assert run(pipeline) == "SYNCED"
+        assert held(pipeline) == dict.fromkeys("abx" if then == "changed" else "a", "2")
+    assert held(pipeline, "notes/b.json") == {"z": "9"}
+
+
+# ---- who took a claim last ----
+
+
+def test_a_commit_forgets_who_took_the_claim(pipeline: Pipeline) -> None:
+    pipeline.put(KEY, records("abcd", v=1))
+    pipeline.sync(KEY)
+    assert "claimed_by" not in pipeline.row(KEY)
+
+
+def test_the_end_of_a_claim_by_another_execution_does_not(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """It answers no event: whoever had the claim still fails for the file."""
+
+    def bad() -> str:
+        pipeline.put(KEY, b"{")
+        fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+        _settle(fetched, execution)
+        return str(pipeline.row(KEY)["claimed_by"]["S"])
+
+    assert _overtaken(pipeline, use, bad)[1].startswith("EVENT#")
