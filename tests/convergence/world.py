@@ -642,7 +642,11 @@ def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
             yield ("claim left open", name, row)
         if kind == "FAILED" and reprocess:
             yield ("FAILED though reprocessed", name, problem)
-        if kind == "FAILED" and problem["started"]["S"] <= row.get("as_of", {}).get("S", ""):
+        # Whoever took a claim last answers for the event of whoever had it: its failure is shown.
+        claimed = row.get("claimed_by", {}).get("S", "")
+        started = problem.get("started", {}).get("S", "")
+        answers = claimed.startswith(f"EVENT#{started}#")
+        if kind == "FAILED" and started <= row.get("as_of", {}).get("S", "") and not answers:
             yield ("an old failure shown as the truth", name, problem)
 
 

@@ -93,7 +93,7 @@ class Pipeline:
         """What follows Fetch Object; returns the output of the execution."""
         found, document = fetched["found"], fetched["document"]
         payload = {"found": found, "execution": execution}
-        if found["action"] in ("delete", "ignore", "release"):
+        if found["action"] in ("delete", "ignore"):
             return _travelled(delete_items.handler(payload, None))
         items = None
         if found["action"] == "validate":

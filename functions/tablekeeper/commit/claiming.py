@@ -10,8 +10,8 @@ from tablekeeper.commit import lanes
 from tablekeeper.commit.key_lists import own_list
 from tablekeeper.commit.lanes import Progress, lane_action
 from tablekeeper.commit.transaction import FileTransactions
-from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, Row, attribute, lane_key
-from tablekeeper.ledger.writes import update_row
+from tablekeeper.ledger.rows import ADDING, INCOMPLETE, REPLACING, Claim, Row, attribute, lane_key
+from tablekeeper.ledger.writes import no_outcome, update_row
 
 
 class Claiming:
@@ -49,22 +49,17 @@ class Claiming:
         claim = replace(
             wanted, pending=pending, state=state, trusts=trusts, superseded=superseded or None
         )
-        changes = {
+        changes: dict[str, Any] = {
             "claim": claim.attributes(),
             "claim_state": attribute(state),
             "claimed_by": attribute(self.execution.audit_key),
-            "incomplete_since": None,
         }
+        if before and before.state == INCOMPLETE:
+            changes["incomplete_since"] = None
         if before is None or before.owner != wanted.owner:
             changes["refusal"] = None
         actions: list[dict[str, Any]] = [
-            {
-                "ConditionCheck": {
-                    "TableName": self.file.tables.ledger,
-                    "Key": {"pk": {"S": uri}, "sk": {"S": self.execution.audit_key}},
-                    "ConditionExpression": "attribute_not_exists(pk)",
-                }
-            },
+            no_outcome(self.file.tables.ledger, uri, self.execution),
             update_row(self.file.tables.ledger, uri, changes, seen=self.row.revision),
         ]
         for lane in range(lanes.LANES):

@@ -17,9 +17,11 @@ from tablekeeper.commit.claimed_write import ClaimedWrite
 from tablekeeper.commit.digests import basis
 from tablekeeper.commit.key_lists import KnownItems
 from tablekeeper.commit.lost_keys import check_keys
+from tablekeeper.commit.release import Release
 from tablekeeper.commit.settlement import Settlement
 from tablekeeper.commit.transaction import FileTransactions, RecordedError, Remaining
-from tablekeeper.ledger.rows import RELEASED, ItemDigests, Row, attribute
+from tablekeeper.errors import KeyOwnershipError
+from tablekeeper.ledger.rows import ItemDigests, Row, attribute
 from tablekeeper.ledger.writes import audit_action, committed, object_attributes, update_row
 from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
@@ -31,11 +33,6 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.item_set import ItemSet
 from tablekeeper.staging.partitioned_lines import delete_copy
 from tablekeeper.tables import Tables
-
-ROW_KEY_BYTES = 100_000
-"""The most bytes of item keys in the row, as text; more are kept in the staging bucket. A row has
-400 KB, and a problem has its room beside the keys.
-"""
 
 
 class FileCommit:
@@ -64,16 +61,21 @@ class FileCommit:
 
     def items(self, new: ItemSet) -> Committed:
         """Makes the table hold exactly these items of this file: SYNCED, or PARTIAL where they are
-        those of its good records.
+        those of its good records. An execution that the sweep started for a knot gives up what the
+        file no longer has, if it is refused for ownership: RELEASED.
         """
         outcome = PARTIAL if self.snapshot.set_aside else SYNCED
-        return _recorded(lambda: self._commit(outcome, new))
+        try:
+            return _recorded(lambda: self._commit(outcome, new))
+        except KeyOwnershipError as error:
+            if not self.execution.releases:
+                raise
+            release = Release(self.file, self.file.read_row(), new, error)
+        return _recorded(release.commit)
 
     def absence(self) -> Committed:
-        """Removes this file's items: the object is gone (DELETED), not to be read (IGNORED), or was
-        refused and is to let go what others wait for (RELEASED).
-        """
-        outcome = {"ignore": "IGNORED", "release": RELEASED}.get(self.snapshot.action, "DELETED")
+        """Removes this file's items: the object is gone (DELETED), or not to be read (IGNORED)."""
+        outcome = "IGNORED" if self.snapshot.action == "ignore" else "DELETED"
         nothing = ItemSet(self.tables.staging_bucket, {"items": []}, self.tables.table_key)
         return _recorded(lambda: self._commit(outcome, nothing))
 
@@ -140,6 +142,7 @@ class FileCommit:
             "discarded": {"L": [{"S": each} for each in discarded]} if discarded else None,
             "refusal": None,
             "claimed_by": None,
+            "incomplete_since": None,
             **object_attributes(self.snapshot, outcome),
         }
         ended = self._transact(outcome, changes, puts, vanished, len(items) - len(puts))
@@ -184,5 +187,5 @@ def _fits(
     return (
         len(puts) + len(vanished) <= sizes.TRANSACTION_ITEMS
         and size <= sizes.TRANSACTION_BYTES
-        and sum(len(key.text.encode()) for key in items) <= ROW_KEY_BYTES
+        and sum(len(key.text.encode()) for key in items) <= sizes.ROW_KEY_BYTES
     )

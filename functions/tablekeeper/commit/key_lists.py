@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tablekeeper.errors import StagedSetMissingError, TransientServiceError
-from tablekeeper.ledger.rows import Row
+from tablekeeper.ledger.rows import ADDING, Row
 from tablekeeper.model import sizes
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.staging import partitioned_lines
 from tablekeeper.staging.partitioned_lines import (
     Lines,
+    LinesWriter,
     copied_manifest,
     copy_set,
     delete_copy,
@@ -52,6 +53,17 @@ class KnownItems:
         }
         self.listed = KeyList(tables.staging_bucket, row.keys_at) if row.keys_at else None
         self.names = names
+
+    @classmethod
+    def as_stored(cls, tables: Tables, row: Row) -> KnownItems:
+        """With the digests that the row has, whatever they are bound to; but with none where a
+        claim may have overwritten items.
+        """
+        if row.claim and row.claim.state != ADDING:
+            return cls(tables, row, "")
+        if row.keys_at:
+            return cls(tables, row, KeyList(tables.staging_bucket, row.keys_at).basis())
+        return cls(tables, row, row.digests.basis if row.digests else "")
 
     def __bool__(self) -> bool:
         return bool(self.inline or self.listed)
@@ -101,13 +113,14 @@ class KeyList:
         they are bound to another basis.
         """
         keys = list(self.keys.partition(number))
-        if basis and self._basis() == basis:
+        if basis and self.basis() == basis:
             digests = list(self._digests.partition(number))
             if len(digests) == len(keys):
                 return dict(zip(keys, digests, strict=True))
         return dict.fromkeys(keys)
 
-    def _basis(self) -> str:
+    def basis(self) -> str:
+        """What its digests are bound to; "" where there are none."""
         try:
             return str(self._digests.manifest.get("basis", ""))
         except StagedSetMissingError:
@@ -122,6 +135,22 @@ def keep_list(tables: Tables, items: Mapping[str, str], prefix: str, basis: str)
     if "digests" in items and basis:
         copy_set(bucket, items["digests"], _digests_of(prefix), basis=basis)
     copy_set(bucket, items["keys"], prefix)
+
+
+def write_list(tables: Tables, prefix: str, parts: Iterable[Known], basis: str) -> None:
+    """Writes a list of these items, and their digests where all are known. Raises
+    TransientServiceError.
+    """
+    keys = LinesWriter(tables.staging_bucket, prefix)
+    digests = LinesWriter(tables.staging_bucket, _digests_of(prefix))
+    for part in parts:
+        for text, digest in part.items():
+            keys.add(partition_of(text), text)
+            if digest:
+                digests.add(partition_of(text), digest)
+    if basis and digests.lines == keys.lines:
+        digests.close(copied_manifest(_digests_of(prefix)), basis=basis)
+    keys.close(copied_manifest(prefix))
 
 
 def discard(tables: Tables, lists: Sequence[str]) -> None:

@@ -128,7 +128,12 @@ class LargeWrite:
         noted = attribute(json.dumps(refusal, ensure_ascii=False)) if refusal else None
         discarded = list(self.claim.pending)
         mark = [self.row.digests.mark] if self.row.digests else []
-        changes = {**NO_CLAIM, "refusal": noted, "discarded": _texts([*discarded, *mark])}
+        changes = {
+            "claim": None,
+            "claim_state": None,
+            "refusal": noted,
+            "discarded": _texts([*discarded, *mark]),
+        }
         if not self.claim.trusts:
             changes["doubted"] = attribute(1)
         self._update(changes, closes=True)

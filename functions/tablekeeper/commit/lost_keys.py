@@ -6,15 +6,14 @@ from functools import partial
 from typing import Any
 
 from tablekeeper.aws import transient_errors
-from tablekeeper.commit.key_lists import list_at, own_list, partition_of
-from tablekeeper.commit.lanes import in_parallel
+from tablekeeper.commit import lanes
+from tablekeeper.commit.key_lists import list_at, own_list, write_list
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.errors import StaleRevisionError
 from tablekeeper.ledger.rows import Row, attribute
 from tablekeeper.ledger.writes import update_row
 from tablekeeper.model.items import item_key
-from tablekeeper.staging.partitioned_lines import LinesWriter, copied_manifest
 
 SEGMENTS = 8
 """Parts of the table that are read side by side."""
@@ -35,12 +34,9 @@ def check_keys(file: FileTransactions, row: Row) -> None:
         return
     tables = file.tables
     segments: list[list[str]] = [[] for _ in range(SEGMENTS)]
-    in_parallel([partial(_read, file, *each) for each in enumerate(segments)])
+    lanes.in_parallel([partial(_read, file, *each) for each in enumerate(segments)])
     prefix = own_list(file.uri, row.revision + 1)
-    keys = LinesWriter(tables.staging_bucket, prefix)
-    for text in sorted(text for each in segments for text in each):
-        keys.add(partition_of(text), text)
-    keys.close(copied_manifest(prefix))
+    write_list(tables, prefix, [dict.fromkeys(sorted(each)) for each in segments], "")
     changes: dict[str, Any] = {"keys_at": attribute(prefix)}
     update = update_row(tables.ledger, file.uri, changes, seen=row.revision)
     file.commit(lambda _: [update])

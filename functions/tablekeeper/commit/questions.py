@@ -10,7 +10,7 @@ from typing import Any
 
 from tablekeeper.commit import lanes
 from tablekeeper.commit.digests import described
-from tablekeeper.commit.lanes import Action, in_parallel
+from tablekeeper.commit.lanes import Action
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.plan import Plan
 from tablekeeper.commit.transaction import FileTransactions
@@ -37,7 +37,7 @@ class Questions:
 
     def ask(self) -> None:
         """Raises KeyOwnershipError, ItemRejectedError and UnfinishedWriteError."""
-        in_parallel([partial(self._lane, number) for number in range(lanes.LANES)])
+        lanes.in_parallel([partial(self._lane, number) for number in range(lanes.LANES)])
 
     def _lane(self, number: int) -> None:
         batch: list[ItemKey] = []

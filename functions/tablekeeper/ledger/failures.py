@@ -16,7 +16,7 @@ from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
 from tablekeeper.ledger.rows import CURRENT, shard_of
 from tablekeeper.ledger.writes import AuditTable, audit_row, put_audit_row
-from tablekeeper.model.execution import Execution
+from tablekeeper.model.execution import RELEASE, Execution
 from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import iso_milliseconds, now
@@ -57,7 +57,7 @@ def record_failure(
     problem = _problem(
         ledger,
         uri,
-        _changes(execution, "FAILED", failure),
+        problem_changes(execution, "FAILED", failure),
         "attribute_not_exists(as_of) OR as_of < :bound OR claimed_by = :claimant",
         {
             ":bound": {"S": iso_milliseconds(execution.start)},
@@ -84,7 +84,7 @@ def record_invalid(
     condition = "revision = :bound"
     if snapshot.revision == 0:
         condition = f"(attribute_not_exists(revision) OR {condition})"
-    changes = _changes(execution, "INVALID", failure, snapshot)
+    changes = problem_changes(execution, "INVALID", failure, snapshot)
     problem = _problem(
         tables.ledger,
         snapshot.uri,
@@ -126,13 +126,13 @@ def _field(value: Any, name: str) -> Any:
 
 def input_again(event: str) -> str:
     """The input with which a file is started again: the execution's own, or no more than the
-    object's address where that input is too long for the row, or holds a flag (`force`, `release`),
-    which is of one execution. The definition makes the same.
+    object's address where that input is too long for the row, or holds a flag (`force`,
+    `release_items`), which is of one execution. The definition makes the same.
     """
     if uri_of(event) == object_uri("", ""):
         return event[:INPUT_CHARACTERS]
     held = json.loads(event)
-    if len(event) <= INPUT_CHARACTERS and not {"force", "release"} & held.keys():
+    if len(event) <= INPUT_CHARACTERS and not {"force", "release", RELEASE} & held.keys():
         return event
     bucket, key = held["detail"]["bucket"]["name"], held["detail"]["object"]["key"]
     again = {"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}
@@ -161,7 +161,7 @@ def _audit(
     return audit_row(uri, execution, outcome, retention, **details)
 
 
-def _changes(
+def problem_changes(
     execution: Execution, status: str, failure: Failure, snapshot: Snapshot | None = None
 ) -> dict[str, Any]:
     """The changes of a problem; without a look at the object its content is taken for the same."""

@@ -92,6 +92,17 @@ def put_audit_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def no_outcome(table: str, uri: str, execution: Execution) -> dict[str, Any]:
+    """The transaction's action that holds it back once the execution has an outcome."""
+    return {
+        "ConditionCheck": {
+            "TableName": table,
+            "Key": {"pk": {"S": uri}, "sk": {"S": execution.audit_key}},
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+    }
+
+
 def update_row(
     table: str,
     uri: str,

@@ -10,6 +10,11 @@ from typing import Any
 
 from tablekeeper.model.times import iso_milliseconds
 
+RELEASE = "release_items"
+"""The flag of an input that the sweep sets. A release before this one had `release`, by which Fetch
+Object let go of all items of a file.
+"""
+
 
 def event_text(event: Any) -> str:
     """An execution's input as the ledger keeps it."""
@@ -38,8 +43,16 @@ class Execution:
     @property
     def forced(self) -> bool:
         """Whether the input has the flag `force`: everything is written, whatever is known."""
+        return self._has_flag("force")
+
+    @property
+    def releases(self) -> bool:
+        """Whether the input has the flag with which the sweep starts a file of a knot."""
+        return self._has_flag(RELEASE)
+
+    def _has_flag(self, name: str) -> bool:
         try:
-            return json.loads(self.event).get("force") is True
+            return json.loads(self.event).get(name) is True
         except (ValueError, AttributeError, RecursionError):
             return False
 

@@ -14,6 +14,12 @@ row.
 """
 
 
+ROW_KEY_BYTES = 100_000
+"""The most bytes of item keys in a ledger row, as text; more are kept in the staging bucket. A row
+has 400 KB, and a problem has its room beside the keys.
+"""
+
+
 _LINEAGE_BYTES = 1_600
 """Not less than what `_source` takes with the longest key that the ledger holds, a bucket's name of
 63 bytes, an execution's ARN with two names of 80, and the version ids that S3 makes (32 bytes).

@@ -1,7 +1,9 @@
 """Files that have a problem: they are counted, and those that can pass by now are tried again.
 
 A file that FAILED because of something that passes is tried again later and later. A file that was
-refused because of an item's owner is tried again once that owner has let the item go.
+refused because of an item's owner is tried again once that owner has let the item go. If the owner
+is itself refused because of an item's owner, they may wait for each other, however many they are:
+the owner is started with a flag, by which it gives up what its content no longer has.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from tablekeeper.causes import message_of
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger.reads import read_items
 from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
-from tablekeeper.model.execution import event_text
+from tablekeeper.model.execution import RELEASE, event_text
 from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.outcome import PARTIAL
@@ -39,8 +41,10 @@ MAX_LOOKS = 2000
 """Refused files whose items' owners one sweep looks at; the next one goes on behind them."""
 LAST_SECONDS = 150.0
 """Left to the executions."""
-FLAGS = ("force", "release")
+FLAGS = ("force", "release", RELEASE)
 """Of one execution; what is started again has none."""
+Row = Mapping[str, Any]
+"""A CURRENT row in DynamoDB JSON."""
 CURSOR = {"pk": {"S": "SWEEP"}, "sk": {"S": "REFUSED"}}
 
 
@@ -105,7 +109,8 @@ class WaitingFiles:
     def try_again(self, waiting: Waiting) -> int:
         """How many files were started. Raises TransientServiceError, ServicesDownError."""
         due = [uri for _, uri in sorted(waiting.due)]
-        return self._started(self._rows(due)) + self._started(self._free(waiting.refused))
+        started = self._started((row, False) for row in self._rows(due))
+        return started + self._started(self._refused(waiting.refused))
 
     def _rows(self, uris: Sequence[str]) -> Iterator[Mapping[str, Any]]:
         """Those CURRENT rows that still have a problem, read consistently, in this order."""
@@ -118,14 +123,17 @@ class WaitingFiles:
             }
             yield from (found[uri] for uri in some if "problem" in found.get(uri, {}))
 
-    def _free(self, refused: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """Refused files whose item has another owner by now than the one named, or none.
+    def _refused(self, refused: Sequence[str]) -> Iterator[tuple[Row, bool]]:
+        """Refused files whose item has another owner by now than the one named, or none; and owners
+        that are to give up items, for which the second value is true.
 
         Starts behind the file at which the last sweep stopped.
         """
         uris = self._turn(sorted(refused))
         for place in range(0, len(uris), 100):
-            yield from self._free_rows(list(self._rows(uris[place : place + 100])))
+            free, owners = self._free(list(self._rows(uris[place : place + 100])))
+            yield from ((row, False) for row in free)
+            yield from ((row, True) for row in self._rows(owners) if _may_release(row))
         if uris:
             with transient_errors():
                 self.tables.client.put_item(
@@ -141,8 +149,10 @@ class WaitingFiles:
         behind = bisect_right(uris, after)
         return [*uris[behind:], *uris[:behind]][:MAX_LOOKS]
 
-    def _free_rows(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        blocked: list[tuple[Mapping[str, Any], ItemKey, str | None]] = []
+    def _free(self, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        """Of refused files those that may pass by now, and the owners that keep the others out."""
+        free: list[Row] = []
+        blocked: list[tuple[Row, ItemKey, str | None]] = []
         for row in rows:
             if row.get("problem_error", {}).get("S") != KeyOwnershipError.__name__:
                 continue
@@ -152,16 +162,16 @@ class WaitingFiles:
                     blocked.append((row, item, named))
                 else:
                     # Of before a change of the table's key: no item of the table stands there.
-                    yield row
+                    free.append(row)
         items = read_items(
             self.tables.client,
             self.tables.items,
             [item.attributes for item in dict.fromkeys(item for _, item, _ in blocked)],
         )
         owners = {self._key(found): owner(found) for found in items}
-        for row, item, named in blocked:
-            if item not in owners or owners[item] != named:
-                yield row
+        free += [row for row, item, named in blocked if item not in owners or owners[item] != named]
+        held = {named for _, item, named in blocked if named and owners.get(item) == named}
+        return free, sorted(held)
 
     def _key(self, item: Mapping[str, Any]) -> ItemKey:
         return ItemKey.of({name: item[name] for name in self.tables.table_key.names})
@@ -170,27 +180,31 @@ class WaitingFiles:
         kinds = {name: next(iter(value)) for name, value in item.attributes.items()}
         return kinds == dict(self.tables.table_key.attributes)
 
-    def _started(self, rows: Iterator[Mapping[str, Any]]) -> int:
+    def _started(self, rows: Iterator[tuple[Row, bool]]) -> int:
         started = 0
-        for row in rows:
+        for row, releases in rows:
             if started >= MAX_STARTS or self.remaining() < LAST_SECONDS:
                 break
             with self.notes.passing_over("files", row["pk"]["S"]):
                 self._starts.wait()
-                started += self._start(row)
+                started += self._start(row, releases)
         return started
 
-    def _start(self, row: Mapping[str, Any]) -> bool:
-        """Starts the file's input again; its name makes that happen once a revision."""
+    def _start(self, row: Row, releases: bool) -> bool:
+        """Starts the file's input again, with or without the flag; its name makes that happen once
+        a revision.
+        """
         from botocore.exceptions import ClientError
 
-        name = hashlib.sha256(f"{row['pk']['S']} {row['revision']['N']}".encode()).hexdigest()[:40]
+        state = f"{row['pk']['S']} {row['revision']['N']}" + (f" {RELEASE}" if releases else "")
+        name = hashlib.sha256(state.encode()).hexdigest()[:40]
+        event = _without_flags(row["problem"]["M"]["input"]["S"])
         try:
             with transient_errors():
                 self.states.start_execution(
                     stateMachineArn=self.state_machine,
                     name=f"sweep-{name}",
-                    input=_without_flags(row["problem"]["M"]["input"]["S"]),
+                    input=event_text(event | {RELEASE: True} if releases else event),
                 )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
@@ -199,6 +213,15 @@ class WaitingFiles:
         return True
 
 
-def _without_flags(text: str) -> str:
+def _may_release(row: Row) -> bool:
+    """Whether a file was refused because of an item's owner, and has not given up anything for this
+    content. Only a new refusal removes the mark, so no knot turns in circles.
+    """
+    problem = row["problem"]["M"]
+    refused = row.get("problem_error", {}).get("S") == KeyOwnershipError.__name__
+    return refused and problem["status"]["S"] == "INVALID" and "released" not in problem
+
+
+def _without_flags(text: str) -> dict[str, Any]:
     event = json.loads(text)
-    return event_text({name: value for name, value in event.items() if name not in FLAGS})
+    return {name: value for name, value in event.items() if name not in FLAGS}

@@ -58,13 +58,13 @@ class LinesWriter:
             if self.held > PART_BYTES or self.held_characters > PART_CHARACTERS:
                 self._end_part()
 
-    def close(self, key: str | None = None) -> str:
-        """Writes what is left; the key of the set's manifest, which may be given.
+    def close(self, key: str | None = None, **more: str) -> str:
+        """Writes what is left; the key of the set's manifest, which may be given, and has `more`.
 
         Raises TransientServiceError.
         """
         self._end_part()
-        manifest = json.dumps({"lines": self.lines, "parts": self.parts}).encode()
+        manifest = json.dumps({"lines": self.lines, "parts": self.parts, **more}).encode()
         return self._put(manifest, "json", key)
 
     def _begin_part(self) -> None:

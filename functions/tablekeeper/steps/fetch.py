@@ -16,7 +16,6 @@ from tablekeeper.errors import (
     DocumentTooLargeError,
     EncryptedObjectError,
     InvalidEventError,
-    KeyOwnershipError,
 )
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
@@ -58,7 +57,7 @@ def look(
     flags: Mapping[str, Any],
 ) -> tuple[Snapshot, dict[str, Any] | None]:
     """What the bucket holds now, the row having been read; and the object's content, where it is
-    there and is to be read. `flags` may hold `force` and `release`.
+    there and is to be read. `flags` may hold `force`.
 
     Raises:
         InvalidEventError: the ledger cannot hold the key.
@@ -73,8 +72,6 @@ def look(
     seen = before_the_object(key, *view, settings, catalogue)
     if is_ignored(key, settings.ignore_patterns):
         return Snapshot(action="ignore", **seen), None
-    if flags.get("release") is True and view.row.problem_error == KeyOwnershipError.__name__:
-        return Snapshot(action="release", **seen), None
     dataset = catalogue.find(key)
     with aws.transient_errors():
         return _read_object(seen, view.row, dataset, settings, force=flags.get("force") is True)

@@ -1,0 +1,213 @@
+"""Knots: a file that was refused because of another file's item, and has an item that a third one
+waits for, gives up what its own content no longer has.
+
+It does so in the commit that records its refusal, so nothing leaves the table that a newer content
+might still have. The items that it keeps stay as they are, with their digests; the problem stays,
+marked as released for this content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tablekeeper.commit import lanes
+from tablekeeper.commit.key_lists import (
+    Known,
+    KnownItems,
+    discard,
+    key_lists,
+    own_list,
+    write_list,
+)
+from tablekeeper.commit.lanes import UNDO, Progress, lane_action
+from tablekeeper.commit.large_write import LargeWrite
+from tablekeeper.commit.settlement import Settlement
+from tablekeeper.commit.transaction import FileTransactions
+from tablekeeper.errors import WRITE, KeyOwnershipError, StaleRevisionError
+from tablekeeper.ledger.failures import Failure, problem_changes
+from tablekeeper.ledger.rows import (
+    ADDING,
+    RELEASED,
+    REPLACING,
+    Claim,
+    ItemDigests,
+    Row,
+    attribute,
+    lane_key,
+)
+from tablekeeper.ledger.writes import (
+    audit_action,
+    committed,
+    no_outcome,
+    object_attributes,
+    update_row,
+)
+from tablekeeper.model import sizes
+from tablekeeper.model.items import item_key
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.outcome import Committed
+from tablekeeper.staging import partitioned_lines
+from tablekeeper.staging.item_set import ItemSet
+from tablekeeper.staging.partitioned_lines import Lines
+
+
+class Release:
+    """One attempt of a refused file, whose current content makes the items `new`."""
+
+    def __init__(
+        self, file: FileTransactions, row: Row, new: ItemSet, why: KeyOwnershipError
+    ) -> None:
+        self.file, self.row, self.new, self.why = file, row, new, why
+        self.tables, self.execution = file.tables, file.execution
+        self.old = KnownItems.as_stored(self.tables, row)
+
+    def commit(self) -> Committed:
+        """Records the refusal. Raises as `FileCommit.items`."""
+        row, claim = self.row, self.row.claim
+        if row.revision != self.file.snapshot.revision:
+            raise self.file.stale()
+        if claim and claim.state == REPLACING:
+            # What can still be finished is: it leaves a whole version.
+            Settlement(self.file, row).settle()
+            raise StaleRevisionError(f"{self.file.uri}: its large write was ended")
+        if claim is None:
+            if not self._any_gone():
+                return self._mark({}, 0, [])
+            if self.old.is_few:
+                old, new = self.old.all(), self._new_keys()
+                stays = {text: digest for text, digest in old.items() if text in new}
+                gone = sorted(ItemKey(text) for text in old.keys() - new)
+                few = max(len(stays), len(gone)) <= sizes.TRANSACTION_ITEMS
+                if few and sum(len(text.encode()) for text in stays) <= sizes.ROW_KEY_BYTES:
+                    return self._at_once(stays, gone)
+        claim = self._claim()
+        LargeWrite(self.file, claim, self.file.read_row()).undo(None)
+        raise StaleRevisionError(f"{self.file.uri}: what its content no longer has is gone")
+
+    def _at_once(self, stays: Known, gone: list[ItemKey]) -> Committed:
+        row = self.row
+        lists = key_lists(row)
+        keys = sorted(map(ItemKey, stays))
+        digests = {key: bytes.fromhex(stays[key.text] or "") for key in keys}
+        held = None
+        if keys and self.old.basis and all(digests.values()):
+            held = ItemDigests(own_list(self.file.uri, row.revision + 1), self.old.basis, digests)
+        discarded = [*lists, *([held.mark] if held else [])]
+        changes = {
+            "item_keys": {"L": [{"M": key.attributes} for key in keys]} if keys else None,
+            "item_digests": held.attributes() if held else None,
+            "keys_at": None,
+            "discarded": {"L": [{"S": each} for each in discarded]} if discarded else None,
+        }
+        ended = self._mark(changes, len(keys), gone)
+        discard(self.tables, lists)
+        return ended
+
+    def _mark(self, changes: Mapping[str, Any], kept: int, gone: list[ItemKey]) -> Committed:
+        """Records the refusal, and that nothing more has to go for this content."""
+        snapshot, tables = self.file.snapshot, self.tables
+        changes = {**self._changes(released=True), "claimed_by": None, **changes}
+
+        def ledger_rows(removed: int) -> list[Any]:
+            result = Committed(RELEASED, 0, removed, kept)
+            revision = snapshot.revision + 1
+            return [
+                audit_action(tables, snapshot, self.execution, result, revision),
+                update_row(tables.ledger, snapshot.uri, changes, seen=snapshot.revision),
+            ]
+
+        removed = self.file.commit(ledger_rows, {}, gone)
+        return Committed(RELEASED, 0, len(removed), kept)
+
+    def _any_gone(self) -> bool:
+        return any(
+            not self.old.keys(number) <= self._new_keys(number)
+            for number in range(partitioned_lines.PARTITIONS)
+        )
+
+    def _claim(self) -> Claim:
+        """Takes what goes out of the row's keys, into what the claim leaves behind, so that the
+        undo deletes it, whoever makes it.
+        """
+        uri, ledger, before = self.file.uri, self.tables.ledger, self.row.claim
+        claim = Claim(
+            revision=self.row.revision + 1,
+            state=ADDING,
+            owner=self.execution.audit_key,
+            base=self.file.snapshot.revision,
+            outcome=UNDO,
+            execution=self.execution.id,
+            snapshot=self.file.snapshot.payload(),
+            items=None,
+            pending=self._pending(),
+            cut=lanes.cut(),
+            trusts=before.trusts if before else True,
+        )
+        changes = {
+            **self._changes(released=False),
+            "claim": claim.attributes(),
+            "claim_state": attribute(ADDING),
+            "claimed_by": attribute(self.execution.audit_key),
+            "item_keys": None,
+            "item_digests": None,
+            "keys_at": attribute(self._list_of_what_stays()),
+        }
+        actions = [
+            no_outcome(ledger, uri, self.execution),
+            update_row(ledger, uri, changes, seen=self.row.revision),
+            *(
+                lane_action(ledger, lane_key(uri, n), claim.revision, None, Progress())
+                for n in range(lanes.LANES)
+            ),
+        ]
+        self.file.commit(lambda _: actions)
+        return claim
+
+    def _pending(self) -> tuple[str, ...]:
+        """The lists of all that the file may have in the table."""
+        pending = list(self.row.claim.pending) if self.row.claim else []
+        if self.row.keys_at:
+            pending.append(self.row.keys_at)
+        if self.row.item_keys:
+            prefix = own_list(self.file.uri, self.row.revision + 1)
+            write_list(self.tables, prefix, [dict.fromkeys(self.old.inline)], "")
+            pending.append(prefix)
+        return tuple(pending)
+
+    def _list_of_what_stays(self) -> str:
+        prefix = own_list(self.file.uri, self.row.revision + 1)
+        partitions = (
+            {
+                text: digest
+                for text, digest in self.old.partition(number).items()
+                if text in self._new_keys(number)
+            }
+            for number in range(partitioned_lines.PARTITIONS)
+        )
+        write_list(self.tables, prefix, partitions, self.old.basis)
+        return prefix
+
+    def _new_keys(self, partition: int | None = None) -> set[str]:
+        """The keys of what the current content makes; of a partition where it is named."""
+        if self.new.staged is None:
+            return {item_key(item, self.tables.table_key).text for item in self.new.inline}
+        lines = Lines(self.tables.staging_bucket, self.new.staged["keys"])
+        numbers = range(partitioned_lines.PARTITIONS) if partition is None else [partition]
+        return {text for number in numbers for text in lines.partition(number)}
+
+    def _changes(self, *, released: bool) -> dict[str, Any]:
+        snapshot, name = self.file.snapshot, KeyOwnershipError.__name__
+        told = {"errorMessage": str(self.why), "errorType": name}
+        failure = Failure(WRITE, name, json.dumps(told, ensure_ascii=False))
+        problem = problem_changes(self.execution, "INVALID", failure, snapshot)
+        if released:
+            problem["problem"]["M"]["released"] = {"BOOL": True}
+        return {
+            **committed(snapshot, RELEASED, self.execution.id),
+            **object_attributes(snapshot, RELEASED),
+            **problem,
+            "status": attribute(RELEASED),
+            "refusal": None,
+        }
