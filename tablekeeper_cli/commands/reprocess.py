@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tablekeeper_cli.executions.reprocess import ExecutionEnd, StartedExecution
-    from tablekeeper_cli.executions.swaps import Swap
     from tablekeeper_cli.ledger.problems import Problem
     from tablekeeper_cli.stack import Stack
 
@@ -67,8 +66,8 @@ def reprocess(
     It starts them from the inputs that the ledger keeps. It is always safe: an execution looks at
     the bucket as it is now.
 
-    Files that wait for each other's items are a swap: the smaller one lets its items go first.
-    Exit code 1 if a file still has a problem.
+    Files that keep each other's items out come undone by themselves, within a few minutes. Exit
+    code 1 if a file still has a problem.
     """
     from tablekeeper_cli.errors import DIFFERENT, UsageError
 
@@ -86,14 +85,11 @@ def reprocess(
         named = [each.key for each in choice.failures(stack)]
     run = _Run(context, force)
     problems = run.read_problems(named)
-    swaps = run.find_swaps(problems)
-    in_swaps = {key for swap in swaps for key in swap.keys}
-    alone = [key for key in named if key not in in_swaps]
     if dry_run:
-        data: dict[str, Any] = {"files": alone, "swaps": [swap.keys for swap in swaps]}
-        context.answer(data, lambda: _shown_plan(alone, swaps, problems))
+        data: dict[str, Any] = {"files": named}
+        context.answer(data, lambda: _shown_plan(named, problems))
         return
-    ended = run.start(alone, problems, rate, wait) + run.break_swaps(swaps)
+    ended = run.start(named, problems, rate, wait)
     outcomes = Counter(each.outcome for each in ended)
     data = {
         "started": len(run.started),
@@ -149,17 +145,6 @@ class _Run:
                 )
             }
 
-    def find_swaps(self, problems: dict[str, Problem]) -> list[Swap]:
-        """The swaps that these files are part of."""
-        from tablekeeper_cli.executions.swaps import find_swap
-
-        swaps: list[Swap] = []
-        for key, problem in problems.items():
-            if problem.owner and not any(key in swap.keys for swap in swaps):
-                swap = find_swap(self.stack, problem)
-                swaps += [swap] if swap else []
-        return swaps
-
     def start(
         self, keys: Sequence[str], problems: dict[str, Problem], rate: float, wait: bool
     ) -> list[ExecutionEnd]:
@@ -185,19 +170,6 @@ class _Run:
                 raise
         return ended
 
-    def break_swaps(self, swaps: Sequence[Swap]) -> list[ExecutionEnd]:
-        """Ends each swap; the files' last ends."""
-        from tablekeeper_cli.executions.swaps import break_swap
-        from tablekeeper_cli.terminal.text import clean
-
-        ended: list[ExecutionEnd] = []
-        for swap in swaps:
-            names = ", ".join(map(clean, swap.keys))
-            self.context.err.print(f"a swap: {names}", markup=False, style="yellow")
-            begun = break_swap(self.stack, swap, self.started.append)
-            ended += begun
-        return ended
-
     def _interrupted(self, total: int) -> None:
         text = (
             f"interrupted: {len(self.started)} of {total} executions were started and go on; "
@@ -206,30 +178,23 @@ class _Run:
         self.context.err.print(text, markup=False)
 
 
-def _shown_plan(
-    alone: Sequence[str], swaps: Sequence[Swap], problems: dict[str, Problem]
-) -> RenderableType:
+def _shown_plan(keys: Sequence[str], problems: dict[str, Problem]) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.terminal.showing import outcome, plural, told
     from tablekeeper_cli.terminal.tables import Column, Table
 
-    total = len(alone) + sum(len(swap.keys) for swap in swaps)
     shown = Table(
         "status", Column("error", goes=1, least=12), Column("file", least=30, middle=True)
     )
-    for key in alone:
+    for key in keys:
         problem = problems.get(key)
         shown.add_row(
             outcome(problem.status) if problem else "",
             told(problem.error) if problem else "",
             told(key),
         )
-    lines = [
-        told(f"a swap, {swap.keys[0]} lets its items go first: {', '.join(swap.keys)}", "yellow")
-        for swap in swaps
-    ]
-    return Group(f"{plural(total, 'file')} would be reprocessed", "", shown, *lines)
+    return Group(f"{plural(len(keys), 'file')} would be reprocessed", "", shown)
 
 
 def _shown_ends(

@@ -24,7 +24,6 @@ from tablekeeper_cli.executions.failed_events import FailedEvent, Redrive
 from tablekeeper_cli.executions.outcomes import LeftOut, Outcome
 from tablekeeper_cli.executions.reprocess import ExecutionEnd, StartedExecution
 from tablekeeper_cli.executions.running import Progress
-from tablekeeper_cli.executions.swaps import Swap
 from tablekeeper_cli.executions.traces import Trace
 from tablekeeper_cli.executions.visits import Attempt, Visit
 from tablekeeper_cli.ledger.files import File
@@ -189,9 +188,7 @@ SHOWN: dict[str, Callable[[], Any]] = {
         Counter({"INVALID": 1, "SYNCED": 30}),
         wait=True,
     ),
-    "reprocess-dry-run": lambda: reprocess._shown_plan(
-        [KEY], [Swap(("a.json", "b.json"))], {KEY: PROBLEM}
-    ),
+    "reprocess-dry-run": lambda: reprocess._shown_plan([KEY], {KEY: PROBLEM}),
     "events": lambda: reprocess._shown_events([FAILED_EVENT]),
     "events-redrive": lambda: reprocess._shown_redriven(
         [Redrive(FAILED_EVENT, None, "it names no object")],
