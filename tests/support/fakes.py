@@ -114,13 +114,13 @@ class FakeDynamoDB:
         return {"Table": {"TableName": TableName, "TableId": TableName}}
 
     def get_item(self, TableName: str, Key: Item, **_: Any) -> Any:  # noqa: N803
-        item = self._table(TableName).get(_key(Key))
+        item = self._table(TableName).get(key_of(Key))
         return {} if item is None else {"Item": copy.deepcopy(item)}
 
     def batch_get_item(self, RequestItems: Item) -> Any:  # noqa: N803
         responses: dict[str, list[Item]] = {}
         for name, asked in RequestItems.items():
-            keys = [_key(key) for key in asked["Keys"]]
+            keys = [key_of(key) for key in asked["Keys"]]
             if len(keys) > 100 or len(set(keys)) < len(keys):
                 raise client_error("ValidationException")
             table = self._table(name)
@@ -130,14 +130,15 @@ class FakeDynamoDB:
     def put_item(self, **put: Any) -> Any:
         if not self._holds(put, put["Item"]):
             raise client_error("ConditionalCheckFailedException", "The conditional request failed")
-        self._table(put["TableName"])[_key(put["Item"])] = copy.deepcopy(put["Item"])
+        self._table(put["TableName"])[key_of(put["Item"])] = copy.deepcopy(put["Item"])
         return {}
 
     def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
         reasons: list[dict[str, Any]] = []
         actions = [next(iter(action.items())) for action in TransactItems]
         targets = [
-            (a["TableName"], _key(a["Item"] if kind == "Put" else a["Key"])) for kind, a in actions
+            (a["TableName"], key_of(a["Item"] if kind == "Put" else a["Key"]))
+            for kind, a in actions
         ]
         if len(set(targets)) < len(targets) or len(targets) > 100:
             raise client_error("ValidationException")
@@ -146,7 +147,7 @@ class FakeDynamoDB:
             if self._holds(action, key):
                 reasons.append({"Code": "None"})
             else:
-                old = self._table(action["TableName"]).get(_key(key))
+                old = self._table(action["TableName"]).get(key_of(key))
                 asked = action.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and old
                 reasons.append(
                     {"Code": "ConditionalCheckFailed"}
@@ -159,12 +160,12 @@ class FakeDynamoDB:
         for kind, action in actions:
             table = self._table(action["TableName"])
             if kind == "Put":
-                table[_key(action["Item"])] = copy.deepcopy(action["Item"])
+                table[key_of(action["Item"])] = copy.deepcopy(action["Item"])
             elif kind == "Delete":
-                table.pop(_key(action["Key"]), None)
+                table.pop(key_of(action["Key"]), None)
             elif kind == "Update":
-                key = _key(action["Key"])
-                table[key] = _updated({**action["Key"], **table.get(key, {})}, action)
+                key = key_of(action["Key"])
+                table[key] = updated({**action["Key"], **table.get(key, {})}, action)
         return {}
 
     def query(self, TableName: str, ExpressionAttributeValues: Item, **more: Any) -> Any:  # noqa: N803
@@ -195,8 +196,13 @@ class FakeDynamoDB:
     def _holds(self, action: Mapping[str, Any], key: Item) -> bool:
         if "ConditionExpression" not in action:
             return True
-        item = self._table(action["TableName"]).get(_key(key), {})
-        return _Condition(action, item).holds()
+        item = self._table(action["TableName"]).get(key_of(key), {})
+        return holds(action, item)
+
+
+def holds(action: Mapping[str, Any], item: Item) -> bool:
+    """Whether the condition of an action holds for an item."""
+    return _Condition(action, item).holds()
 
 
 class _Condition:
@@ -267,7 +273,8 @@ def _resolve(token: str, item: Item, names: Mapping[str, str], values: Item) -> 
     return found
 
 
-def _updated(item: Item, action: Mapping[str, Any]) -> Item:
+def updated(item: Item, action: Mapping[str, Any]) -> Item:
+    """An item after an Update."""
     names, values = action.get("ExpressionAttributeNames", {}), action["ExpressionAttributeValues"]
     new = copy.deepcopy(item)
     sets, _, removes = action["UpdateExpression"].removeprefix("SET ").partition(" REMOVE ")
@@ -287,7 +294,8 @@ def _updated(item: Item, action: Mapping[str, Any]) -> Item:
     return new
 
 
-def _key(attributes: Item) -> tuple[str, str]:
+def key_of(attributes: Item) -> tuple[str, str]:
+    """The key of an item."""
     return attributes["pk"]["S"], attributes["sk"]["S"]
 
 

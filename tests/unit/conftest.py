@@ -58,6 +58,7 @@ CATALOGUE = Catalogue(
         },
     }
 )
+CATALOGUED = (fetch_object, sync_objects, sync_orphans, transform_records, validate_records)
 
 
 class Pipeline:
@@ -208,14 +209,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
                     {"AttributeName": "sk", "AttributeType": "S"},
                 ],
             )
-        catalogued = [
-            fetch_object,
-            sync_objects,
-            sync_orphans,
-            transform_records,
-            validate_records,
-        ]
-        patches = [patch.object(each, "catalogue", lambda: CATALOGUE) for each in catalogued]
+        patches = [patch.object(each, "catalogue", lambda: CATALOGUE) for each in CATALOGUED]
         for each in patches:
             each.start()
         dynamodb.update_table(

@@ -5,7 +5,7 @@ table, and where nothing is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -18,10 +18,18 @@ from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, Unfinished
 from tablekeeper.model import sizes
 from tablekeeper.model.items import Item, item_digest
 
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import Pipeline
 
 KEY = "notes/a.json"
 ROW = {"pk": {"S": f"s3://source/{KEY}"}, "sk": {"S": "CURRENT"}}
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Pipeline]:
+    """In memory: these writes take many transactions."""
+    with quick_pipeline() as made:
+        yield made
 
 
 @pytest.fixture
@@ -183,47 +191,6 @@ def test_a_table_that_cannot_be_described_is_written_whole(
     monkeypatch.setattr(digests, "description", lambda *_: {})
     assert write(pipeline, {**TWELVE, "a": 2}) == (12, 0, 0)
     assert "item_digests" not in _row(pipeline)
-
-
-def test_another_table_is_written_though_the_object_is_the_same(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(pipeline, TWELVE)
-    pipeline.dynamodb.create_table(
-        TableName="items2",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
-    monkeypatch.setenv("ITEMS_TABLE", "items2")
-    assert pipeline.sync_batch() == {KEY: ("OUTDATED", "SYNCED")}
-    assert pipeline.dynamodb.scan(TableName="items2")["Count"] == 12
-    assert pipeline.sync(KEY)["outcome"] == "UNCHANGED"
-
-
-@pytest.mark.usefixtures("either")
-def test_another_key_of_the_table_leaves_the_old_keys_alone(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline.put(KEY, [{"pk": name, "sk": "1", "id": f"i{name}"} for name in "abc"])
-    pipeline.sync(KEY)
-    pipeline.dynamodb.create_table(
-        TableName="items2",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-    )
-    monkeypatch.setenv("ITEM_KEYS", "id:S")
-    monkeypatch.setenv("ITEMS_TABLE", "items2")
-    assert counts(pipeline) == (3, 0, 0)
-    assert "problem" not in _row(pipeline)
-    assert pipeline.dynamodb.scan(TableName="items2")["Count"] == 3
 
 
 # ---- what a claim remembers of it ----

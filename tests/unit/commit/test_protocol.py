@@ -512,3 +512,47 @@ def test_a_problem_keeps_an_input_that_starts_the_file_again(more: Any, kept: bo
     address = {"detail": {"bucket": {"name": "source"}, "object": {"key": KEY}}}
     event = json.dumps({**address, **more})
     assert json.loads(input_again(event)) == ({**address, **more} if kept else address)
+
+
+# ---- another items table ----
+
+
+def test_another_table_is_written_though_the_object_is_the_same(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, records("abc"))
+    pipeline.sync(KEY)
+    pipeline.dynamodb.create_table(
+        TableName="items2",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "pk", "KeyType": "HASH"},
+            {"AttributeName": "sk", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "pk", "AttributeType": "S"},
+            {"AttributeName": "sk", "AttributeType": "S"},
+        ],
+    )
+    monkeypatch.setenv("ITEMS_TABLE", "items2")
+    assert pipeline.sync_batch() == {KEY: ("OUTDATED", "SYNCED")}
+    assert pipeline.dynamodb.scan(TableName="items2")["Count"] == 3
+    assert pipeline.sync(KEY)["outcome"] == "UNCHANGED"
+
+
+def test_another_key_of_the_table_leaves_the_old_keys_alone(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, [{"pk": name, "sk": "1", "id": f"i{name}"} for name in "abc"])
+    pipeline.sync(KEY)
+    pipeline.dynamodb.create_table(
+        TableName="items2",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    monkeypatch.setenv("ITEM_KEYS", "id:S")
+    monkeypatch.setenv("ITEMS_TABLE", "items2")
+    ended = pipeline.sync(KEY)
+    assert (ended["items_put"], ended["items_removed"]) == (3, 0)
+    assert pipeline.dynamodb.scan(TableName="items2")["Count"] == 3

@@ -5,6 +5,7 @@ nothing else.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,9 +19,17 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import WriteSettings
 from tablekeeper.tables import Tables
 
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import Pipeline
 
 A, B = "notes/a.json", "notes/b.json"
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Pipeline]:
+    """In memory: these writes take many transactions."""
+    with quick_pipeline() as made:
+        yield made
 
 
 @pytest.fixture

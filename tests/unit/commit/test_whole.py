@@ -5,7 +5,7 @@ a file has the items of one of its versions.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,9 +22,17 @@ from tablekeeper.staging.partitioned_lines import delete_copy
 from tablekeeper.tables import Tables
 
 from tests.support.fakes import client_error
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import Pipeline
 
 KEY = "notes/a.json"
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Pipeline]:
+    """In memory: these writes take many transactions."""
+    with quick_pipeline() as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -136,23 +144,11 @@ def _by_index(arguments: Any) -> None:
 @pytest.fixture
 def index(pipeline: Pipeline, use: Callable[[Any], None]) -> None:
     """An index on `v`, a number: it is described, and DynamoDB refuses what it cannot hold."""
-    pipeline.dynamodb.update_table(
-        TableName="items",
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-            {"AttributeName": "v", "AttributeType": "N"},
-        ],
-        GlobalSecondaryIndexUpdates=[
-            {
-                "Create": {
-                    "IndexName": "by-v",
-                    "KeySchema": [{"AttributeName": "v", "KeyType": "HASH"}],
-                    "Projection": {"ProjectionType": "ALL"},
-                }
-            }
-        ],
-    )
+    keys = [{"AttributeName": "v", "KeyType": "HASH"}]
+    pipeline.dynamodb.index = {  # type: ignore[attr-defined]
+        "AttributeDefinitions": [{"AttributeName": "v", "AttributeType": "N"}],
+        "GlobalSecondaryIndexes": [{"IndexName": "by-v", "KeySchema": keys}],
+    }
     use(Client(pipeline.dynamodb, _by_index))
 
 

@@ -1,0 +1,71 @@
+"""The handlers on S3 and DynamoDB in memory: many times as fast as on moto, for writes of many
+transactions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from tablekeeper import aws, tables
+
+from tests.support.fakes import FakeDynamoDB, FakeS3, holds, key_of, updated
+from tests.unit.conftest import CATALOGUE, CATALOGUED, ENVIRONMENT, Pipeline
+
+
+class QuickS3(FakeS3):
+    """With what tests look at."""
+
+    def put_object(self, Bucket: str, Key: str, Body: Any, **_: Any) -> None:  # noqa: N803
+        super().put_object(Bucket, Key, bytes(Body))
+
+    def list_objects_v2(self, Bucket: str, Prefix: str = "") -> Any:  # noqa: N803
+        (page,) = self.paginate(Bucket, Prefix)
+        names = [each["Key"] for each in page["Contents"]]
+        there = [name for name in names if self.objects[Bucket, name][-1]["Body"] is not None]
+        return {"Contents": [{"Key": name} for name in there], "KeyCount": len(there)}
+
+
+class QuickDynamoDB(FakeDynamoDB):
+    """With what tests do to tables, and an index of the items table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.index: dict[str, Any] = {}
+
+    def describe_table(self, TableName: str) -> Any:  # noqa: N803
+        answer = super().describe_table(TableName)
+        return {"Table": {**answer["Table"], **self.index}}
+
+    def scan(self, TableName: str, Segment: int = 0, **more: Any) -> Any:  # noqa: N803
+        items = list(self.tables.get(TableName, {}).values()) if Segment == 0 else []
+        if "FilterExpression" in more:
+            action = {**more, "ConditionExpression": more["FilterExpression"]}
+            items = [each for each in items if holds(action, each)]
+        return {"Items": items, "Count": len(items)}
+
+    def delete_item(self, TableName: str, Key: Any) -> None:  # noqa: N803
+        self.tables.get(TableName, {}).pop(key_of(Key), None)
+
+    def update_item(self, TableName: str, Key: Any, **action: Any) -> None:  # noqa: N803
+        table, key = self.tables.setdefault(TableName, {}), key_of(Key)
+        table[key] = updated({**Key, **table.get(key, {})}, action)
+
+
+@contextmanager
+def quick_pipeline() -> Iterator[Pipeline]:
+    """As the fixture `pipeline`."""
+    s3, dynamodb = QuickS3(), QuickDynamoDB()
+    pipeline = Pipeline.__new__(Pipeline)
+    pipeline.s3, pipeline.dynamodb = s3, dynamodb  # type: ignore[assignment]
+    pipeline.count, pipeline.seconds_left = 0, None
+    with ExitStack() as stack:
+        stack.enter_context(patch.dict("os.environ", ENVIRONMENT))
+        stack.enter_context(patch.object(aws, "s3", lambda: s3))
+        stack.enter_context(patch.object(aws, "dynamodb", lambda: dynamodb))
+        stack.enter_context(patch.object(tables, "dynamodb", lambda: dynamodb))
+        for module in CATALOGUED:
+            stack.enter_context(patch.object(module, "catalogue", lambda: CATALOGUE))
+        yield pipeline
