@@ -1,12 +1,15 @@
 """Random histories of the real code: what commit_model does with a model, done with handlers,
 definition, S3 and DynamoDB.
 
-World: a versioned bucket (moto) with three files that hold a few named records each, some of them
-claimed by two files, or garbage. Every change emits an event that is delivered once, twice or
-never, in any order. Executions run the real definition with the real handlers, and stop before and
-after every call to S3 and DynamoDB: there, any other execution may run, the function may crash, or
-be given up for dead and run on as a zombie beside its own retry, the answer may be lost, the call
-may be refused, or the whole execution aborted. At the end the table must equal the bucket.
+World: a versioned bucket with three files that hold a few named records each, some of them claimed
+by two files, or garbage. Now and then the records of all files are dealt out anew. Every change
+emits an event that is delivered once, twice or never, in any order. Executions run the real
+definition with the real handlers, some of them twice at once, and stop before and after every call
+to S3 and DynamoDB: there, any other execution may run, the function may crash, or be given up for
+dead and run on as a zombie beside its own retry, the answer may be lost, the call may be refused,
+or the whole execution aborted. Items expire, are refused by an index, or are edited by hand,
+whereupon somebody forces their file; staged sets expire and lists of keys are lost. At the end the
+table must equal the bucket.
 
     python -m tests.convergence.world 20000            every protection on: nothing wrong
     python -m tests.convergence.world 2000 WEAKNESS    one protection off: the first to go wrong
@@ -24,6 +27,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -72,8 +76,9 @@ from tablekeeper.staging import item_set, partitioned_lines
 from tablekeeper.steps import fetch as fetch_module
 from tablekeeper.tables import Tables
 
-from tests.support.fakes import FakeDynamoDB, FakeS3
+from tests.support.fakes import FakeS3, client_error
 from tests.support.interpreter import Context, Interpreter, StateError, load_definition
+from tests.support.quick import QuickDynamoDB
 
 POOL = {"X": "abmn", "Y": "dmno", "Z": "gno"}
 GARBAGE = b'{"pk": "not json'
@@ -127,6 +132,30 @@ SCHEMA = {
 }
 
 
+Values = dict[str, int | str]
+"""The items of a file by name. A text is a value that the index refuses, where there is one."""
+INDEX = {
+    "AttributeDefinitions": [{"AttributeName": "value", "AttributeType": "N"}],
+    "GlobalSecondaryIndexes": [
+        {"IndexName": "values", "KeySchema": [{"AttributeName": "value", "KeyType": "HASH"}]}
+    ],
+}
+
+
+class Table(QuickDynamoDB):
+    """Tables, with an index on `value` that refuses what it cannot hold."""
+
+    def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
+        refused = [
+            bool(self.index) and "S" in each.get("Put", {}).get("Item", {}).get("value", ())
+            for each in TransactItems
+        ]
+        if any(refused):
+            codes = [{"Code": "ValidationError" if each else "None"} for each in refused]
+            raise client_error("TransactionCanceledException", CancellationReasons=codes)
+        return super().transact_write_items(TransactItems)
+
+
 class Crash(BaseException):
     """The function's process is gone."""
 
@@ -173,7 +202,12 @@ class World:
         self.running: list[Running] = []
         self.zombies: list[Any] = []
         self.outcomes: dict[str, list[str]] = collections.defaultdict(list)
-        self.good: dict[str, list[dict[str, int]]] = {key: [{}] for key in POOL}
+        self.good: dict[str, list[Values]] = {key: [{}] for key in POOL}
+        self.edited: set[tuple[str, str]] = set()
+        self.edits = collections.Counter[str]()
+        self.forced: dict[str, tuple[str, int]] = {}
+        self.deals = rng.choice([0.0, 0.15, 0.5])
+        self.index, self.hand, self.twice = (rng.random() < share for share in (0.2, 0.3, 0.2))
         self.expired: set[str] = set()
         self.stash: dict[str, Any] = {}
         self.faults = rng.randrange(12)
@@ -181,6 +215,8 @@ class World:
         self.current: Running | None = None
         self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
         self.fits = rng.choice([1, 1, 2, 98])
+        if isinstance(dynamodb, Table):
+            dynamodb.index = INDEX if self.index else {}
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
         self.interpreter = Interpreter(
             load_definition(
@@ -196,6 +232,38 @@ class World:
     def key(self, name: str) -> str:
         return f"h/{self.number}/{name}"
 
+    def changes(self) -> list[dict[str, Any]]:
+        """One change of one file, or of all of them; returns their events."""
+        if self.rng.random() >= self.deals:
+            return [self.change()]
+        self.value += 1
+        held = {n: v for name in self.files for n, v in (self.content(name) or {}).items()}
+        dealt: dict[str, Values] = {name: {} for name in self.files}
+        for item in sorted({item for name in self.files for item in POOL[name]}):
+            dealt[self.rng.choice(self.files)][item] = self._value(held.get(item))
+        for name, content in dealt.items():
+            self.s3.client.put_object(
+                Bucket="source", Key=self.key(name), Body=self._body_of(content)
+            )
+            self.good[name].append(content)
+        return [self.event(name) for name in self.files]
+
+    def event(self, name: str, **more: Any) -> dict[str, Any]:
+        """An input that names a file."""
+        detail = {"bucket": {"name": "source"}, "object": {"key": self.key(name)}}
+        return {"detail-type": "Object Created", "detail": detail, **more}
+
+    def _value(self, former: int | str | None) -> int | str:
+        if former is not None and self.rng.random() < 0.5:
+            return former
+        return f"v{self.value}" if self.index and self.rng.random() < 0.1 else self.value
+
+    def _body_of(self, content: Values) -> bytes:
+        records = [
+            {"pk": str(self.number), "sk": item, "value": value} for item, value in content.items()
+        ]
+        return json.dumps(records).encode()
+
     def change(self) -> dict[str, Any]:
         """One change of one file; returns its event."""
         client, name = self.s3.client, self.rng.choice(self.files)
@@ -210,12 +278,14 @@ class World:
                 body = self.rng.choice(bodies)["body"]
             else:
                 self.value += 1
-                records = [
-                    {"pk": str(self.number), "sk": item, "value": self.value}
-                    for item in POOL[name]
-                    if self.rng.random() < 0.6
-                ]
-                body = json.dumps(records).encode()
+                former = self.content(name) or {}
+                body = self._body_of(
+                    {
+                        item: self._value(former.get(item))
+                        for item in POOL[name]
+                        if self.rng.random() < 0.6
+                    }
+                )
             client.put_object(Bucket="source", Key=key, Body=body)
         elif roll < 0.7:
             client.delete_object(Bucket="source", Key=key)
@@ -226,16 +296,36 @@ class World:
         if content is not None:
             self.good[name].append(content)
         deleted = roll >= 0.55
-        return {
-            "detail-type": "Object Deleted" if deleted else "Object Created",
-            "detail": {"bucket": {"name": "source"}, "object": {"key": key}},
-        }
+        kind = {"detail-type": "Object Deleted"} if deleted else {}
+        return self.event(name) | kind
+
+    def edit(self) -> dict[str, Any] | None:
+        """An item is changed or removed by hand; its file is to be forced."""
+        items = getattr(self.dynamodb.client, "tables", {}).get("items", {})
+        if not items:
+            return None
+        key = self.rng.choice(sorted(items))
+        name = (owner(items[key]) or "").rpartition("/")[2]
+        if self.rng.random() < 0.5:
+            del items[key]
+        else:
+            items[key] = {**items[key], "value": {"N": "-1"}}
+        self.edited.add((name, key[1]))
+        self.edits[name] += 1
+        return self.event(name, force=True)
+
+    def answered(self, name: str) -> bool:
+        """Whether a forced execution has ended since the file's items were edited last."""
+        return any(
+            (file, count) == (name, self.edits[name]) and self.outcomes[one] not in ([], ["FAILED"])
+            for one, (file, count) in self.forced.items()
+        )
 
     def expire(self) -> None:
         """Time to live: an item goes, and nobody is told."""
         items = (
             self.dynamodb.client.tables.get("items", {})
-            if isinstance(self.dynamodb.client, FakeDynamoDB)
+            if isinstance(self.dynamodb.client, Table)
             else {}
         )
         if items:
@@ -249,6 +339,17 @@ class World:
         for bucket, key in list(objects):
             if bucket == "staging" and key.startswith("items/"):
                 del objects[bucket, key]
+
+    def lose_a_key_list(self) -> None:
+        """Somebody deletes the list of keys of a file that is not being written."""
+        for name in self.files:
+            row = self.row(name)
+            if "keys_at" in row and "claim" not in row:
+                prefix = row["keys_at"]["S"]
+                for bucket, key in list(getattr(self.s3.client, "objects", {})):
+                    if bucket == "staging" and key.startswith(prefix):
+                        del self.s3.client.objects[bucket, key]
+                return
 
     def _versions(self, key: str) -> list[dict[str, Any]]:
         listed = self.s3.client.list_object_versions(Bucket="source", Prefix=key)
@@ -266,7 +367,7 @@ class World:
         ].read()
         return body
 
-    def content(self, name: str) -> dict[str, int] | None:
+    def content(self, name: str) -> Values | None:
         """The items that a file stands for now; None for garbage."""
         try:
             body = self.s3.client.get_object(Bucket="source", Key=self.key(name))["Body"].read()
@@ -283,11 +384,17 @@ class World:
         return iso_milliseconds(datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=self.time))
 
     def start(self, event: Any) -> None:
-        context = Context(f"{self.number}-{len(self.executions)}", event, self.clock())
-        one = Running(context)
-        one.greenlet = greenlet(lambda: self._run(one), parent=self.hub)
-        self.executions.append(one)
-        self.running.append(one)
+        """Starts an execution; an Express workflow may run it twice."""
+        name, begun = f"{self.number}-{len(self.executions)}", self.clock()
+        for _ in range(2 if self.twice and self.rng.random() < 0.3 else 1):
+            context = Context(name, event, begun)
+            one = Running(context)
+            one.greenlet = greenlet(partial(self._run, one), parent=self.hub)
+            self.executions.append(one)
+            self.running.append(one)
+            if event.get("force"):
+                file = event["detail"]["object"]["key"].rpartition("/")[2]
+                self.forced[context.id] = file, self.edits[file]
 
     def _run(self, one: Running) -> None:
         try:
@@ -427,14 +534,20 @@ class World:
         )
         return item
 
-    def items(self) -> dict[str, tuple[str | None, int]]:
+    def items(self) -> dict[str, tuple[str | None, int | str]]:
         """Every item of this history: its name, its owner, its value."""
         found = self.dynamodb.client.query(
             TableName="items",
             KeyConditionExpression="pk = :pk",
             ExpressionAttributeValues={":pk": {"S": str(self.number)}},
         )
-        return {each["sk"]["S"]: (owner(each), int(each["value"]["N"])) for each in found["Items"]}
+        return {
+            each["sk"]["S"]: (
+                owner(each),
+                each["value"]["S"] if "S" in each["value"] else int(each["value"]["N"]),
+            )
+            for each in found["Items"]
+        }
 
 
 class StepFunctions:
@@ -512,13 +625,16 @@ class Tap:
         puts = [each.get("Put", {}) for each in arguments.get("TransactItems", ())]
         for put in [*puts, arguments] if name in ("transact_write_items", "put_item") else ():
             item = put.get("Item", {})
+            if put.get("TableName") == "items":
+                name = (owner(item) or "").rpartition("/")[2]
+                self.world.edited.discard((name, item["sk"]["S"]))
             if "outcome" in item and "execution" in item:
                 self.world.outcomes[item["execution"]["S"]].append(item["outcome"]["S"])
 
 
 def fakes() -> tuple[Any, Any]:
     """S3 and DynamoDB for one history, in memory."""
-    return FakeS3(), FakeDynamoDB()
+    return FakeS3(), Table()
 
 
 def moto() -> tuple[Any, Any]:
@@ -539,6 +655,7 @@ def history(
     queue: list[Any] = []
     late: list[Running] = []
     changes, lossy, reprocess = rng.randrange(3, 14), rng.random() < 0.4, rng.random() < 0.5
+    edits = 3 * world.hand * (clients is fakes)
     expiry = rng.random() < 0.3
     reconciled, steps, restarts, noticed = not lossy, 0, 0, 0
     with weakened(world):
@@ -549,19 +666,12 @@ def history(
             if not changes and not reconciled:
                 reconciled = True
                 for name in POOL:
-                    world.start(
-                        {
-                            "detail": {
-                                "bucket": {"name": "source"},
-                                "object": {"key": world.key(name)},
-                            }
-                        }
-                    )
+                    world.start(world.event(name))
             ended = [one for one in world.executions[:] if one.status in ("FAILED", "ABORTED")]
             if len(ended) > noticed and rng.random() < 0.5 and "no-safety-net" not in weak:
                 late += ended[noticed:]
                 noticed = len(ended)
-            if not (changes or queue or world.running or world.zombies or late):
+            if not (changes or edits or queue or world.running or world.zombies or late):
                 restarted = 0
                 for name in POOL:
                     problem = world.row(name).get("problem", {}).get("M", {})
@@ -573,6 +683,10 @@ def history(
                         restarts += 1
                         restarted += 1
                         world.start(json.loads(problem["input"]["S"]))
+                    elif world.edits[name] and not world.answered(name) and restarts < 40:
+                        restarts += 1
+                        restarted += 1
+                        world.start(world.event(name, force=True))
                 if not world.sweep() and not restarted:
                     break
                 continue
@@ -581,6 +695,7 @@ def history(
                 + ["deliver"] * bool(queue)
                 + ["step"] * 6 * bool(world.running or world.zombies)
                 + ["late"] * bool(late)
+                + ["edit"] * bool(edits)
             )
             if what == "change":
                 changes -= 1
@@ -588,9 +703,14 @@ def history(
                     world.expire()
                 if rng.random() < 0.02:
                     world.lose_staged_items()
-                event = world.change()
-                if not (lossy and rng.random() < 0.2):
-                    queue += [event] * rng.choice([1, 1, 2])
+                if rng.random() < 0.05:
+                    world.lose_a_key_list()
+                for event in world.changes():
+                    if not (lossy and rng.random() < 0.2):
+                        queue += [event] * rng.choice([1, 1, 2])
+            elif what == "edit":
+                edits -= 1
+                queue += filter(None, [world.edit()])
             elif what == "deliver":
                 world.start(queue.pop(rng.randrange(len(queue))))
             elif what == "late":
@@ -604,57 +724,104 @@ def history(
 
 def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
     """What must not be at the end of a history."""
+    doubled = collections.Counter(one.context.id for one in world.executions)
     for one in world.executions:
         outcomes = world.outcomes[one.context.id]
         if len(outcomes) != 1:
             yield ("outcomes", one.context.name, outcomes)
-        elif one.status == "SUCCEEDED" and outcomes[0] in ("INVALID", "FAILED"):
+        elif (
+            one.status == "SUCCEEDED"
+            and outcomes[0] in ("INVALID", "FAILED")
+            and doubled[one.context.id] == 1
+        ):
             yield ("green, but recorded otherwise", one.context.name, outcomes)
     held = world.items()
     for name in POOL:
-        uri = object_uri("source", world.key(name))
-        have = {item: value for item, (holder, value) in held.items() if holder == uri}
-        content, row = world.content(name), world.row(name)
-        good = [_without(each, world.expired) for each in world.good[name]]
-        problem = row.get("problem", {}).get("M", {})
-        kind = problem.get("status", {}).get("S")
-        conflict = None
-        if kind == "INVALID" and problem["error"]["S"] == KeyOwnershipError.__name__:
-            conflict = KeyOwnershipError.parse(message_of(problem["cause"]["S"]))
-        if content is None and not kind:
-            yield ("silent", name, row)
-        incomplete = "claim" in row and row.get("claim_state", {}).get("S") != "ADDING"
-        if (
-            (content is None or kind == "INVALID")
-            and kind != "FAILED"
-            and not incomplete
-            and _without(have, world.expired) not in good
-        ):
-            yield ("torn", name, have)
-        if content is not None and kind == "INVALID":
-            if not conflict:
+        yield from _wrong_of(world, name, held, reprocess)
+
+
+def _wrong_of(
+    world: World, name: str, held: dict[str, tuple[str | None, int | str]], reprocess: bool
+) -> Iterator[Any]:
+    uri, row = object_uri("source", world.key(name)), world.row(name)
+    have = {item: value for item, (holder, value) in held.items() if holder == uri}
+    content = world.content(name)
+    edited = {item for file, item in world.edited if file == name}
+    problem = row.get("problem", {}).get("M", {})
+    kind = problem.get("status", {}).get("S")
+    conflict = None
+    if kind == "INVALID" and problem["error"]["S"] == KeyOwnershipError.__name__:
+        conflict = KeyOwnershipError.parse(message_of(problem["cause"]["S"]))
+    refused = world.index and any(isinstance(each, str) for each in (content or {}).values())
+    if (content is None or refused) and not kind:
+        yield ("silent", name, row)
+    incomplete = "incomplete_since" in row or (
+        "claim" in row and row.get("claim_state", {}).get("S") != "ADDING"
+    )
+    if (
+        (content is None or kind == "INVALID")
+        and kind != "FAILED"
+        and not incomplete
+        and not edited
+        and not any(_stands(world, name, have, each, row) for each in world.good[name])
+    ):
+        yield ("torn", name, (have, row))
+    if content is not None and kind == "INVALID":
+        if not conflict:
+            if not refused:
                 yield ("INVALID shown for a good file", name, problem)
-            elif held.get(conflict[0].attributes["sk"]["S"], (None,))[0] != conflict[1]:
-                yield ("refused for ever with nothing in the way", name, problem)
-        if content is not None and kind is None and _differs(have, content, world.expired):
-            yield ("silent difference", name, (content, have))
-        if content is not None and kind is None and "claim" in row:
+        elif held.get(conflict[0].attributes["sk"]["S"], (None,))[0] != conflict[1]:
+            yield ("refused for ever with nothing in the way", name, problem)
+        else:
+            yield from _kept_out(world, name, conflict)
+    unforced = set() if world.answered(name) else edited
+    if content is not None and kind is None:
+        if _differs(_without(have, unforced), _without(content, unforced), world.expired):
+            yield ("silent difference", name, (content, have, row))
+        if "claim" in row:
             yield ("claim left open", name, row)
-        if kind == "FAILED" and reprocess:
-            yield ("FAILED though reprocessed", name, problem)
-        # Whoever took a claim last answers for the event of whoever had it: its failure is shown.
-        claimed = row.get("claimed_by", {}).get("S", "")
-        started = problem.get("started", {}).get("S", "")
-        answers = claimed.startswith(f"EVENT#{started}#")
-        if kind == "FAILED" and started <= row.get("as_of", {}).get("S", "") and not answers:
-            yield ("an old failure shown as the truth", name, problem)
+    if kind == "FAILED" and reprocess:
+        yield ("FAILED though reprocessed", name, problem)
+    # Whoever took a claim last answers for the event of whoever had it: its failure is shown.
+    claimed = row.get("claimed_by", {}).get("S", "")
+    started = problem.get("started", {}).get("S", "")
+    answers = claimed.startswith(f"EVENT#{started}#")
+    if kind == "FAILED" and started <= row.get("as_of", {}).get("S", "") and not answers:
+        yield ("an old failure shown as the truth", name, problem)
 
 
-def _without(items: dict[str, int], expired: set[str]) -> dict[str, int]:
-    return {name: value for name, value in items.items() if name not in expired}
+def _stands(world: World, name: str, have: Values, version: Values, row: Any) -> bool:
+    """Whether a file has the items of this version; one that let go may have lost what a later one
+    does not have.
+    """
+    have, version = _without(have, world.expired), _without(version, world.expired)
+    lost = version.keys() - have.keys()
+    released = row.get("status", {}).get("S") == "RELEASED"
+    later = world.good[name]
+    return have == _without(version, set(lost)) and (
+        not lost or (released and all(any(item not in each for each in later) for item in lost))
+    )
 
 
-def _differs(have: dict[str, int], content: dict[str, int], expired: set[str]) -> bool:
+def _kept_out(world: World, name: str, conflict: Any) -> Iterator[Any]:
+    """A file that is kept out by an item that its owner's content no longer has, and no fault keeps
+    the owner from saying so.
+    """
+    item, other = conflict[0].attributes["sk"]["S"], conflict[1].rpartition("/")[2]
+    content = world.content(other) if other in POOL else None
+    if content is None or item in content:
+        return
+    problem = world.row(other).get("problem", {}).get("M", {})
+    broken = world.index and any(isinstance(each, str) for each in content.values())
+    if problem.get("status", {}).get("S") != "FAILED" and not broken:
+        yield ("refused for an item that its owner no longer has", name, (item, world.row(other)))
+
+
+def _without(items: Values, names: set[str]) -> Values:
+    return {name: value for name, value in items.items() if name not in names}
+
+
+def _differs(have: Values, content: Values, expired: set[str]) -> bool:
     """Whether a file's items are not what they should be; an expired one may be missing, but never
     wrong.
     """
