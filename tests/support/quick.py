@@ -4,11 +4,9 @@ transactions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest.mock import patch
 
+import pytest
 from tablekeeper import aws, tables
 
 from tests.support.fakes import FakeDynamoDB, FakeS3, holds, key_of, updated
@@ -54,18 +52,17 @@ class QuickDynamoDB(FakeDynamoDB):
         table[key] = updated({**Key, **table.get(key, {})}, action)
 
 
-@contextmanager
-def quick_pipeline() -> Iterator[Pipeline]:
-    """As the fixture `pipeline`."""
+def quick_pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """As the fixture `pipeline`, until the patches are undone."""
     s3, dynamodb = QuickS3(), QuickDynamoDB()
     pipeline = Pipeline.__new__(Pipeline)
     pipeline.s3, pipeline.dynamodb = s3, dynamodb  # type: ignore[assignment]
     pipeline.count, pipeline.seconds_left = 0, None
-    with ExitStack() as stack:
-        stack.enter_context(patch.dict("os.environ", ENVIRONMENT))
-        stack.enter_context(patch.object(aws, "s3", lambda: s3))
-        stack.enter_context(patch.object(aws, "dynamodb", lambda: dynamodb))
-        stack.enter_context(patch.object(tables, "dynamodb", lambda: dynamodb))
-        for module in CATALOGUED:
-            stack.enter_context(patch.object(module, "catalogue", lambda: CATALOGUE))
-        yield pipeline
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(aws, "s3", lambda: s3)
+    monkeypatch.setattr(aws, "dynamodb", lambda: dynamodb)
+    monkeypatch.setattr(tables, "dynamodb", lambda: dynamodb)
+    for module in CATALOGUED:
+        monkeypatch.setattr(module, "catalogue", lambda: CATALOGUE)
+    return pipeline

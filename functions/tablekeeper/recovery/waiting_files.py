@@ -217,9 +217,9 @@ def _may_release(row: Row) -> bool:
     """Whether a file was refused because of an item's owner, and has not given up anything for this
     content. Only a new refusal removes the mark, so no knot turns in circles.
     """
-    problem = row["problem"]["M"]
-    refused = row.get("problem_error", {}).get("S") == KeyOwnershipError.__name__
-    return refused and problem["status"]["S"] == "INVALID" and "released" not in problem
+    status, error = (row.get(name, {}).get("S") for name in ("problem_status", "problem_error"))
+    refused = status == "INVALID" and error == KeyOwnershipError.__name__
+    return refused and "released" not in row["problem"]["M"]
 
 
 def _without_flags(text: str) -> dict[str, Any]:

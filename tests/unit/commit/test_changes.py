@@ -5,7 +5,7 @@ table, and where nothing is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -26,10 +26,9 @@ ROW = {"pk": {"S": f"s3://source/{KEY}"}, "sk": {"S": "CURRENT"}}
 
 
 @pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """In memory: these writes take many transactions."""
-    with quick_pipeline() as made:
-        yield made
+    return quick_pipeline(monkeypatch)
 
 
 @pytest.fixture

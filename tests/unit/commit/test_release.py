@@ -5,7 +5,6 @@ nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,10 +25,9 @@ A, B = "notes/a.json", "notes/b.json"
 
 
 @pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """In memory: these writes take many transactions."""
-    with quick_pipeline() as made:
-        yield made
+    return quick_pipeline(monkeypatch)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ a file has the items of one of its versions.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,10 +29,9 @@ KEY = "notes/a.json"
 
 
 @pytest.fixture
-def pipeline() -> Iterator[Pipeline]:
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """In memory: these writes take many transactions."""
-    with quick_pipeline() as made:
-        yield made
+    return quick_pipeline(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

@@ -368,13 +368,50 @@ def test_refused_files_have_their_turn_however_many_they_are(
 
     def batch_get_item(RequestItems: Any) -> Any:  # noqa: N803
         for key in RequestItems.get("ledger", {}).get("Keys", ()):
-            asked.extend([key["pk"]["S"][-1]] if key["sk"]["S"] == "CURRENT" else [])
+            name = key["pk"]["S"].rpartition("/")[2]
+            asked.extend([name] if key["sk"]["S"] == "CURRENT" and name != "owner" else [])
         return stock(RequestItems=RequestItems)
 
     with patch.object(dynamodb, "batch_get_item", batch_get_item):
         for _ in range(3):
             run(states, dynamodb)
     assert asked == [*"abcdea"]
+
+
+def _owner_is_refused(dynamodb: FakeDynamoDB, **problem: Any) -> None:
+    row = dynamodb.tables["ledger"]["s3://b/refused", "CURRENT"]
+    held = {"M": {**row["problem"]["M"], **problem}}
+    owner = {**row, "pk": {"S": OWNER}, "revision": {"N": "7"}, "problem": held}
+    dynamodb.put_item(TableName="ledger", Item=owner)
+
+
+def test_an_owner_that_is_refused_itself_is_to_give_up_items(states: Any, dynamodb: Any) -> None:
+    """Once a revision, whatever happens to the execution; its flag is of one execution."""
+    refuse(dynamodb)
+    hold(dynamodb, "owner")
+    _owner_is_refused(dynamodb)
+    assert run(states, dynamodb).restarted == 1
+    assert [json.loads(each) for each in states.started.values()] == [
+        {**EVENT, "release_items": True}
+    ]
+    assert run(states, dynamodb).restarted == 0
+
+
+@pytest.mark.parametrize("why", ["released", "another error", "no problem"])
+def test_an_owner_that_may_not_give_up_items_is_left_alone(
+    states: Any, dynamodb: Any, why: str
+) -> None:
+    refuse(dynamodb)
+    hold(dynamodb, "owner")
+    _owner_is_refused(dynamodb, released={"BOOL": True})
+    row = dynamodb.tables["ledger"][OWNER, "CURRENT"]
+    if why == "another error":
+        row["problem_error"] = {"S": "SchemaViolationError"}
+        del row["problem"]["M"]["released"]
+    elif why == "no problem":
+        for name in [name for name in row if name.startswith("problem")]:
+            del row[name]
+    assert run(states, dynamodb).restarted == 0
 
 
 def fail(
