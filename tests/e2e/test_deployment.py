@@ -140,7 +140,7 @@ def test_sam_deploys_what_it_built(desk: Desk, tmp_path: Path) -> None:
     cloudformation = second.client("cloudformation")
     (stack,) = cloudformation.describe_stacks(StackName=second.stack_name)["Stacks"]
     outputs = {each["OutputKey"] for each in stack["Outputs"]}
-    assert (stack["StackStatus"], outputs) == ("CREATE_COMPLETE", desk.stack.outputs.keys())
+    assert (stack["StackStatus"], outputs) == ("CREATE_COMPLETE", set(desk.stack.outputs))
 
 
 def test_a_deleted_stack_leaves_buckets_and_tables(desk: Desk) -> None:
