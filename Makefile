@@ -19,7 +19,7 @@ help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
 
 .PHONY: setup
-setup: $(ENVIRONMENTS) ## Install the tools into .local/venvs; every target that needs them does it
+setup: $(ENVIRONMENTS) .local/jsonata/.ready ## Install the tools into .local/venvs; every target that needs them does it
 
 $(VENVS)/dev/.ready: requirements/dev.txt functions/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -35,6 +35,14 @@ $(VENVS)/%/.ready: requirements/%.txt | $(VENVS)/dev/.ready
 	@echo "setting up the environment of: $*"
 	@$(DEV)/uv venv --quiet --clear --python $(DEV)/python $(VENVS)/$*
 	@$(DEV)/uv pip sync --quiet --python $(VENVS)/$*/bin/python requirements/$*.txt
+	@touch $@
+
+# JSONata's reference implementation, which a test is held against where there is npm to get it.
+.local/jsonata/.ready: tests/reference/package.json tests/reference/package-lock.json
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@if command -v node npm >/dev/null; then \
+	  timeout 120 npm ci --prefix $(@D) --silent --no-audit --no-fund >/dev/null || \
+	    echo "npm cannot install jsonata: its test is left out" >&2; fi
 	@touch $@
 
 .PHONY: demo

@@ -1,0 +1,19 @@
+"""The reference implementation, where `make setup` found npm to install it with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.project import ROOT
+
+PACKAGE = ROOT / ".local" / "jsonata"
+
+collect_ignore = [] if (PACKAGE / "node_modules" / "jsonata").is_dir() else ["test_jsonata.py"]
+
+
+@pytest.fixture
+def jsonata_package() -> Path:
+    """The folder whose node_modules has it."""
+    return PACKAGE
