@@ -143,7 +143,7 @@ class Stack:
                 region_name=self.region,
                 config=Config(
                     max_pool_connections=50,
-                    connect_timeout=CONNECT_SECONDS,
+                    connect_timeout=min(CONNECT_SECONDS, self.read_seconds),
                     read_timeout=self.read_seconds,
                     retries={"mode": "standard", "total_max_attempts": self.attempts},
                     user_agent_extra="tablekeeper-cli",

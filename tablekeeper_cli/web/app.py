@@ -26,8 +26,8 @@ from tablekeeper_cli.web.reading import Reader
 SHOWN_EVENTS, SHOWN_ITEMS, SHOWN_RUNNING = 50, 50, 10
 SOON, OFTEN, SELDOM = 3, 10, 30
 """Seconds after which a page refreshes itself: while something on it runs, and otherwise."""
-READ_SECONDS = {True: 8, False: 4}
-"""How long a page waits for an answer, of a local engine and of AWS, which is asked twice: what is
+READ_SECONDS, ATTEMPTS = {True: 8, False: 2.5}, {True: 1, False: 3}
+"""How long a page waits for an answer, of a local engine and of AWS, and how often it asks: what is
 wrong is said within ten seconds.
 """
 HEADERS = {
@@ -45,7 +45,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 def create_app(stack: Stack) -> Flask:
     """The console of a stack, as a WSGI application."""
     local = stack.endpoint_url is not None
-    stack = stack.impatient(READ_SECONDS[local], attempts=1 if local else 2)
+    stack = stack.impatient(READ_SECONDS[local], attempts=ATTEMPTS[local])
     app = Flask(__name__, template_folder=str(pages.TEMPLATES), static_folder=None)
     app.jinja_env.globals.update(
         **pages.shared() | {"at": pages.ago},

@@ -19,6 +19,11 @@ from tablekeeper_cli.web import app
 from tablekeeper_cli.web.kept import Kept
 from tests.unit.cli.web.conftest import OUTPUTS
 
+LONGEST = max(
+    engine.ANSWER_SECONDS,
+    *(app.READ_SECONDS[local] * app.ATTEMPTS[local] for local in (True, False)),
+)
+"""Seconds until a page gives up, before a test has less patience."""
 PAGES = ("/", "/files", "/failures", "/file?key=a", "/item?pk=a&sk=b", "/execution?name=a")
 
 
@@ -109,6 +114,10 @@ def test_an_engine_that_freezes_while_a_page_is_read_is_said_in_time() -> None:
         assert time.monotonic() - begun < 2
     assert answer.status_code == 502
     assert "tablekeeper does not answer" in answer.text
+
+
+def test_a_page_gives_up_within_ten_seconds() -> None:
+    assert LONGEST < 9
 
 
 def test_a_value_is_kept_for_many_times_its_read(monkeypatch: pytest.MonkeyPatch) -> None:
