@@ -268,10 +268,12 @@ def _up(begin: Box, end: Box, lane: float, boxes: Iterable[Box]) -> Points:
 
 
 def svg(definition: Mapping[str, Any], visited: Sequence[Visit]) -> Markup:
-    """The graph, with the path of these visits; colours come from the page's style sheet."""
+    """The graph, with the path of these visits; colours come from the page's style sheet. A state
+    leads to its last visit, `#state-N` on the page.
+    """
     placed = layout(definition)
     taken = {(each.state, each.next) for each in visited if each.next}
-    last = {each.state: each for each in visited}
+    last = {each.state: (place, each) for place, each in enumerate(visited, start=1)}
     counts = Counter(each.state for each in visited)
     parts = [
         Markup(
@@ -284,8 +286,9 @@ def svg(definition: Mapping[str, Any], visited: Sequence[Visit]) -> Markup:
     parts += [_line(line, (line.begin, line.end) in taken) for line in lines]
     for box in placed.boxes:
         kind = definition["States"][box.state]["Type"]
-        visit = last.get(box.state)
-        parts.append(_box(box, kind, visit, counts[box.state]))
+        place, visit = last.get(box.state, (0, None))
+        shown = _box(box, kind, visit, counts[box.state])
+        parts.append(Markup('<a href="#state-{}">{}</a>').format(place, shown) if visit else shown)
     return Markup("\n").join([*parts, Markup("</svg>")])
 
 

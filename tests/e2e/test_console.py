@@ -104,6 +104,7 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         options.set_capability("unhandledPromptBehavior", "ignore")
         self.driver: Any = webdriver.Chrome(options, webdriver.ChromeService(str(DRIVER)))
+        self.driver.implicitly_wait(5)
 
     def resize(self, width: int, height: int = 900) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
@@ -162,6 +163,8 @@ def test_from_the_overview_to_a_failing_file_to_its_trace(
     assert browser.run("return document.getElementById('recorded').open"), "what is open stays"
     browser.follow("trace")
     assert browser.texts("svg .state.caught .name") == ["! Validate Records"]
+    browser.driver.find_element("css selector", "svg .state.caught").click()
+    assert browser.texts("details[open] .state-name") == ["! Validate Records"]
     browser.show(f"{address}file?key=notes/pages/good.json")
     browser.follow("pages ·")
     assert MARKUP in json.loads(browser.texts("pre.item")[0]).values()

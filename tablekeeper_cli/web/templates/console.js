@@ -87,6 +87,14 @@ setInterval(() => {
   if (pace() && !asking && !document.hidden && Date.now() >= due) refresh();
 }, 500);
 
+function openNamed() {
+  const named = document.getElementById(location.hash.slice(1));
+  if (named && named.nodeName === "DETAILS") named.open = true;
+}
+
+addEventListener("hashchange", openNamed);
+openNamed();
+
 document.documentElement.classList.add("script");
 for (const graph of document.querySelectorAll("svg.graph")) {
   // Where it is wider than the screen, what went wrong is in sight.

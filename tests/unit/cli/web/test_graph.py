@@ -99,6 +99,7 @@ def test_what_was_caught_failed_and_tried_again_looks_alike_everywhere() -> None
     drawn = svg({"StartAt": "<b>", "States": {"<b>": {"Type": "Task"}}}, [visit])
     assert 'class="state caught"' in drawn
     assert "! &lt;b&gt;" in drawn
+    assert '<a href="#state-1"><g class="state caught">' in drawn
     assert "↻ 2 attempts" in drawn
 
 
