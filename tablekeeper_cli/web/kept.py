@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 from tablekeeper_cli.ledger.queries import iso
 
 T = TypeVar("T")
-PAUSE = 20
-"""A read is repeated after so many times its own length: pages take a twentieth of a table's time
-at most.
+PAUSE = 10
+"""A read is repeated after so many times its own length: however many pages are open, they keep a
+stack busy for a tenth of the time at most.
 """
 
 

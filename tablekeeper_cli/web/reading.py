@@ -36,6 +36,8 @@ class Reader:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        for service in ("dynamodb", "stepfunctions", "sqs"):
+            stack.client(service)  # else the first read would seem long, and be kept for long
         self.counts = Kept(lambda: files.counts(stack), KEPT_SECONDS)
         self.problems = Kept(self._problems, KEPT_SECONDS)
         self.now = Kept(Now(stack).read, KEPT_SECONDS)

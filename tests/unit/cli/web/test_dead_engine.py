@@ -132,7 +132,7 @@ def test_a_value_is_kept_for_many_times_its_read(monkeypatch: pytest.MonkeyPatch
 
     value = Kept(read, 3)
     assert (value.get().value, value.get().took) == (1, 2)
-    clock[0] += 39
+    clock[0] += 19
     assert value.get().value == 1
     clock[0] += 2
     assert value.get().value == 2
