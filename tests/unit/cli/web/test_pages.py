@@ -5,13 +5,16 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 import subprocess
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from typer.testing import CliRunner
 
+from tablekeeper_cli.app import app
 from tablekeeper_cli.web import copied, file_list
 from tablekeeper_cli.web.app import create_app
 from tests.unit.cli.web.conftest import EXECUTIONS, Shop, before
@@ -284,6 +287,28 @@ def test_a_command_that_is_copied_has_each_word_as_it_is(word: str) -> None:
         check=True,
     )
     assert ran.stdout.decode() == word
+
+
+def test_every_command_on_a_page_is_one_that_there_is(shop: Shop, client: FlaskClient) -> None:
+    shop.file(KEY, problem=BAD, items=[str(number) for number in range(60)])
+    shop.file("many", keys_at="keys/")
+    shop.ended(KEY, "e", "SYNCED")
+    shop.execution("e", KEY, "SUCCEEDED")
+    shop.dynamodb.put_item(TableName="items", Item={"pk": {"S": "1"}, "sk": {"S": "-x"}})
+    shop.failed_events = 1
+    query = "status=INVALID&error=SchemaViolationError&dataset=products"
+    pages = ("/", "/files", f"/failures?{query}", f"/file?key={KEY}", "/file?key=many",
+             "/file?key=none", "/execution?name=e", "/item?pk=1&sk=-x")  # fmt: skip
+    told = {
+        html.unescape(each)
+        for page in pages
+        for each in re.findall(r"<code>(tablekeeper .*?)</code>", client.get(page).text)
+    }
+    assert len(told) > 12
+    for each in told:
+        _, name, *rest = shlex.split(each)
+        ran = CliRunner().invoke(app, [name, "--help", *rest])
+        assert ran.exit_code == 0, (each, ran.output)
 
 
 def test_a_command_names_the_stack_and_takes_no_key_for_an_option(shop: Shop) -> None:
