@@ -50,13 +50,16 @@ demo: setup ## Show it at work on a local engine: files in the bucket, items in 
 	@$(RUN) -m local.demo
 
 .PHONY: up
-up: setup ## Start a local engine with the project deployed to it; SCHEMAS=DIR for datasets of your own
-	@$(RUN) -m tablekeeper_cli schemas check $(or $(SCHEMAS),schemas)
-	@$(RUN) -m local up $(if $(SCHEMAS),--schemas $(SCHEMAS))
+up: setup ## Start a local engine with the project; SCHEMAS=DIR, PARAMETERS="KeyPrefix=a/ ...", NAME=second
+	@$(RUN) -m local up --schemas "$(SCHEMAS)" --parameters "$$PARAMETERS" --name "$(NAME)"
 
 .PHONY: down
-down: setup ## End the local engine
-	@$(RUN) -m local down
+down: setup ## End the local engine; the next `make up` goes on with its files and tables
+	@$(RUN) -m local down --name "$(NAME)"
+
+.PHONY: wipe
+wipe: setup ## End the local engine and delete its files and tables
+	@$(RUN) -m local wipe --name "$(NAME)"
 
 .PHONY: unit
 unit: $(VENVS)/dev/.ready ## Run every test that needs no engine
@@ -129,6 +132,6 @@ pins: $(VENVS)/dev/.ready ## Pin the newest versions that requirements/*.in allo
 	done
 
 .PHONY: clean
-clean: ## End the local engine and remove everything that was set up or built
+clean: ## End the local engines and remove everything that was set up, built or kept
 	@if [ -e .local/engine.json ] && [ -x $(DEV)/python ]; then $(RUN) -m local down; fi
 	@rm -rf .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

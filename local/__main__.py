@@ -1,74 +1,140 @@
-"""The local stack: `python -m local build|up|down|schemas`.
+"""The local stack: `python -m local build|up|down|wipe|schemas`.
 
 `up` leaves an engine running in the background, with the project deployed to it and the console
-beside it, and writes .local/stack.json. `schemas` puts the dataset files of a folder into what
-`sam build` has built, before it is deployed to AWS. Tests and the demo have stacks of their own
-that end with them: running_stack().
+beside it, and writes stack.json into its folder: .local, or .local/stacks/NAME for one of a name.
+`down` ends the engine and keeps its files, tables and history; `wipe` deletes them. `schemas` puts
+the dataset files of a folder into what `sam build` has built, before it is deployed to AWS. Tests
+and the demo have stacks of their own that end with them: running_stack().
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from local.console_process import start_console, stop_console
 from local.deployment import BUILD, build, deploy
-from local.engine_process import free_port, start_engine, stop_engine
-from local.environment import (
-    DEFAULT_PORT,
-    LOCAL,
-    ROOT,
+from local.engine_process import (
+    free_port,
+    has_kept_state,
+    is_healthy,
+    resume_engine,
+    save_engine,
+    start_engine,
+    stop_engine,
 )
+from local.environment import DEFAULT_PORT, LOCAL, ROOT
 from local.errors import LocalStackError, say
-from local.own_schemas import check_schemas, replace_schemas
+from local.given import Given, parsed
+from local.own_schemas import check_schemas, dataset_files, put_files
 from local.processes import engine_process, locked
 from local.stack import Stack
+from tablekeeper_cli.commands.env import shell_lines
+from tablekeeper_cli.stack import Stack as NamedStack
 
 
-def up(schemas: Path | None) -> Stack:
-    """Starts and deploys; where an engine is up already, deploys only what changed. `schemas` is a
-    folder of dataset files that stand in the place of the project's own.
+def up(state_dir: Path, schemas: Path | None, parameters: str) -> None:
+    """Starts and deploys, and prints what to paste into a shell; where an engine is up already, or
+    has been, deploys only what changed.
     """
-    if schemas:
-        check_schemas(schemas)
-        say(f"datasets of {schemas}; for plan and verify: export TABLEKEEPER_SCHEMAS={schemas}")
-    with locked(LOCAL / "up.lock"):
-        template = build(schemas, beside=False)
-        deployed = LOCAL / "deployed"
-        fingerprint = f"{(BUILD / 'fingerprint').read_text()} {template}"
-        found = engine_process(LOCAL)
-        if found and deployed.exists() and deployed.read_text() == fingerprint:
-            stack = Stack.load()
-            if stack:
-                say(f"up already: {stack.endpoint_url}")
-                say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
-                start_console(stack)
-                return stack
-        port = found[1] if found else start_engine(LOCAL, free_port(DEFAULT_PORT))
-        stack = deploy(Stack.on(port, LOCAL), template)
-        deployed.write_text(fingerprint)
-        say(f"up: {stack.endpoint_url}, described in .local/stack.json, logs in .local/engine.log")
-        say(f"put files in s3://{stack.outputs['SourceBucketName']}/")
+    before = Given.load(state_dir)
+    given = before.then(schemas, parsed(parameters))
+    check_schemas(given.schemas or ROOT / "schemas", given.item_keys)
+    with locked(state_dir / "up.lock"):
+        template = build(given.schemas, beside=False)
+        port = _engine(state_dir)
+        given.save(state_dir)
+        stack = _deployed(state_dir, port, template, given)
+        say(f"up: {stack.endpoint_url}, logs in {state_dir / 'engine.log'}")
+        if given != Given():
+            say(str(given))
         start_console(stack)
+    print("\n".join(_to_paste(stack, given)), flush=True)
+
+
+def _engine(state_dir: Path) -> int:
+    """The port of the engine, which is up: started, or with what it held before."""
+    found = engine_process(state_dir)
+    if found:
+        if not is_healthy(found[1]):
+            raise LocalStackError(
+                f"the engine on port {found[1]} does not answer: it is stopped or overloaded; "
+                "`make down` and `make up` start it anew"
+            )
+        return found[1]
+    if has_kept_state(state_dir):
+        say("starting the engine with what it held before")
+        return resume_engine(state_dir)
+    if (state_dir / "stack.json").exists():
+        say("the engine ended without a chance to save: its files, tables and history are gone")
+    return start_engine(state_dir, free_port(DEFAULT_PORT), keeps_state=True)
+
+
+def _deployed(state_dir: Path, port: int, template: Path, given: Given) -> Stack:
+    stamp = state_dir / "deployed"
+    fingerprint = f"{(BUILD / 'fingerprint').read_text()} {template} {given.parameters}"
+    stack = Stack.load(state_dir)
+    if stack and stamp.exists() and stamp.read_text() == fingerprint:
         return stack
+    stamp.unlink(missing_ok=True)
+    stack = deploy(Stack.on(port, state_dir), template, given.parameters)
+    stamp.write_text(fingerprint)
+    return stack
 
 
-def down() -> None:
-    """Ends the engine that `up` started; its state is gone."""
-    with locked(LOCAL / "up.lock"):
-        stop_console()
-        say("down" if stop_engine(LOCAL) else "nothing was up")
+def _to_paste(stack: Stack, given: Given) -> list[str]:
+    """Lines for a shell, as `tablekeeper env` prints them."""
+    named = NamedStack(stack.stack_name, stack.region, stack.outputs, stack.endpoint_url)
+    file = Path(stack.state_dir) / "stack.json"
+    lines = shell_lines(named, (stack.access_key_id, stack.secret_access_key), file)
+    if given.schemas:
+        lines.append(f"export TABLEKEEPER_SCHEMAS={given.schemas}")
+    return lines
+
+
+def down(state_dir: Path) -> None:
+    """Ends the engine that `up` started, and keeps what it holds."""
+    with locked(state_dir / "up.lock"):
+        stop_console(state_dir)
+        saved = save_engine(state_dir)
+        if saved is None:
+            say("nothing was up")
+        elif saved:
+            say("down; `make up` goes on with its files and tables, `make wipe` deletes them")
+        else:
+            say("down; the engine did not answer, so its files, tables and history are gone")
+
+
+def wipe(state_dir: Path) -> None:
+    """Ends the engine that `up` started, and deletes what it held and was given."""
+    with locked(state_dir / "up.lock"):
+        stop_console(state_dir)
+        stop_engine(state_dir)
+        (state_dir / "given.json").unlink(missing_ok=True)
+        say("the next `make up` begins with an empty bucket and an empty table")
 
 
 def own_schemas(schemas: Path | None) -> None:
     """Puts dataset files into what `sam build` has built for AWS."""
     if not schemas:
         raise LocalStackError("say --schemas DIR")
-    check_schemas(schemas)
-    replace_schemas(ROOT / ".aws-sam" / "build", schemas)
+    put_files(ROOT / ".aws-sam" / "build", dataset_files(schemas, beside=False))
     say(f"the datasets of {schemas} are deployed, and no others")
+
+
+def _state_dir(name: str) -> Path:
+    if not name:
+        return LOCAL
+    if not re.fullmatch(r"[a-zA-Z0-9_-]{1,48}", name):
+        raise LocalStackError(f"a stack's NAME has letters, digits, - and _: {name!r}")
+    return LOCAL / "stacks" / name
+
+
+def _folder(text: str) -> Path | None:
+    return Path(text).resolve() if text else None
 
 
 def main() -> None:
@@ -76,17 +142,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands: dict[str, Callable[[], object]] = {
         "build": build,
-        "up": lambda: up(given.schemas),
-        "down": down,
+        "up": lambda: up(_state_dir(given.name), given.schemas, given.parameters),
+        "down": lambda: down(_state_dir(given.name)),
+        "wipe": lambda: wipe(_state_dir(given.name)),
         "schemas": lambda: own_schemas(given.schemas),
     }
     parser.add_argument("command", choices=sorted(commands))
     parser.add_argument(
         "--schemas",
-        type=lambda text: Path(text).resolve(),
+        type=_folder,
         metavar="DIR",
         help="dataset files in the place of the project's own",
     )
+    parser.add_argument(
+        "--parameters",
+        default="",
+        metavar="'NAME=VALUE ...'",
+        help="the template's, where they are not to have their defaults",
+    )
+    parser.add_argument("--name", default="", help="a second stack beside the first one")
     given = parser.parse_args()
     try:
         commands[given.command]()

@@ -13,11 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.engine_process import START_SECONDS, STOP_SECONDS
-from local.environment import (
-    LOCAL,
-    ROOT,
-    python,
-)
+from local.environment import ROOT, python
 from local.errors import LocalStackError, say
 from local.processes import is_free
 from local.stack import Stack
@@ -29,16 +25,17 @@ def start_console(stack: Stack) -> None:
     A console that was started for another engine or deployment is ended first.
     """
     described = (Path(stack.state_dir) / "stack.json").read_text()
-    found = _console()
+    state_dir = Path(stack.state_dir)
+    found = _console(state_dir)
     if found and found.get("stack") == described:
         say(f"console: {found['address']}")
         return
     if found:
         say("the console was that of another engine: it is started anew")
-        stop_console()
+        stop_console(state_dir)
     with (
-        (LOCAL / "console.log").open("wb") as log,
-        (LOCAL / "console.lock").open("w") as alive,
+        (state_dir / "console.log").open("wb") as log,
+        (state_dir / "console.lock").open("w") as alive,
     ):
         # The lock goes over to the console, which holds it for as long as it lives.
         fcntl.flock(alive, fcntl.LOCK_EX)
@@ -56,33 +53,33 @@ def start_console(stack: Stack) -> None:
     deadline = time.monotonic() + START_SECONDS
     text = ""
     while not text.endswith("}\n"):
-        text = (LOCAL / "console.log").read_text(errors="replace")
+        text = (state_dir / "console.log").read_text(errors="replace")
         if process.poll() is not None or time.monotonic() > deadline:
             raise LocalStackError(f"the console did not start:\n{text[-2000:]}")
         time.sleep(0.05)
     address = json.loads(text)["address"]
     held = {"pid": process.pid, "address": address, "stack": described}
-    (LOCAL / "console.json").write_text(json.dumps(held))
+    (state_dir / "console.json").write_text(json.dumps(held))
     say(f"console: {address}")
 
 
-def stop_console() -> None:
+def stop_console(state_dir: Path) -> None:
     """Ends the console that `start_console` started."""
-    found = _console()
+    found = _console(state_dir)
     if found:
         with suppress(ProcessLookupError):
             os.killpg(found["pid"], signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while _console() and time.monotonic() < deadline:  # its port is free then
+        while _console(state_dir) and time.monotonic() < deadline:  # its port is free then
             time.sleep(0.02)
-    (LOCAL / "console.json").unlink(missing_ok=True)
+    (state_dir / "console.json").unlink(missing_ok=True)
 
 
-def _console() -> dict[str, Any] | None:
+def _console(state_dir: Path) -> dict[str, Any] | None:
     """The process id and the address of the console, if it is running."""
     try:
-        held: dict[str, Any] = json.loads((LOCAL / "console.json").read_text())
+        held: dict[str, Any] = json.loads((state_dir / "console.json").read_text())
     except FileNotFoundError:
         return None
-    with (LOCAL / "console.lock").open("a") as alive:
+    with (state_dir / "console.lock").open("a") as alive:
         return None if is_free(alive) else held

@@ -1,242 +1,193 @@
-"""The demo: real files come, change, go, return and break, and the table follows. Ends with a
-proof, or with exit code 1.
+"""The demo: a file comes, a bad version of it follows, and the way back, told by the project's own
+commands on a stack of its own. Ends with exit code 1 when anything is not as it should be.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
-from tablekeeper.causes import message_of
-
-from local.environment import LOCAL, ROOT
+from local.environment import LOCAL, ROOT, python
 from local.errors import LocalStackError
-from local.running import stack_up_or_own
+from local.running import running_stack
 from local.stack import Stack
 from tablekeeper_cli.errors import OK
-from tablekeeper_cli.stack import LOCAL_VARIABLE
+from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE
 
-SAMPLES = ROOT / "samples"
-SEATTLE = "weather/seattle/2012-01.json"
-SEATTLE_AGAIN = "weather/seattle/2012-01-again.json"
-"""Holds 31 January too: a conflict, unless the other file lets it go."""
-PATIENCE_SECONDS = 120
+STORY = ROOT / "local" / "story"
+FILES = (STORY / "files").relative_to(ROOT)
+KEY = "products/tools.json"
+PATIENCE_SECONDS = 60
+COLUMNS = 80
 
-console = Console(highlight=False)
+
+@dataclass(frozen=True)
+class Call:
+    """A command as a user would type it, how it has to end, and what it has to say."""
+
+    line: str
+    says: tuple[str, ...]
+    code: int = OK
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """What happens to the file, and the commands that show it. `status` is the file's, after it."""
+
+    title: str
+    upload: str | None
+    status: str
+    calls: tuple[Call, ...]
+
+
+CHAPTERS = (
+    Chapter(
+        f"A file comes: {FILES}/tools.json is uploaded as {KEY}",
+        "tools.json",
+        "SYNCED",
+        (Call("tablekeeper item 4712 product", (KEY, '{"N": "8.2"}')),),
+    ),
+    Chapter(
+        "A bad version overwrites it. The items of the good one stay",
+        "bad.json",
+        "INVALID",
+        (Call(f"tablekeeper items {KEY}", ("4711 product", "4712 product")),),
+    ),
+    Chapter(
+        "Why: its newest execution, state by state",
+        None,
+        "INVALID",
+        (
+            Call(
+                f"tablekeeper trace {KEY}",
+                ("SchemaViolationError", "CAUGHT", "Sync Failed", '"/price"', "a string"),
+            ),
+        ),
+    ),
+    Chapter(
+        "What a mended version would do",
+        None,
+        "INVALID",
+        (
+            Call(
+                f"tablekeeper plan {FILES}/mended.json --key {KEY}",
+                ("would be SYNCED (1 put, 1 changed, 1 removed)", '{"N": "1.25"}'),
+            ),
+        ),
+    ),
+    Chapter(
+        "It is uploaded. Every item is derived again from the bucket, and compared",
+        "mended.json",
+        "SYNCED",
+        (Call("tablekeeper verify", ("2 items derived", "table == bucket")),),
+    ),
+)
+NEXT = f"""\
+What next? The same by hand, on an engine that stays up:
+  make up SCHEMAS={STORY.relative_to(ROOT)}    # or a folder of your own; prints lines to paste
+  aws s3 cp {FILES}/bad.json s3://$BUCKET/{KEY}
+  tablekeeper failures           # and the console, at the address that make up prints
+docs/datasets.md says how to describe files of your own."""
 
 
 class Demo:
-    """A bucket to change, and the executions that each change starts."""
+    """A stack to tell the story on."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.s3, self.states = stack.client("s3"), stack.client("stepfunctions")
-        self.dynamodb = stack.client("dynamodb")
-        self.bucket = stack.outputs["SourceBucketName"]
-        self.before = {each["executionArn"] for each in self._executions()}
-        self.changes = 0
 
-    def run(self) -> bool:
-        """Whether the table equals the bucket at the end."""
-        files = _samples(SAMPLES, but="bad")
-        self.step(f"{len(files)} files are uploaded")
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda entry: self.put(*entry), files.items()))
-        self.settle()
+    def tell(self, chapter: Chapter) -> None:
+        """Raises LocalStackError: anything is not as it should be."""
+        print(f"\n{_bold(chapter.title)}", flush=True)
+        if chapter.upload:
+            self._upload(STORY / "files" / chapter.upload)
+        for call in chapter.calls:
+            print(f"$ {call.line}", flush=True)
+            self._run(call)
+        if (status := self._row().get("status_shown")) != chapter.status:
+            raise LocalStackError(f"{KEY} is {status}, not {chapter.status}")
 
-        bad = _samples(SAMPLES / "bad")
-        self.step(
-            "two records leave their file and one of them enters another; two files are deleted"
+    def _upload(self, file: Path) -> None:
+        """Puts a version of the file, and waits until the ledger has the outcome of it."""
+        before = self._row().get("revision")
+        self.stack.client("s3").put_object(
+            Bucket=self.stack.outputs["SourceBucketName"], Key=KEY, Body=file.read_bytes()
         )
-        records = json.loads(files[SEATTLE])
-        self.put(SEATTLE, json.dumps(records[:-2]).encode())
-        self.put(SEATTLE_AGAIN, bad.pop(SEATTLE_AGAIN))
-        self.put("countries/FR.json", files["countries/FR.json"])
-        marker = self.delete("countries/TR.json")
-        self.delete("countries/KE.json")
-        self.settle()
-
-        self.step("one of those is restored: its delete marker is removed")
-        self.delete("countries/TR.json", VersionId=marker["VersionId"])
-        self.settle()
-
-        self.step(f"{len(bad)} bad files come, and a good one is overwritten by half of itself")
-        for key, body in bad.items():
-            self.put(key, body)
-        self.put("countries/BR.json", files["countries/BR.json"][:-20])
-        self.settle()
-
-        self.show_items()
-        self.show_ledger()
-        self.show_failure("weather/seattle/2012-03-trace-of-rain.json")
-        self.show_trace("countries/FR.json")
-        return self.verify()
-
-    def put(self, key: str, body: bytes) -> None:
-        """Uploads a file."""
-        self.changes += 1
-        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
-
-    def delete(self, key: str, **version: str) -> dict[str, Any]:
-        """Deletes an object, or one version of it for good."""
-        self.changes += 1
-        answer: dict[str, Any] = self.s3.delete_object(Bucket=self.bucket, Key=key, **version)
-        return answer
-
-    def step(self, text: str) -> None:
-        """Says what happens next."""
-        console.print(f"\n[bold]{text[0].upper()}{text[1:]}[/bold]")
-
-    def settle(self) -> None:
-        """Waits until every change has had its execution, and shows how far they are."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        with Live(console=console, transient=False, auto_refresh=False) as live:
-            while True:
-                all_now = self._executions()
-                new = [each for each in all_now if each["executionArn"] not in self.before]
-                count = {
-                    status: sum(each["status"] == status for each in new)
-                    for status in ("RUNNING", "SUCCEEDED", "FAILED")
-                }
-                line = Text.assemble(
-                    f"  executions {len(new)} of {self.changes}: ",
-                    (f"{count['SUCCEEDED']} succeeded ", "green"),
-                    (f"{count['FAILED']} failed ", "red"),
-                    (f"{count['RUNNING']} running", "yellow"),
-                )
-                live.update(line, refresh=True)
-                if len(new) >= self.changes and not count["RUNNING"]:
-                    return
-                if time.monotonic() > deadline:
-                    raise LocalStackError(f"still under way after {PATIENCE_SECONDS} s")
-                time.sleep(0.2)
+        while self._row().get("revision") == before:
+            if time.monotonic() > deadline:
+                raise LocalStackError(f"{KEY} has no outcome after {PATIENCE_SECONDS} s")
+            time.sleep(0.1)
 
-    def show_items(self) -> None:
-        """Three of the items, one a dataset."""
-        items = self._scan("ItemsTableName")
-        title = f"Items: {len(items)} in the table, one of each dataset"
-        table = _table(title, "pk", "sk", "attributes", "_source")
-        shown = set()
-        for item in sorted(items, key=lambda each: json.dumps([each["pk"], each["sk"]])):
-            source = item["_source"]["M"]
-            if source["dataset"]["S"] in shown:
-                continue
-            shown.add(source["dataset"]["S"])
-            attributes = {n: v for n, v in item.items() if n not in ("pk", "sk", "_source")}
-            text = json.dumps(attributes, ensure_ascii=False)
-            shortened = text[:200] + "…" * (len(text) > 200)
-            lineage = f"{source['key']['S']}\nversion {source['version_id']['S'][:8]}…"
-            table.add_row(item["pk"]["S"], item["sk"]["S"], Text(shortened), lineage)
-        console.print("\n", table)
-
-    def show_ledger(self) -> None:
-        """Every file's row: its status, and its problem if it has one."""
-        scanned = self._scan("LedgerTableName")
-        rows = [row for row in scanned if row["sk"]["S"] == "CURRENT" and "revision" in row]
-        title = f"Ledger: {len(rows)} files"
-        table = _table(title, "file", "status", "problem", "revision", "items")
-        for row in sorted(rows, key=lambda each: each["pk"]["S"]):
-            problem = row.get("problem", {}).get("M", {})
-            table.add_row(
-                row["pk"]["S"].removeprefix(f"s3://{self.bucket}/"),
-                row.get("status", {}).get("S", "-"),
-                f"[red]{problem['status']['S']}[/red] {problem['error']['S']}" if problem else "",
-                row["revision"]["N"],
-                str(len(row.get("item_keys", {}).get("L", ()))),
-            )
-        console.print("\n", table)
-
-    def show_failure(self, key: str) -> None:
-        """What the ledger holds of one failure."""
-        problem = self._row(key)["problem"]["M"]
-        console.print(f"\n[bold]One failure: {key}[/bold]")
-        for name in ("status", "state", "error", "execution"):
-            console.print(f"  {name:10}", problem[name]["S"], overflow="fold")
-        console.print("  cause     ", Text(message_of(problem["cause"]["S"])))
-
-    def show_trace(self, key: str) -> None:
-        """The newest execution of a file, state by state."""
-        row = self._row(key)
-        history = self.states.get_execution_history(
-            executionArn=row["execution"]["S"], maxResults=200
+    def _row(self) -> dict[str, str]:
+        """The file's revision in the ledger, and the status that a person is shown."""
+        found = self.stack.client("dynamodb").get_item(
+            TableName=self.stack.outputs["LedgerTableName"],
+            Key={
+                "pk": {"S": f"s3://{self.stack.outputs['SourceBucketName']}/{KEY}"},
+                "sk": {"S": "CURRENT"},
+            },
+            ConsistentRead=True,
         )
-        table = _table(f"Trace: the last execution of {key}", "state", "entered", "took")
-        entered: dict[str, datetime] = {}
-        for event in history["events"]:
-            if "stateEnteredEventDetails" in event:
-                entered[event["stateEnteredEventDetails"]["name"]] = event["timestamp"]
-            if "stateExitedEventDetails" in event:
-                name = event["stateExitedEventDetails"]["name"]
-                took = (event["timestamp"] - entered[name]).total_seconds() * 1000
-                table.add_row(name, f"{entered[name]:%H:%M:%S.%f}"[:-3], f"{took:.0f} ms")
-        described = self.states.describe_execution(executionArn=row["execution"]["S"])
-        console.print("\n", table)
-        console.print(f"  {described['status']}: {described['output']}")
+        row = found.get("Item", {})
+        status = row.get("problem_status") or row.get("status")
+        return {
+            **({"revision": row["revision"]["N"]} if "revision" in row else {}),
+            **({"status_shown": status["S"]} if status else {}),
+        }
 
-    def verify(self) -> bool:
-        """Has the command derive every item again from the bucket, and compare."""
-        console.print("\n[bold]$ tablekeeper verify --local[/bold]")
-        run = subprocess.run(
-            [sys.executable, "-m", "tablekeeper_cli", "verify", "--local"],
+    def _run(self, call: Call) -> None:
+        command, *arguments = call.line.split()
+        ran = subprocess.run(
+            [str(python("dev").with_name(command)), *arguments],
             cwd=ROOT,
-            env={**os.environ, LOCAL_VARIABLE: str(Path(self.stack.state_dir) / "stack.json")},
+            env=self._environment(),
+            capture_output=True,
+            text=True,
             check=False,
         )
-        return run.returncode == OK
+        print(ran.stdout, end="", flush=True)
+        plain = " ".join(ran.stdout.split())
+        missing = [each for each in call.says if each not in plain]
+        if ran.returncode != call.code or missing:
+            raise LocalStackError(
+                f"`{call.line}` ended with {ran.returncode}, not {call.code}; it does not say "
+                f"{missing}\n{ran.stderr}"
+            )
 
-    def _executions(self) -> list[dict[str, Any]]:
-        pages = self.states.get_paginator("list_executions").paginate(
-            stateMachineArn=self.stack.outputs["StateMachineArn"]
-        )
-        return [each for page in pages for each in page["executions"]]
-
-    def _scan(self, output: str) -> list[dict[str, Any]]:
-        pages = self.dynamodb.get_paginator("scan").paginate(TableName=self.stack.outputs[output])
-        return [item for page in pages for item in page["Items"]]
-
-    def _row(self, key: str) -> dict[str, Any]:
-        row: dict[str, Any] = self.dynamodb.get_item(
-            TableName=self.stack.outputs["LedgerTableName"],
-            Key={"pk": {"S": f"s3://{self.bucket}/{key}"}, "sk": {"S": "CURRENT"}},
-        )["Item"]
-        return row
-
-
-def _samples(folder: Path, but: str = "") -> dict[str, bytes]:
-    """Sample files by object key."""
-    paths = sorted(folder.rglob("*.json*"))
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in paths}
-    return {key: body for key, body in files.items() if not but or not key.startswith(f"{but}/")}
+    def _environment(self) -> dict[str, str]:
+        """Where the command finds the stack, and the terminal that it writes to."""
+        kept = {name: value for name, value in os.environ.items() if name != STACK_VARIABLE}
+        width = min(COLUMNS, shutil.get_terminal_size((COLUMNS, 24)).columns)
+        return kept | {
+            LOCAL_VARIABLE: str(Path(self.stack.state_dir) / "stack.json"),
+            "TABLEKEEPER_SCHEMAS": str(STORY.relative_to(ROOT)),
+            "COLUMNS": str(width),
+            "FORCE_COLOR": "1",  # It is a terminal to the command, though the demo reads along.
+            "TERM": "dumb",  # Without colours, which would stand in what is compared.
+        }
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+def _bold(text: str) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() else text
 
 
 def main() -> None:
-    """Runs the demo on the stack that is up, or on one of its own."""
+    """Tells the story on an engine and a stack that end with it."""
     begun = time.monotonic()
     try:
-        with stack_up_or_own(LOCAL / "demo") as stack:
-            equal = Demo(stack).run()
+        with running_stack(LOCAL / "demo", schemas=STORY) as stack:
+            demo = Demo(stack)
+            for chapter in CHAPTERS:
+                demo.tell(chapter)
     except LocalStackError as error:
         sys.exit(f"demo: {error}")
-    console.print(f"{time.monotonic() - begun:.0f} seconds.")
-    sys.exit(not equal)
+    print(f"\nAll was as it should be ({time.monotonic() - begun:.0f} s).\n\n{NEXT}")
 
 
 if __name__ == "__main__":

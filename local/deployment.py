@@ -23,7 +23,7 @@ from local.environment import (
     python,
 )
 from local.errors import LocalStackError, say
-from local.own_schemas import replace_schemas
+from local.own_schemas import dataset_files, files_of, put_files, schema_folders
 from local.package import package
 from local.processes import locked
 from local.stack import Stack
@@ -34,21 +34,23 @@ BUILD = LOCAL / "aws-sam"
 DEPLOY_SECONDS = 300
 DONE = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
 GONE = ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
-SOURCES = ("functions", "schemas", "statemachine", "template.yaml", "requirements/sam.txt")
+SOURCES = ("functions", "statemachine", "template.yaml", "requirements/sam.txt")
+"""What `sam build` is run for; dataset files are put into what it built."""
 
 
 def build(schemas: Path | None = None, *, beside: bool = True) -> Path:
-    """Runs `sam build` unless nothing changed since the last one; returns the built template.
+    """Runs `sam build` unless no code changed since the last one; returns the built template.
 
     `schemas` is a folder of dataset files that the functions are to carry: beside the project's
     own, or in their place.
     """
+    files = dataset_files(schemas, beside)
     LOCAL.mkdir(exist_ok=True)
     built, stamp = BUILD / "build" / "template.yaml", BUILD / "fingerprint"
     with locked(LOCAL / "build.lock"):
         fingerprint = _fingerprint([ROOT / source for source in SOURCES], parameter_overrides())
         if built.exists() and stamp.exists() and stamp.read_text() == fingerprint:
-            return _with_schemas(built, schemas, beside)
+            return _with_schemas(built, files)
         say("building")
         stamp.unlink(missing_ok=True)
         for copy in BUILD.glob("build-with-*"):
@@ -61,7 +63,7 @@ def build(schemas: Path | None = None, *, beside: bool = True) -> Path:
             *("--parameter-overrides", *parameter_overrides()),
         )
         stamp.write_text(fingerprint)
-        return _with_schemas(built, schemas, beside)
+        return _with_schemas(built, files)
 
 
 def deploy(engine: Stack, template: Path, parameters: Mapping[str, str] | None = None) -> Stack:
@@ -144,26 +146,19 @@ def _switch_ttl_on(stack: Stack, described: dict[str, Any], document: dict[str, 
             )
 
 
-def _with_schemas(template: Path, schemas: Path | None, beside: bool) -> Path:
+def _with_schemas(template: Path, files: Mapping[str, bytes]) -> Path:
     """The built template, or that of a copy beside it whose functions carry these files."""
-    if schemas is None:
+    if all(files_of(place) == files for place in schema_folders(template.parent)):
         return template
     # Beside it, because the template names the definition by a path relative to itself.
-    files = {path.name: path.read_bytes() for path in sorted(schemas.glob("*.json"))}
-    digest = hashlib.sha256(repr((beside, files)).encode()).hexdigest()
+    digest = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
     copy = template.parent.with_name(f"build-with-{digest[:12]}")
     if not copy.exists():
         unfinished = copy.with_name("unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         # By links, a hundredth of the time: so a file is replaced, never written to.
         shutil.copytree(template.parent, unfinished, copy_function=os.link)
-        if beside:
-            for folder in unfinished.glob("*/schemas"):
-                for name, content in files.items():
-                    (folder / name).unlink(missing_ok=True)
-                    (folder / name).write_bytes(content)
-        else:
-            replace_schemas(unfinished, schemas)
+        put_files(unfinished, files)
         unfinished.rename(copy)
     return copy / template.name
 

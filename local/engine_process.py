@@ -22,15 +22,10 @@ from local.environment import (
 from local.errors import LocalStackError
 from local.processes import engine_process
 
-START_SECONDS = 30
-
-
+START_SECONDS, ANSWER_SECONDS = 30, 5
 STOP_SECONDS, SAVE_SECONDS = 5, 120
 
-
 _started: list[subprocess.Popen[bytes]] = []
-
-
 _environments: dict[Path, dict[str, str]] = {}
 
 
@@ -53,7 +48,21 @@ def start_engine(
     """
     _clear(state_dir)
     port = port or free_port()
-    environment = {
+    environment = _environment(state_dir, port, enforces_roles, wait_scale)
+    if ends_with:
+        environment["ENGINE_ENDS_WITH"] = str(ends_with)
+    if records_calls:
+        environment["ENGINE_CALLS"] = str(state_dir / "calls.jsonl")
+    if keeps_state:
+        environment |= _persistence(state_dir)
+    _launch(state_dir, port, environment)
+    return port
+
+
+def _environment(
+    state_dir: Path, port: int, enforces_roles: bool = True, wait_scale: float = 1
+) -> dict[str, str]:
+    return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "C.UTF-8",
         "TMPDIR": str(state_dir / "tmp"),
@@ -67,18 +76,61 @@ def start_engine(
         "LAMBDA_ACCOUNT_CONCURRENCY": "0",
         "ENGINE_LAMBDA_CONCURRENCY": os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4"),
     }
-    if ends_with:
-        environment["ENGINE_ENDS_WITH"] = str(ends_with)
-    if records_calls:
-        environment["ENGINE_CALLS"] = str(state_dir / "calls.jsonl")
-    if keeps_state:
-        environment |= {
-            "PERSIST_STATE": "1",
-            "STATE_DIR": str(state_dir / "tmp" / "services"),
-            "S3_PERSIST": "1",
-            "S3_DATA_DIR": str(state_dir / "tmp" / "s3"),
-        }
-    _launch(state_dir, port, environment)
+
+
+def _persistence(state_dir: Path) -> dict[str, str]:
+    return {
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(state_dir / "kept" / "services"),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(state_dir / "kept" / "s3"),
+    }
+
+
+def save_engine(state_dir: Path) -> bool | None:
+    """Ends an engine that was started with `keeps_state`, so that resume_engine() can start it
+    again; whether it could save what it holds, and None if none was running.
+
+    Executions that run fail, with States.ServiceRestart and without an event.
+    """
+    found = engine_process(state_dir)
+    if not found:
+        return None
+    pid, port = found
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)  # In case that somebody stopped it.
+    saves = is_healthy(port)
+    if saves:
+        os.kill(pid, signal.SIGTERM)
+        _wait_for_end(state_dir, SAVE_SECONDS)
+        saves = engine_process(state_dir) is None
+    _end(state_dir, pid)
+    if saves:
+        (state_dir / "kept.json").write_text(json.dumps({"port": port}))
+    return saves
+
+
+def has_kept_state(state_dir: Path) -> bool:
+    """Whether an engine was ended by save_engine() and not started since."""
+    return (state_dir / "kept.json").exists()
+
+
+def resume_engine(state_dir: Path) -> int:
+    """Starts an engine with what it held before, on its port, which is in the names of queues.
+
+    Raises LocalStackError: another program has the port, or the engine does not start.
+    """
+    port: int = json.loads((state_dir / "kept.json").read_text())["port"]
+    if free_port(port) != port:
+        raise LocalStackError(
+            f"another program has port {port}, which the stack's address has: end that program, or "
+            "begin with an empty bucket: `make wipe up`"
+        )
+    (state_dir / "tmp").mkdir(exist_ok=True)
+    (state_dir / "engine.log").write_text("")
+    _launch(state_dir, port, _environment(state_dir, port) | _persistence(state_dir))
+    # What is kept is out of date from here on, until the engine saves again.
+    (state_dir / "kept.json").unlink()
     return port
 
 
@@ -116,9 +168,9 @@ def _launch(state_dir: Path, port: int, environment: dict[str, str]) -> None:
     _started.append(process)
     (state_dir / "engine.json").write_text(json.dumps({"pid": process.pid, "port": port}))
     deadline = time.monotonic() + START_SECONDS
-    while not _healthy(port):
+    while not is_healthy(port, 1):
         if process.poll() is not None or time.monotonic() > deadline:
-            stop_engine(state_dir)
+            _end(state_dir, process.pid)
             tail = (state_dir / "engine.log").read_text(errors="replace")[-2000:]
             raise LocalStackError(f"the engine did not start on port {port}:\n{tail}")
         time.sleep(0.05)
@@ -128,14 +180,20 @@ def stop_engine(state_dir: Path) -> bool:
     """Ends the engine of a state directory, and what it left there; False if none was running."""
     found = engine_process(state_dir)
     if found:
-        # Its state goes with it anyway; the functions' processes are in its group.
-        with suppress(ProcessLookupError):
-            os.killpg(found[0], signal.SIGKILL)
-        _wait_for_end(state_dir, STOP_SECONDS)
-    for name in ("engine.json", "stack.json", "deployed"):
+        _end(state_dir, found[0])
+    for name in ("engine.json", "stack.json", "deployed", "kept.json"):
         (state_dir / name).unlink(missing_ok=True)
-    shutil.rmtree(state_dir / "tmp", ignore_errors=True)
+    for name in ("kept", "tmp"):
+        shutil.rmtree(state_dir / name, ignore_errors=True)
     return found is not None
+
+
+def _end(state_dir: Path, pid: int) -> None:
+    """Ends an engine that need not save anything."""
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)  # The functions' processes are in its group.
+    _wait_for_end(state_dir, STOP_SECONDS)
+    shutil.rmtree(state_dir / "tmp", ignore_errors=True)
 
 
 def _wait_for_end(state_dir: Path, seconds: float) -> None:
@@ -146,9 +204,11 @@ def _wait_for_end(state_dir: Path, seconds: float) -> None:
         process.poll()
 
 
-def _healthy(port: int) -> bool:
+def is_healthy(port: int, seconds: float = ANSWER_SECONDS) -> bool:
+    """Whether the engine answers within so many seconds."""
+    address = f"{endpoint_url(port)}/_ministack/health"
     try:
-        with urllib.request.urlopen(f"{endpoint_url(port)}/_ministack/health", timeout=1):
+        with urllib.request.urlopen(address, timeout=seconds):
             return True
     except (urllib.error.URLError, OSError):
         return False

@@ -58,14 +58,3 @@ def running_stack(
 def redeploy(stack: Stack, schemas: Path) -> None:
     """Deploys once more, with other dataset files beside the project's own; data stays."""
     deploy(stack, build(schemas))
-
-
-@contextmanager
-def stack_up_or_own(state_dir: Path) -> Iterator[Stack]:
-    """The stack that is up, as it is; if none is, one that lasts as long as the context."""
-    stack = Stack.load()
-    if stack:
-        yield stack
-        return
-    with running_stack(state_dir) as own:
-        yield own

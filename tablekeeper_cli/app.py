@@ -11,6 +11,7 @@ import typer
 from tablekeeper_cli.commands import (
     bucket,
     console,
+    env,
     failures,
     items,
     plan,
@@ -61,6 +62,7 @@ for subject in (
     plan,
     schemas,
     console,
+    env,
 ):
     subject.add_to(app)
 

@@ -67,7 +67,7 @@ class Stack:
         name = name or os.environ.get(STACK_VARIABLE)
         if name:
             return cls.on_aws(name, region, profile)
-        if _local_file() and not region and not profile:
+        if local_file() and not region and not profile:
             return replace(cls.on_local_engine(), by_default=True)
         raise UsageError(
             "which stack? --stack NAME (or the environment variable TABLEKEEPER_STACK), "
@@ -84,7 +84,7 @@ class Stack:
 
         from boto3.session import Session
 
-        found = _local_file()
+        found = local_file()
         if not found:
             raise CommandError(
                 f"there is no {os.environ.get(LOCAL_VARIABLE) or LOCAL_FILE} here or above: "
@@ -223,7 +223,7 @@ class Stack:
         return uri if key.startswith(URI_SCHEME) else key
 
 
-def _local_file() -> Path | None:
+def local_file() -> Path | None:
     """The nearest .local/stack.json at or above this folder, or the file that the environment
     names.
     """

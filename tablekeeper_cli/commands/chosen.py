@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tablekeeper_cli.stack import Stack
 
 _AGE = re.compile(r"(\d+)(min|m|h|d|w)")
+LOOKED_AT = 10_000
+"""Rows that are read to find out whether a name that no problem has is one at all."""
 _MINUTES = {"m": 1, "min": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
 
 Status = Annotated[
@@ -98,20 +101,37 @@ class Choice:
         from tablekeeper_cli.ledger import files, problems
 
         if self.error and "." not in self.error and self.error not in problems.error_names():
-            now = {each.error for each in problems.failures(stack)}
+            now = {each.error for each in islice(problems.failures(stack), LOOKED_AT)}
             if self.error not in now:
                 raise UsageError(
                     f"there is no error {self.error!r}; {_there_are('files have', now)}"
                     f"{_near(self.error, problems.error_names())}"
                 )
-        if self.dataset and not next(files.list_files(stack, dataset=self.dataset), None):
-            known = {dataset for _, dataset in files.counts(stack)} - {files.NO_DATASET}
-            raise UsageError(
-                f"no file belongs to a dataset {self.dataset!r}; "
-                f"{_there_are('the ledger knows', known)}"
-            )
+        if self.dataset:
+            self._check_dataset(stack)
         if self.prefix and not next(files.list_files(stack, prefix=self.prefix), None):
             raise UsageError(f"the ledger knows no file whose key begins with {self.prefix!r}")
+
+    def _check_dataset(self, stack: Stack) -> None:
+        """Looks for a file of the dataset, among so many files that it takes seconds at most."""
+        from tablekeeper_cli.errors import UsageError
+        from tablekeeper_cli.ledger import files
+
+        known: set[str] = set()
+        looked_at = 0
+        for each in islice(files.list_files(stack), LOOKED_AT):
+            looked_at += 1
+            if each.dataset == self.dataset:
+                return
+            known.add(each.dataset)
+        there_are = _there_are("the ledger knows", known - {files.NO_DATASET})
+        if looked_at < LOOKED_AT:
+            raise UsageError(f"no file belongs to a dataset {self.dataset!r}; {there_are}")
+        typer.echo(
+            f"tablekeeper: none of the first {LOOKED_AT:,} files belongs to a dataset "
+            f"{self.dataset!r}; among them {there_are}",
+            err=True,
+        )
 
 
 def _there_are(what: str, names: set[str]) -> str:

@@ -173,6 +173,8 @@ def _lines(
 ) -> Iterator[Text]:
     from rich.text import Text
 
+    from tablekeeper_cli.terminal.showing import plural
+
     count = sum(summary.kinds.values())
     for each in islice(verification.findings(), SHOWN):
         yield _line(each, values)
@@ -181,14 +183,14 @@ def _lines(
         yield Text(f"... and {count - SHOWN:,} more; {where}")
     problems = ", ".join(f"{number:,} {status}" for status, number in summary.problems.items())
     bad = f" ({problems}: compared with what was committed last)" if problems else ""
-    yield Text(f"{summary.files:,} files in the bucket{bad}")
+    yield Text(f"{plural(summary.files, 'file')} in the bucket{bad}")
     expired = f", {summary.expired:,} expired and gone" if summary.expired else ""
     yield Text(f"{summary.items:,} items derived from them, {summary.held:,} in the table{expired}")
     if summary.kinds:
         yield Text(", ".join(f"{number:,} {kind}" for kind, number in summary.kinds.items()))
     if summary.differences:
-        plural = "difference" if summary.differences == 1 else "differences"
-        yield Text(f"table != bucket: {summary.differences:,} {plural}", "bold red")
+        different = plural(summary.differences, "difference")
+        yield Text(f"table != bucket: {different}", "bold red")
     else:
         yield Text("table == bucket", "bold green")
 

@@ -24,12 +24,11 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     console = tmp_path / "python"
     console.write_text(CONSOLE)
     console.chmod(0o755)
-    monkeypatch.setattr(console_process, "LOCAL", tmp_path)
     monkeypatch.setattr(console_process, "python", lambda _: console)
     made = Stack.on(4711, tmp_path)
     made.save()
     yield made
-    console_process.stop_console()
+    console_process.stop_console(tmp_path)
 
 
 def address(folder: str) -> str:
@@ -51,8 +50,9 @@ def test_a_console_of_another_engine_is_started_anew(
     assert "that of another engine" in capsys.readouterr().err
     pid = int(first.rpartition("/")[2])
     assert not Path(f"/proc/{pid}/cmdline").exists() or not _command(pid)
-    console_process.stop_console()
-    assert console_process._console() is None
+    folder = Path(stack.state_dir)
+    console_process.stop_console(folder)
+    assert console_process._console(folder) is None
 
 
 def _command(pid: int) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import LocalStackError
-from local.own_schemas import check_schemas, replace_schemas
+from local.own_schemas import check_schemas, dataset_files, put_files
 from tests.support.project import ROOT
 
 OWN = {
@@ -36,8 +36,8 @@ def test_ones_own_datasets_stand_in_the_place_of_the_projects(own: Path, tmp_pat
     for function in ("Fetch", "Validate"):
         shutil.copytree(ROOT / "schemas", tmp_path / "build" / function / "schemas")
     (tmp_path / "build" / "Other").mkdir()
-    check_schemas(own)
-    replace_schemas(tmp_path / "build", own)
+    check_schemas(own, "pk:S,sk:S")
+    put_files(tmp_path / "build", dataset_files(own, beside=False))
     for function in ("Fetch", "Validate"):
         names = {each.name for each in (tmp_path / "build" / function / "schemas").iterdir()}
         assert names == {"products.schema.json", "x-tablekeeper.meta.json"}
@@ -47,8 +47,8 @@ def test_bad_datasets_are_not_deployed(own: Path, tmp_path: Path) -> None:
     bad = {**OWN, "x-tablekeeper": {"prefix": "products/", "key": {"pk": "sku ||"}}}
     (own / "products.schema.json").write_text(json.dumps(bad))
     with pytest.raises(LocalStackError, match=r"cannot be deployed:(.|\n)*products\.schema\.json"):
-        check_schemas(own)
+        check_schemas(own, "pk:S,sk:S")
     with pytest.raises(LocalStackError, match="there is no"):
-        check_schemas(tmp_path)
+        check_schemas(tmp_path, "pk:S,sk:S")
     with pytest.raises(LocalStackError, match="holds no built function"):
-        replace_schemas(tmp_path, own)
+        put_files(tmp_path, {})

@@ -1,0 +1,62 @@
+"""What is wrong with a choice of problems, found out without reading a large ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from tablekeeper_cli.commands import chosen
+from tablekeeper_cli.commands.chosen import Choice
+from tablekeeper_cli.errors import UsageError
+from tablekeeper_cli.ledger import files, problems
+from tablekeeper_cli.ledger.files import ListedFile
+from tablekeeper_cli.stack import Stack
+
+STACK = Stack("s", "r", {"SourceBucketName": "b"})
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(problems, "failures", lambda *_: iter(()))
+
+
+def ledger(monkeypatch: pytest.MonkeyPatch, *datasets: str, more: bool = False) -> Iterator[int]:
+    """A ledger with a file of each dataset, without an end if there are `more`; counts reads."""
+    reads = count()
+
+    def listed(_: Stack) -> Iterator[ListedFile]:
+        number = 0
+        while more or number < len(datasets):
+            next(reads)
+            dataset = datasets[number % len(datasets)]
+            yield ListedFile(f"{number}.json", "SYNCED", dataset, "SYNCED", None, None)
+            number += 1
+
+    monkeypatch.setattr(files, "list_files", listed)
+    return reads
+
+
+def test_a_dataset_that_a_file_has_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = ledger(monkeypatch, "a", "b", more=True)
+    assert list(Choice(dataset="b").failures(STACK)) == []
+    assert next(reads) == 2
+
+
+def test_a_dataset_that_no_file_has_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = ledger(monkeypatch, "b", "a", files.NO_DATASET)
+    with pytest.raises(UsageError, match=r"dataset 'typo'; the ledger knows a, b$"):
+        list(Choice(dataset="typo").failures(STACK))
+    assert next(reads) == 3
+
+
+def test_a_large_ledger_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reads = ledger(monkeypatch, "a", "b", more=True)
+    assert list(Choice(dataset="typo").failures(STACK)) == []
+    assert next(reads) == chosen.LOOKED_AT
+    told = capsys.readouterr().err
+    assert "none of the first 10,000 files belongs to a dataset 'typo'" in told
+    assert told.endswith("the ledger knows a, b\n")
