@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import islice
@@ -127,17 +126,14 @@ class _Views:
     def overview(self) -> str:
         reader = self.reader
         counts, now = _of(reader.counts), _of(reader.now)
-        totals: Counter[str] = Counter()
-        for (status, _), count in counts.items():
-            totals[status] += count
         oldest = now.running[: -SHOWN_RUNNING - 1 : -1]
         return shown(
             "overview.html",
             SOON if now.work.running else OFTEN,
-            totals=totals,
-            files=sum(count for status, count in totals.items() if status != problems.INCOMPLETE),
-            counts=counts,
-            datasets=sorted({dataset for _, dataset in counts}),
+            totals=counts.by_status(),
+            files=counts.files(),
+            counts=counts.by_kind,
+            datasets=sorted(counts.by_dataset()),
             problems=_of(reader.problems),
             work=now.work,
             now=self._progress(oldest),
@@ -155,27 +151,17 @@ class _Views:
         counts, now = _of(self.reader.counts), _of(self.reader.now)
         page = file_list.page(self.stack, choice, now)
         under_way = [each for row in page.rows for each in row.running[:1]]
-        totals: Counter[str] = Counter()
-        for (status, dataset), count in counts.items():
-            if choice.dataset in ("", dataset):
-                totals[status] += count
-        totals[visits.RUNNING] = len(now.keys())
-        sums: Counter[str] = Counter()
-        for (status, dataset), count in counts.items():
-            sums[dataset] += count if status != problems.INCOMPLETE else 0
-        known = totals[choice.status] if choice.status else sum(sums.values())
+        totals = counts.by_status(choice.dataset)
+        totals[visits.RUNNING] = len(now.keys(choice.prefix))
+        known = counts.files(choice.status, choice.dataset)
         return shown(
             "files.html",
             SOON if under_way else OFTEN,
             page=page,
             choice=choice,
             totals=totals,
-            datasets=sums,
-            known=None
-            if choice.prefix
-            else sums[choice.dataset]
-            if choice.dataset and not choice.status
-            else known,
+            datasets=counts.by_dataset(),
+            known=None if choice.prefix or choice.status == visits.RUNNING else known,
             orders={name: told for name, (told, _, _) in file_list.ORDERS.items()},
             sorted=file_list.SORTED,
             page_size=file_list.PAGE,
@@ -199,11 +185,7 @@ class _Views:
             more=len(found) > at_most,
             pages=at_most // file_list.PAGE + 1,
             known=known,
-            count=sum(
-                count
-                for kind, count in known.counts.items()
-                if all(a in ("", b) for a, b in zip(wanted.values(), kind, strict=True))
-            ),
+            count=known.files_like(*wanted.values()),
             running=_of(self.reader.now).keys(),
             **wanted,
         )

@@ -30,6 +30,38 @@ class Problems:
         """Files that have a problem."""
         return self.counts.total()
 
+    def files_like(self, *wanted: str) -> int:
+        """Files whose problem has this status, this error and this dataset, where one is named."""
+        return sum(
+            count
+            for kind, count in self.counts.items()
+            if all(name in ("", each) for name, each in zip(wanted, kind, strict=True))
+        )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of files by status and dataset; INCOMPLETE ones have another status, too."""
+
+    by_kind: Counter[tuple[str, str]]
+
+    def files(self, status: str = "", dataset: str = "") -> int:
+        """Files with this status and of this dataset, where one is named."""
+        return sum(
+            count
+            for (each, of), count in self.by_kind.items()
+            if dataset in ("", of) and (each == status if status else each != problems.INCOMPLETE)
+        )
+
+    def by_status(self, dataset: str = "") -> Counter[str]:
+        """Files by status."""
+        statuses = {each for each, _ in self.by_kind}
+        return Counter({each: self.files(each, dataset) for each in statuses})
+
+    def by_dataset(self) -> Counter[str]:
+        """Files by dataset."""
+        return Counter({each: self.files("", each) for each in {of for _, of in self.by_kind}})
+
 
 class Reader:
     """Reads a stack. What a page asks for alone, such as a file, it reads itself."""
@@ -38,7 +70,7 @@ class Reader:
         self.stack = stack
         for service in ("dynamodb", "stepfunctions", "sqs"):
             stack.client(service)  # else the first read would seem long, and be kept for long
-        self.counts = Kept(lambda: files.counts(stack), KEPT_SECONDS)
+        self.counts = Kept(lambda: Counts(files.counts(stack)), KEPT_SECONDS)
         self.problems = Kept(self._problems, KEPT_SECONDS)
         self.now = Kept(Now(stack).read, KEPT_SECONDS)
         self.hour = Kept(Recent(stack).read, KEPT_SECONDS)
