@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from botocore import session
+from tablekeeper.steps import fetch
 
 WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,39}")
 
@@ -57,4 +58,12 @@ def _models_once() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "create_loader", cache(session.create_loader))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_jitter() -> Iterator[None]:
+    """Rivals of a test are kept apart by the test, and its rounds are many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetch, "MAX_JITTER", 0)
         yield

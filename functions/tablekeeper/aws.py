@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -107,6 +107,23 @@ def states() -> SFNClient:
     return found
 
 
+def check_deleted(answer: Mapping[str, Any]) -> None:
+    """Raises ClientError for the keys that DeleteObjects, which answers 200 all the same, did not
+    delete; for one whose error does not pass, if there is one.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
+    """
+    from botocore.exceptions import ClientError
+
+    failed = sorted(
+        answer.get("Errors", ()), key=lambda each: each.get("Code", "") in TRANSIENT_CODES
+    )
+    if failed:
+        code, key = failed[0].get("Code", ""), failed[0].get("Key", "")
+        message = f"{len(failed):,} objects were not deleted, among them {key}"
+        raise ClientError({"Error": {"Code": code, "Message": message}}, "DeleteObjects")
+
+
 @contextmanager
 def transient_errors() -> Iterator[None]:
     """Within it, an AWS error that passes by itself is raised as TransientServiceError; others stay
@@ -114,10 +131,12 @@ def transient_errors() -> Iterator[None]:
     """
     from botocore.exceptions import (
         ClientError,
+        FlexibleChecksumError,
         HTTPClientError,
         IncompleteReadError,
-        ResponseStreamingError,
     )
+    from botocore.exceptions import ConnectionError as EndpointError
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
@@ -127,5 +146,14 @@ def transient_errors() -> Iterator[None]:
         if code in TRANSIENT_CODES or status >= 500:
             raise TransientServiceError(f"{error.operation_name}: {code}") from error
         raise
-    except (HTTPClientError, IncompleteReadError, ResponseStreamingError) as error:
+    except (
+        # The two families of an endpoint that cannot be reached and of an exchange that broke.
+        EndpointError,
+        HTTPClientError,
+        # Bytes that got lost or changed on their way.
+        IncompleteReadError,
+        FlexibleChecksumError,
+        # What botocore does not translate while a body is read.
+        HTTPError,
+    ) as error:
         raise TransientServiceError(f"the connection broke: {type(error).__name__}") from error

@@ -10,6 +10,7 @@ from datetime import UTC
 from typing import Any
 
 from tablekeeper.causes import message_of
+from tablekeeper.ledger.reads import read_outcome
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.times import iso_milliseconds
 
@@ -109,7 +110,7 @@ class Watch:
         if said["status"] == "SUCCEEDED":
             outcome = json.loads(said.get("output") or "{}").get("outcome", "SUCCEEDED")
         else:
-            outcome = self._recorded(key, said) or said["status"]
+            outcome = recorded_outcome(self.stack, key, said) or said["status"]
         return Outcome(
             at=iso_milliseconds(said["stopDate"].astimezone(UTC)),
             outcome=str(outcome),
@@ -120,15 +121,15 @@ class Watch:
             execution=arn,
         )
 
-    def _recorded(self, key: str | None, said: Any) -> str | None:
-        """The outcome that the ledger has of an execution that ended badly: INVALID or FAILED."""
-        begun = iso_milliseconds(said["startDate"].astimezone(UTC))
-        execution = Execution(
-            said["executionArn"], said["name"], begun, said.get("redriveCount", 0)
-        )
-        row = self.stack.client("dynamodb").get_item(
-            TableName=self.stack.ledger,
-            Key={"pk": {"S": self.stack.uri(key or "s3:///")}, "sk": {"S": execution.audit_key}},
-        )
-        found: str | None = row.get("Item", {}).get("outcome", {}).get("S")
-        return found
+
+def recorded_outcome(stack: Stack, key: str | None, described: Any) -> str | None:
+    """The outcome that the ledger has of an execution that ended, by what DescribeExecution says of
+    it; None when it has none.
+    """
+    begun = iso_milliseconds(described["startDate"].astimezone(UTC))
+    execution = Execution(
+        described["executionArn"], described["name"], begun, described.get("redriveCount", 0)
+    )
+    return read_outcome(
+        stack.client("dynamodb"), stack.ledger, stack.uri(key or "s3:///"), execution
+    )

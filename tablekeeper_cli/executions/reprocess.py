@@ -16,6 +16,7 @@ from tablekeeper.causes import message_of
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.times import iso_milliseconds
 
+from tablekeeper_cli.executions.outcomes import recorded_outcome
 from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN
 from tablekeeper_cli.stack import Stack
 
@@ -159,4 +160,5 @@ def _described(stack: Stack, each: StartedExecution) -> ExecutionEnd | None:
         outcome = json.loads(said.get("output") or "{}").get("outcome", "SUCCEEDED")
         return ExecutionEnd(each.key, each.execution, str(outcome))
     message = message_of(said.get("cause") or "")
-    return ExecutionEnd(each.key, each.execution, said["status"], said.get("error"), message)
+    outcome = recorded_outcome(stack, each.key, said) or said["status"]
+    return ExecutionEnd(each.key, each.execution, outcome, said.get("error"), message)

@@ -220,7 +220,8 @@ def _record_failure() -> Iterator[Case]:
     yield _of(ill, "time-out after its work, once", replace(hangs, after=True), times=1, attempts=5)
     yield _of(ill, "conflict with a neighbour, twice", conflict, times=2, attempts=3)
     yield _of(missed, "conflict with a neighbour, lasting", conflict, times=LASTING, attempts=4)
-    yield _of(missed, "access denied", denied, times=LASTING, attempts=1)
+    # A throttle of the account has the same name.
+    yield _of(missed, "access denied", denied, times=LASTING, attempts=6)
     yield _of(
         replace(missed, error="States.DataLimitExceeded"),
         "oversized arguments",
@@ -272,7 +273,8 @@ def _record_late_failure() -> Iterator[Case]:
         late, "time-out after its work, once", replace(hangs, after=True), times=1, attempts=2
     )
     yield _of(missed, "time-out, lasting", hangs, times=LASTING, attempts=9)
-    yield _of(missed, "access denied", denied, times=LASTING, attempts=1)
+    # A throttle of the account has the same name.
+    yield _of(missed, "access denied", denied, times=LASTING, attempts=6)
 
 
 def _of(expected: Case, fault: str, strike: Strike, *, times: int, attempts: int) -> Case:

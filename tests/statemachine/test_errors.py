@@ -1,15 +1,18 @@
 """Error names in the definition and classes in errors.py agree, both ways."""
 
 import re
+from typing import Any
 
 import pytest
 from tablekeeper.errors import TablekeeperError
 
 from tests.support.project import (
     SERVICE_TASKS,
+    bucket_definition,
     definition,
     error_classes,
     lambda_tasks,
+    nested_states,
     states,
     template,
 )
@@ -114,6 +117,32 @@ def test_error_names_fit_their_integration() -> None:
         prefix = "DynamoDb." if "aws-sdk" in state["Resource"] else "DynamoDB."
         names = _names(state["Retry"]) | _names(state["Catch"])
         assert all(re.match(rf"{re.escape(prefix)}|States\.", each) for each in names), name
+
+
+THROTTLED = {
+    "arn:aws:states:::lambda:invoke": "Lambda.TooManyRequestsException",
+    "arn:aws:states:::dynamodb:putItem": "DynamoDB.AmazonDynamoDBException",
+    "arn:aws:states:::aws-sdk:dynamodb:transactWriteItems": "DynamoDb.DynamoDbException",
+    "arn:aws:states:::states:startExecution.sync:2": "StepFunctions.AWSStepFunctionsException",
+}
+"""The error of a call that the account's quota throttles: of the exception's class, or of its
+service's base class where the SDK for Java has none, by the resource of the task.
+https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        (name, state)
+        for machine in (definition(), bucket_definition())
+        for name, state in nested_states(machine).items()
+        if state["Type"] == "Task"
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_the_account_throttles_is_tried_again(name: str, state: dict[str, Any]) -> None:
+    assert THROTTLED[state["Resource"]] in _names(state["Retry"]), name
 
 
 def test_the_machine_outlives_the_longest_round() -> None:

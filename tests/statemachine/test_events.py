@@ -36,11 +36,15 @@ def _event(kind: str, bucket: str, key: str, source: str = "aws.s3") -> dict[str
 
 
 CREATED_EVENT, DELETED_EVENT = "Object Created", "Object Deleted"
+RESTORED_EVENT = "Object Restore Completed"
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/EventBridge.html"""
 
 
-@pytest.mark.parametrize("kind", [CREATED_EVENT, DELETED_EVENT])
+@pytest.mark.parametrize("kind", [CREATED_EVENT, DELETED_EVENT, RESTORED_EVENT])
 @pytest.mark.parametrize("key", ["a.json", "in/a+b %20.json", "in/", "_SUCCESS", "ö/🙂.json"])
-def test_every_object_that_is_created_or_deleted_starts_an_execution(kind: str, key: str) -> None:
+def test_every_object_that_is_created_deleted_or_restored_starts_an_execution(
+    kind: str, key: str
+) -> None:
     pattern = Stack(CREATED).properties("ObjectChangedRule")["EventPattern"]
     assert matches(pattern, _event(kind, "<SourceBucket>", key))
 
@@ -49,12 +53,12 @@ def test_every_object_that_is_created_or_deleted_starts_an_execution(kind: str, 
     "event",
     [
         _event(CREATED_EVENT, "<StagingBucket>", "documents/a.gz"),
-        _event("Object Restore Completed", "<SourceBucket>", "a.json"),
+        _event("Object Restore Initiated", "<SourceBucket>", "a.json"),
         _event("Object Tags Added", "<SourceBucket>", "a.json"),
         _event("Object ACL Updated", "<SourceBucket>", "a.json"),
         _event(CREATED_EVENT, "<SourceBucket>", "a.json", source="someone.else"),
     ],
-    ids=["staging", "restored", "tags", "acl", "forged"],
+    ids=["staging", "being restored", "tags", "acl", "forged"],
 )
 def test_other_events_do_not(event: dict[str, Any]) -> None:
     pattern = Stack(CREATED).properties("ObjectChangedRule")["EventPattern"]

@@ -12,6 +12,7 @@ from statelint.linter import Linter
 from statelint.problem import ProblemType
 from tablekeeper.recovery.safety_net import FAILURE_TAIL
 
+from tests.support.interpreter import compiled
 from tests.support.project import (
     SERVICE_TASKS,
     definition,
@@ -24,10 +25,24 @@ from tests.support.project import (
 
 
 def test_the_definition_is_amazon_states_language() -> None:
-    """statelint does not know that a Wait's Timestamp may be an expression: it gets a literal."""
+    """statelint does not know that a Wait's Seconds may be an expression: it gets a literal."""
     plain = copy.deepcopy(definition())
-    plain["States"]["Read Again"]["Timestamp"] = "2026-01-01T00:00:00Z"
+    plain["States"]["Read Again"]["Seconds"] = 1
     assert Linter.validate(plain, Config({ProblemType.URI, ProblemType.FLOAT})) == []
+
+
+@pytest.mark.parametrize("pause", [0, 15])
+def test_a_wait_is_of_whole_seconds(pause: int) -> None:
+    """A Timestamp is cut to whole seconds, and Seconds are an integer.
+    https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
+    """
+    (wait,) = states("Wait").values()
+    assert "Timestamp" not in wait
+    expression = compiled(wait["Seconds"].removeprefix("{%").removesuffix("%}"))
+    for number in range(13):
+        waited = expression.evaluate(None, {"pause": pause, "round": number})
+        assert isinstance(waited, int)
+        assert pause <= waited <= pause + 16
 
 
 @pytest.mark.parametrize("name", states())

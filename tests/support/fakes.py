@@ -72,9 +72,10 @@ class FakeS3:
     def copy_object(self, Bucket: str, Key: str, CopySource: Any) -> None:  # noqa: N803
         self._add(Bucket, Key, self.get_object(**CopySource)["Body"].read())
 
-    def delete_objects(self, Bucket: str, Delete: Any) -> None:  # noqa: N803
+    def delete_objects(self, Bucket: str, Delete: Any) -> Any:  # noqa: N803
         for each in Delete["Objects"]:
             self.objects.pop((Bucket, each["Key"]), None)
+        return {}
 
     def get_paginator(self, _name: str) -> FakeS3:
         return self

@@ -81,7 +81,7 @@ class Interpreter:
                     return scope.leave(choice, scope.data), choice["Next"]
             return scope.leave(state, scope.data), state["Default"]
         if state["Type"] == "Wait":
-            scope.evaluate(state["Timestamp"])
+            scope.evaluate(state["Seconds"])
             self.wait()
             return scope.leave(state, scope.data), state["Next"]
         assert state["Type"] == "Fail", state["Type"]

@@ -1,15 +1,20 @@
-"""The clients: how much throttling they stand."""
+"""The clients: how much throttling they stand, and which of their errors pass."""
 
 from __future__ import annotations
 
+import inspect
 import random
 import time
+from types import ModuleType
 
 import pytest
+from botocore import exceptions as botocore_errors
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
 from tablekeeper import aws
 from tablekeeper.errors import TransientServiceError
+from urllib3 import exceptions as urllib3_errors
 
 CALLS = 2000
 
@@ -46,3 +51,67 @@ def test_a_table_that_throttles_half_of_all_calls_for_long_is_waited_for(
             failed += 1
     assert failed < CALLS / 50
     assert 0 < sum(waited) / CALLS < 1
+
+
+def _tree(module: ModuleType, *bases: type[Exception]) -> list[type[Exception]]:
+    """The classes of a module that are of these families."""
+    return [
+        each for each in vars(module).values() if inspect.isclass(each) and issubclass(each, bases)
+    ]
+
+
+BROKEN = [
+    *_tree(botocore_errors, botocore_errors.ConnectionError, botocore_errors.HTTPClientError),
+    botocore_errors.IncompleteReadError,
+    botocore_errors.FlexibleChecksumError,
+    *_tree(urllib3_errors, urllib3_errors.HTTPError),
+]
+"""Whatever botocore or urllib3 have for an exchange that did not work."""
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=[f"{e.__module__}.{e.__name__}" for e in BROKEN])
+def test_every_error_of_a_connection_passes(error: type[Exception]) -> None:
+    with pytest.raises(TransientServiceError, match=error.__name__), aws.transient_errors():
+        raise error.__new__(error)
+
+
+def test_the_families_have_what_a_connection_can_meet() -> None:
+    """A class that botocore moved out of them would be missed."""
+    names = {each.__name__ for each in BROKEN}
+    assert names >= {
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "EndpointConnectionError",
+        "ProtocolError",
+        "ProxyConnectionError",
+        "ReadTimeoutError",
+        "ResponseStreamingError",
+        "SSLError",
+    }
+
+
+@pytest.mark.parametrize(
+    "error",
+    [botocore_errors.NoCredentialsError, botocore_errors.ParamValidationError],
+    ids=["no credentials", "a parameter"],
+)
+def test_what_does_not_pass_stays_as_it_is(error: type[Exception]) -> None:
+    with pytest.raises(error), aws.transient_errors():
+        raise error.__new__(error)
+
+
+@pytest.mark.parametrize(
+    ("codes", "error"),
+    [
+        (["SlowDown", "InternalError"], TransientServiceError),
+        (["SlowDown", "AccessDenied"], ClientError),
+    ],
+    ids=["all pass", "one does not"],
+)
+def test_what_delete_objects_did_not_delete_is_an_error(
+    codes: list[str], error: type[Exception]
+) -> None:
+    errors = [{"Key": f"keys/{code}", "Code": code, "Message": ""} for code in codes]
+    with pytest.raises(error, match="DeleteObjects"), aws.transient_errors():
+        aws.check_deleted({"Errors": errors})
+    aws.check_deleted({"Deleted": [{"Key": "keys/a"}]})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from tablekeeper.model.times import iso_milliseconds
@@ -39,6 +39,16 @@ class Execution:
     def audit_key(self) -> str:
         """The sort key of the one audit row of this execution, the same whoever writes it."""
         return f"EVENT#{iso_milliseconds(self.start)}#{self.name}#{self.redrive}"
+
+    @property
+    def near_audit_keys(self) -> tuple[str, str, str]:
+        """`audit_key`, and what it is for a start a millisecond earlier and later: two APIs need
+        not round a start to the same one.
+        """
+        start = datetime.fromisoformat(self.start)
+        moved = (timedelta(), timedelta(milliseconds=-1), timedelta(milliseconds=1))
+        mine, before, after = (replace(self, start=(start + by).isoformat()) for by in moved)
+        return mine.audit_key, before.audit_key, after.audit_key
 
     @property
     def forced(self) -> bool:

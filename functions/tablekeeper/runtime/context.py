@@ -4,6 +4,7 @@ logged.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from math import inf
@@ -18,9 +19,15 @@ def logger() -> Logger:
     """The structured log. Loaded with its first line, which comes after the work is done, because
     it takes about a third of the time that boto3 takes.
     """
+    import logging
+
     from aws_lambda_powertools.logging import Logger
 
-    return Logger()
+    made = Logger()
+    # Lambda's own filter has the level DEBUG or INFO, and Powertools takes that for the only one.
+    if level := os.environ.get("POWERTOOLS_LOG_LEVEL"):
+        logging.getLogger(made.service).setLevel(level)
+    return made
 
 
 def seconds_left(context: Any) -> Callable[[], float]:

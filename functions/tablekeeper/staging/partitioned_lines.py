@@ -183,7 +183,8 @@ def delete_copy(bucket: str, prefix: str) -> None:
         ):
             keys: Any = [{"Key": each["Key"]} for each in page.get("Contents", ())]
             if keys:
-                aws.s3().delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+                wanted: Any = {"Objects": keys, "Quiet": True}
+                aws.check_deleted(aws.s3().delete_objects(Bucket=bucket, Delete=wanted))
 
 
 def _get(bucket: str, key: str, **more: Any) -> bytes:

@@ -15,7 +15,12 @@ from typing import Any
 
 from tablekeeper import aws
 from tablekeeper.documents.text import Text
-from tablekeeper.errors import InvalidFileError, ObjectChangedError, TablekeeperError
+from tablekeeper.errors import (
+    InvalidFileError,
+    ObjectChangedError,
+    TablekeeperError,
+    TransientServiceError,
+)
 from tablekeeper.model.snapshot import INLINE_BYTES, Snapshot
 
 CHUNK_BYTES = 1_000_000
@@ -57,7 +62,8 @@ class ObjectContent:
     """The bytes of the object that was found, read anew by each iteration; the first one takes
     what was opened already.
 
-    Reading raises ObjectChangedError and TransientServiceError.
+    A body that breaks off goes on where it was, in the same version, as long as each connection
+    brings something. Reading raises ObjectChangedError and TransientServiceError.
     """
 
     def __init__(self, snapshot: Snapshot, opened: Iterator[bytes] | None = None) -> None:
@@ -65,9 +71,22 @@ class ObjectContent:
 
     def __iter__(self) -> Iterator[bytes]:
         opened, self.opened = self.opened, None
-        return opened or self._read()
+        chunks, read = opened or self._read(0), 0
+        while True:
+            before = read
+            try:
+                for chunk in chunks:
+                    read += len(chunk)
+                    yield chunk
+            except TransientServiceError:
+                # After the last byte it is the checksum of what was read that is wrong.
+                if read == before or read >= (self.snapshot.size or 0):
+                    raise
+            else:
+                return
+            chunks = self._read(read)
 
-    def _read(self) -> Iterator[bytes]:
+    def _read(self, begin: int) -> Iterator[bytes]:
         from botocore.exceptions import ClientError
 
         snapshot = self.snapshot
@@ -75,6 +94,8 @@ class ObjectContent:
         which = (
             {"VersionId": snapshot.version_id} if versioned else {"IfMatch": f'"{snapshot.etag}"'}
         )
+        if begin:
+            which["Range"] = f"bytes={begin}-"
         try:
             with aws.transient_errors():
                 answer = aws.s3().get_object(Bucket=snapshot.bucket, Key=snapshot.key, **which)

@@ -4,6 +4,8 @@ convergence rests on.
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +30,8 @@ from tablekeeper.steps.content import inline_document, refused_document
 from tablekeeper.steps.events import object_of
 
 MAX_ROUNDS = 12
+MAX_JITTER = 0.5
+"""Seconds that a look at the bucket waits at most when it is not the first one."""
 
 
 def fetch(
@@ -44,6 +48,9 @@ def fetch(
     key = object_of(event, settings.source_bucket)
     if payload["round"] > MAX_ROUNDS:
         raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
+    if payload["round"]:
+        # A Wait knows whole seconds alone, and rivals come within less.
+        time.sleep(random.uniform(0, MAX_JITTER))  # noqa: S311 - nothing secret
     row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
     snapshot, document = look(key, LedgerView(row, payload["entered"]), settings, catalogue, event)
     return {"found": snapshot.payload(), "document": document}

@@ -61,6 +61,18 @@ def test_an_end_that_is_recorded_already_is_told_as_it_is(outcome: str) -> None:
     assert dynamodb.tables["ledger"] == {AUDIT: row}
 
 
+@pytest.mark.parametrize("start", ["2025-12-31T23:59:59.999Z", "2026-01-01T00:00:00.001Z"])
+def test_an_audit_row_is_found_where_two_apis_round_the_start_differently(start: str) -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    arn = states.end("e", "FAILED", error="EncodingError", cause="why")
+    row = {"pk": {"S": AUDIT[0]}, "sk": {"S": f"EVENT#{start}#e#0"}, "outcome": {"S": "INVALID"}}
+    dynamodb.put_item(TableName="ledger", Item=row)
+    client: Any = dynamodb
+    end = SafetyNet(states, client, "ledger", 1000).record(arn)  # type: ignore[arg-type]
+    assert end == BadEnd("k", arn, "INVALID", "EncodingError", missing=False)
+    assert AUDIT not in dynamodb.tables["ledger"]
+
+
 @pytest.mark.parametrize("redrive", [0, 2])
 def test_an_end_that_recorded_itself_is_not_described(
     monkeypatch: pytest.MonkeyPatch, redrive: int

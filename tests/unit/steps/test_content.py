@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import FlexibleChecksumError, ReadTimeoutError
 from handlers import fetch_object, validate_records
 from tablekeeper import aws
 from tablekeeper.errors import (
@@ -21,6 +21,7 @@ from tablekeeper.errors import (
 )
 from tablekeeper.staging import violation_report
 from tablekeeper.steps import content
+from urllib3.exceptions import ProtocolError
 
 from tests.support.fakes import client_error
 from tests.unit.conftest import Pipeline
@@ -64,7 +65,7 @@ def test_without_versions_the_etag_has_to_be_the_same(pipeline: Pipeline) -> Non
         validate(pipeline, fetched)
 
 
-def test_a_connection_that_breaks_while_it_is_read_is_tried_again(
+def test_a_connection_that_breaks_and_brings_nothing_more_is_tried_again(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.put(KEY, LARGE)
@@ -72,15 +73,72 @@ def test_a_connection_that_breaks_while_it_is_read_is_tried_again(
 
     class Body(io.BytesIO):
         def iter_chunks(self, _size: int) -> Any:
-            yield LARGE[:1000]
+            yield from self.chunks
             raise ReadTimeoutError(endpoint_url="s3")
+
+        chunks: tuple[bytes, ...] = (LARGE[:1000],)
+
+    class Client:
+        def get_object(self, **which: Any) -> Any:
+            body = Body()
+            body.chunks = () if "Range" in which else Body.chunks
+            return {"Body": body}
+
+    monkeypatch.setattr(aws, "s3", Client)
+    with pytest.raises(TransientServiceError):
+        validate(pipeline, fetched)
+
+
+@pytest.mark.parametrize("versioned", [True, False], ids=["by version", "by etag"])
+def test_a_body_that_breaks_off_goes_on_where_it_was(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, versioned: bool
+) -> None:
+    pipeline.put(KEY, LARGE)
+    fetched = pipeline.fetch(KEY)
+    if not versioned:
+        fetched["found"]["version_id"] = None
+    asked: list[dict[str, Any]] = []
+
+    class Body(io.BytesIO):
+        def iter_chunks(self, size: int) -> Any:
+            yield self.read(100_000)
+            if len(asked) < 4:
+                raise ProtocolError("the peer is gone")
+            while chunk := self.read(size):
+                yield chunk
+
+    class Client:
+        def get_object(self, **which: Any) -> Any:
+            asked.append(which)
+            begin = int(which.get("Range", "bytes=0-")[len("bytes=") : -1])
+            return {"Body": Body(LARGE[begin:])}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(aws, "s3", Client)
+        assert validate(pipeline, fetched) == {"records": 3000}
+    ranges = [None, "bytes=100000-", "bytes=200000-", "bytes=300000-"]
+    assert [each.get("Range") for each in asked] == ranges
+    same = "VersionId" if versioned else "IfMatch"
+    assert len({each[same] for each in asked}) == 1
+
+
+def test_a_body_whose_checksum_is_wrong_is_not_taken_for_a_whole_one(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.put(KEY, LARGE)
+    fetched = pipeline.fetch(KEY)
+
+    class Body(io.BytesIO):
+        def iter_chunks(self, _size: int) -> Any:
+            yield LARGE
+            raise FlexibleChecksumError(error_msg="crc32 is another one")
 
     class Client:
         def get_object(self, **_: Any) -> Any:
             return {"Body": Body()}
 
     monkeypatch.setattr(aws, "s3", Client)
-    with pytest.raises(TransientServiceError):
+    with pytest.raises(TransientServiceError, match="FlexibleChecksumError"):
         validate(pipeline, fetched)
 
 
