@@ -70,10 +70,11 @@ class States:
 
         return Pages()
 
-    def get_item(self, Key: Any, **_: Any) -> Any:  # noqa: N803
-        name = Key["sk"]["S"].split("#")[2]
-        outcome = self.recorded.get(f"{MACHINE}:{name}")
-        return {"Item": {"outcome": {"S": outcome}}} if outcome else {}
+    def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803
+        ((table, asked),) = RequestItems.items()
+        key = asked["Keys"][0]
+        outcome = self.recorded.get(f"{MACHINE}:{key['sk']['S'].split('#')[2]}")
+        return {"Responses": {table: [{**key, "outcome": {"S": outcome}}] if outcome else []}}
 
 
 @pytest.fixture
