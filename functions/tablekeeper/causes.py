@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tablekeeper.errors import InvalidFileError, TablekeeperError
+from tablekeeper.model.messages import sentence_and_values
 
 
 def message_of(cause: str) -> str:
-    """The message inside the Cause of a failed Lambda task.
+    """What the Cause of a failed task says to people; a cause that is no function's is all that."""
+    return sentence_and_values(_text(cause))[0]
+
+
+def values_of(cause: str) -> dict[str, Any]:
+    """The values of the error in the Cause of a failed task: those of `TablekeeperError`. An error
+    of AWS has none, nor has one that a release wrote which had only sentences.
+    """
+    return sentence_and_values(_text(cause))[1]
+
+
+def _text(cause: str) -> str:
+    """The text of the error inside the Cause of a failed Lambda task.
 
     Lambda gives `{"errorMessage": "...", "errorType": ...}`, and Step Functions cuts it at 32,768
     characters, so only the first member can be relied on. A cause of any other form is returned as

@@ -12,10 +12,10 @@ that FAILED with the error.
 
 from __future__ import annotations
 
-import json
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.messages import with_values
 
 VALIDATE, TRANSFORM, WRITE, DELETE, SETTLE = (
     "Validate Records",
@@ -27,12 +27,20 @@ VALIDATE, TRANSFORM, WRITE, DELETE, SETTLE = (
 
 
 class TablekeeperError(Exception):
-    """Base of every error that Tablekeeper raises on purpose; never raised itself."""
+    """Base of every error that Tablekeeper raises on purpose; never raised itself.
+
+    `values` are what its sentence is made of, as far as they are known: record (from 0), line,
+    column, pointer, item (a key in DynamoDB JSON), owner (an object's URI).
+    """
 
     status: ClassVar[str] = "FAILED"
     passes: ClassVar[bool] = False
     states: ClassVar[tuple[str, ...]] = ()
     advice: ClassVar[str] = ""
+
+    def __init__(self, text: str = "", **values: Any) -> None:
+        super().__init__(text)
+        self.values = values
 
 
 class InvalidFileError(TablekeeperError):
@@ -40,6 +48,15 @@ class InvalidFileError(TablekeeperError):
 
     status = "INVALID"
     states: ClassVar[tuple[str, ...]] = (VALIDATE,)
+
+    def within(self, where: str) -> Self:
+        """The error with these words of its place before its own."""
+        return type(self)(f"{where}{self}", **self.values)
+
+    def of_file(self, uri: str, hint: str = "") -> Self:
+        """The error as it leaves a step: with the file, what to do, and its values."""
+        sentence = f"{uri}: {self}. {self.advice}{hint}"
+        return type(self)(with_values(sentence, self.values), **self.values)
 
 
 class EncodingError(InvalidFileError):
@@ -169,8 +186,8 @@ class NoDatasetError(InvalidFileError):
 
 
 class SchemaViolationError(InvalidFileError):
-    """Raised when records violate their dataset's JSON Schema; the message counts all and names the
-    first.
+    """Raised when records violate their dataset's JSON Schema. Of its values count is of all
+    violations, report where all are, first those that the message names.
     """
 
     advice = "Mend the records at the JSON Pointers that the report names, or the schema."
@@ -274,8 +291,7 @@ class ItemRejectedError(InvalidFileError):
 class KeyOwnershipError(InvalidFileError):
     """Raised when an item belongs to another file, or Tablekeeper did not write it.
 
-    It is retried for a minute first. The message begins with the item's key and its owner in JSON,
-    so that the sweep can read them back with `parse`.
+    It is retried for a minute first. `sentence` is its text without its values.
     """
 
     states = (WRITE,)
@@ -287,26 +303,10 @@ class KeyOwnershipError(InvalidFileError):
 
     def __init__(self, item: ItemKey, owner: str | None) -> None:
         self.item, self.owner = item, owner
-        named = json.dumps(owner, ensure_ascii=False)
-        whose = named if owner else f"{named}: Tablekeeper did not write it"
-        super().__init__(f"Item {item.text} belongs to {whose}. {self.advice}")
-
-    @staticmethod
-    def parse(message: str) -> tuple[ItemKey, str | None]:
-        """The item and the owner that such a message names.
-
-        Raises:
-            ValueError: the message is not one of this class.
-        """
-        decoder = json.JSONDecoder()
-        if not message.startswith("Item "):
-            raise ValueError("not the message of a KeyOwnershipError")
-        attributes, end = decoder.raw_decode(message, 5)
-        between = " belongs to "
-        if message[end : end + len(between)] != between:
-            raise ValueError("not the message of a KeyOwnershipError")
-        owner, _ = decoder.raw_decode(message, end + len(between))
-        return ItemKey.of(attributes), owner
+        whose = f'"{owner}"' if owner else "null: Tablekeeper did not write it"
+        self.sentence = f"Item {item.shown} belongs to {whose}. {self.advice}"
+        values = {"item": item.attributes, "owner": owner}
+        super().__init__(with_values(self.sentence, values), **values)
 
 
 class StaleRevisionError(TablekeeperError):

@@ -143,11 +143,11 @@ def shown_report(report: Any) -> RenderableType:
     """A report, with all violations that it lists."""
     from rich.console import Group
 
-    from tablekeeper_cli.ledger.problems import Violation
+    from tablekeeper_cli.ledger.problems import violation_of
     from tablekeeper_cli.terminal.showing import plural
     from tablekeeper_cli.terminal.tables import Fields
 
-    listed = [Violation(**{"found": "", "line": None, **each}) for each in report["listed"]]
+    listed = [violation_of(each) for each in report["listed"]]
     about = [
         (name.replace("_", " "), str(value))
         for name, value in report.items()
@@ -212,8 +212,8 @@ def shown_problem(problem: Problem) -> RenderableType:
     )
     if problem.violations:
         summary = told(problem.message.partition("\n")[0])
-        rest = len(problem.violations) - SHOWN_VIOLATIONS
-        more = [f"and {plural(rest, 'more')} here; --report shows all"] if rest > 0 else []
+        rest = (problem.violation_count or 0) - SHOWN_VIOLATIONS
+        more = [f"and {plural(rest, 'more')}; --report shows all"] if rest > 0 else []
         shown = _violations(problem.violations[:SHOWN_VIOLATIONS])
         what: RenderableType = Group(summary, "", shown, *more)
     else:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -27,16 +26,6 @@ INCOMPLETE, WRITING = "INCOMPLETE", "WRITING"
 
 
 PROBLEMS = ("FAILED", "INVALID", "PARTIAL")
-
-
-_REPORT = re.compile(r"^Report: (s3://\S+?\.json)\. ", re.MULTILINE)
-
-
-_VIOLATION = re.compile(
-    r'^record (\d+)(?: \(line ([\d,]+)\))?, (?:"(.*)"|the whole record): (\S+): '
-    r"expected (.*), found (.*)$",
-    re.MULTILINE,
-)
 
 
 @dataclass(frozen=True)
@@ -72,9 +61,11 @@ class Violation:
 class Problem:
     """Everything that is recorded of a problem, and what to do.
 
-    message is what the cause says; violations are the first ones, report is where all of them are.
-    owner is the file that an item of this one belongs to. since, at and next_try are as in
-    `Failure`.
+    message is what the cause says, and what follows advice are the values in it, as far as they are
+    known: violations are the first of violation_count, report is where all of them are. record
+    (from 0), line and column (from 1) and pointer are the place of another error. item is the key
+    of an item in DynamoDB JSON, owner the object that it belongs to. A row of a release whose
+    problems had only sentences has no values. since, at and next_try are as in `Failure`.
     """
 
     key: str
@@ -90,7 +81,13 @@ class Problem:
     message: str
     advice: str
     violations: list[Violation]
+    violation_count: int | None
     report: str | None
+    record: int | None
+    line: int | None
+    column: int | None
+    pointer: str | None
+    item: dict[str, Any] | None
     owner: str | None
 
 
@@ -172,14 +169,7 @@ def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:
     if "problem" not in row:
         return None
     held = {name: value["S"] for name, value in row["problem"]["M"].items()}
-    message = causes.message_of(held["cause"])
-    report = _REPORT.search(message)
-    owner = None
-    if held["error"] == errors.KeyOwnershipError.__name__:
-        try:
-            _, owner = errors.KeyOwnershipError.parse(message)
-        except ValueError:
-            owner = None
+    values = causes.values_of(held["cause"])
     return Problem(
         key=stack.key(stack.uri(key)),
         status=held["status"],
@@ -191,17 +181,31 @@ def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:
         started=held.get("started", held["at"]),
         execution=held["execution"],
         input=held["input"],
-        message=message,
+        message=causes.message_of(held["cause"]),
         advice=advice(held["error"]),
-        violations=[
-            Violation(
-                *(int(record), pointer or "", keyword, expected, found),
-                line=int(line.replace(",", "")) if line else None,
-            )
-            for record, line, pointer, keyword, expected, found in _VIOLATION.findall(message)
-        ],
-        report=report[1] if report else None,
-        owner=owner,
+        violations=[violation_of(each) for each in values.get("first", ())],
+        violation_count=values.get("count"),
+        report=values.get("report"),
+        record=values.get("record"),
+        line=values.get("line"),
+        column=values.get("column"),
+        pointer=values.get("pointer"),
+        item=values.get("item"),
+        owner=values.get("owner"),
+    )
+
+
+def violation_of(values: Mapping[str, Any]) -> Violation:
+    """A violation from its values in a message or a report, or from those of a record that makes no
+    item.
+    """
+    return Violation(
+        record=values["record"],
+        pointer=values.get("pointer", ""),
+        keyword=values.get("keyword") or values["error"],
+        expected=values.get("expected", ""),
+        found=values.get("found") or values.get("message", ""),
+        line=values.get("line"),
     )
 
 

@@ -22,6 +22,7 @@ from tablekeeper.errors import (
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.items import Item, item_key, owner
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.messages import sentence_and_values
 from tablekeeper.model.outcome import PARTIAL
 from tablekeeper.model.snapshot import SetAside
 from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
@@ -98,11 +99,9 @@ class Planning:
             self._compare()
             self._remove_vanished()
         except InvalidFileError as error:
-            message = str(error)
             if not isinstance(error, KeyOwnershipError):
-                hint = no_data_hint(self.found.key)
-                message = f"{self.found.uri}: {message}. {error.advice}{hint}"
-            self._refuse("INVALID", error, message)
+                error = error.of_file(self.found.uri, no_data_hint(self.found.key))
+            self._refuse("INVALID", error, sentence_and_values(str(error))[0])
         except DatasetDefinitionError as error:
             self._refuse("FAILED", error, f"{error} {error.advice}")
 
@@ -152,7 +151,7 @@ class Planning:
             key = item_key(made.item, self.table_key)
             place = self.store.add_new(key.text, made.place, made.text)
             if place is not None:
-                message = f"records {place} and {made.place} both have the key {key.text}"
+                message = f"records {place} and {made.place} both have the key {key.shown}"
                 first = first or DuplicateItemKeyError(message)
                 self.store.add_entry(REFUSED, key.text, made.place, also=place)
         if first:

@@ -44,7 +44,7 @@ from handlers import (
 )
 from moto import mock_aws
 from tablekeeper import aws, tables
-from tablekeeper.causes import message_of
+from tablekeeper.causes import values_of
 from tablekeeper.commit import (
     claiming,
     file_commit,
@@ -751,7 +751,7 @@ def _wrong_of(
     kind = problem.get("status", {}).get("S")
     conflict = None
     if kind == "INVALID" and problem["error"]["S"] == KeyOwnershipError.__name__:
-        conflict = KeyOwnershipError.parse(message_of(problem["cause"]["S"]))
+        conflict = values_of(problem["cause"]["S"])
     refused = world.index and any(isinstance(each, str) for each in (content or {}).values())
     if (content is None or refused) and not kind:
         yield ("silent", name, row)
@@ -770,7 +770,7 @@ def _wrong_of(
         if not conflict:
             if not refused:
                 yield ("INVALID shown for a good file", name, problem)
-        elif held.get(conflict[0].attributes["sk"]["S"], (None,))[0] != conflict[1]:
+        elif held.get(conflict["item"]["sk"]["S"], (None,))[0] != conflict["owner"]:
             yield ("refused for ever with nothing in the way", name, problem)
         else:
             yield from _kept_out(world, name, conflict)
@@ -807,7 +807,7 @@ def _kept_out(world: World, name: str, conflict: Any) -> Iterator[Any]:
     """A file that is kept out by an item that its owner's content no longer has, and no fault keeps
     the owner from saying so.
     """
-    item, other = conflict[0].attributes["sk"]["S"], conflict[1].rpartition("/")[2]
+    item, other = conflict["item"]["sk"]["S"], conflict["owner"].rpartition("/")[2]
     content = world.content(other) if other in POOL else None
     if content is None or item in content:
         return

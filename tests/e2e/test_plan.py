@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tablekeeper.causes import values_of
 from typer.testing import CliRunner
 
 from local.environment import ROOT
@@ -106,9 +107,8 @@ def of_step(held: Table, step: Step, tag: str) -> Table:
 
 def reported(seen: Observer, key: str) -> Any:
     """The violations in the report that the cause of a key's problem names."""
-    cause = seen.problem(key)["cause"]
-    report = cause.partition("Report: s3://")[2].partition(" ")[0].rstrip(".")
-    bucket, _, name = report.partition("/")
+    report = values_of(seen.problem(key)["cause"])["report"]
+    bucket, _, name = report.removeprefix("s3://").partition("/")
     body = seen.s3.get_object(Bucket=bucket, Key=name)["Body"].read()
     return json.loads(body)["listed"]
 

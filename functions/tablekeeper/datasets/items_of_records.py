@@ -78,10 +78,14 @@ def make_item(
     ttl_attribute: str,
 ) -> RecordItem:
     """The item of a record; source is what expressions see as `_object`. Raises as `make_items`."""
-    item = _item(record, source, dataset, table_key, ttl_attribute)
-    text = item_text(item)
-    if size_bound(text) > MAX_ITEM_BYTES:
-        _check_size(item, record.place)
+    try:
+        item = _item(record, source, dataset, table_key, ttl_attribute)
+        text = item_text(item)
+        if size_bound(text) > MAX_ITEM_BYTES:
+            _check_size(item, record.place)
+    except InvalidFileError as error:
+        error.values |= record.values()
+        raise
     return RecordItem(record.place, item, text)
 
 
@@ -241,16 +245,20 @@ def _located(value: Any, name: str, where: str) -> AttributeValue:
         error = unfit
     for path, each in walk(value, (name,)):
         if len(path) > MAX_DEPTH + 1:
-            raise error.error(f'{where}, "{shown(pointer(path[:4]))}…": {error.why}')
+            place = f"{shown(pointer(path[:4]))}…"
+            raise error.error(f'{where}, "{place}": {error.why}', pointer=place)
         bad = _unfit_name(each) if isinstance(each, dict) else None
         if bad is not None:
-            raise FieldNameError(f"{where}, {_named(bad, path)}")
+            place = shown(pointer(path))
+            raise FieldNameError(f"{where}, {_named(bad, path)}", pointer=place)
         if not isinstance(each, dict | list):
             try:
                 _attribute(each)
             except _UnfitError as unfit:
-                raise unfit.error(f'{where}, "{shown(pointer(path))}": {unfit.why}') from None
-    raise error.error(f'{where}, "{pointer((name,))}": {error.why}')
+                place = shown(pointer(path))
+                raise unfit.error(f'{where}, "{place}": {unfit.why}', pointer=place) from None
+    place = shown(pointer((name,)))
+    raise error.error(f'{where}, "{place}": {error.why}', pointer=place)
 
 
 def _check_count(value: dict[str, Any] | list[Any], where: str) -> None:

@@ -31,6 +31,10 @@ class Record(NamedTuple):
     document: Mapping[str, Any] | None = None
     error: InvalidFileError | None = None
 
+    def values(self) -> dict[str, int]:
+        """What the values of an error say of the record that it is about."""
+        return {"record": self.place} | ({"line": self.line} if self.line else {})
+
 
 def read_records(text: Iterable[str], key: str, dataset: Dataset) -> Iterator[Record]:
     """The records of a file's text, one by one; only at the end is it known that all is well.
@@ -60,7 +64,10 @@ def records_and_errors(text: Iterable[str], key: str, dataset: Dataset) -> Itera
     for place, found in enumerate(_values(text, dataset, lines=lines)):
         error = found.error or _unfit(found, place, reserved, lines=lines)
         value = {} if error else found.value
-        yield Record(place, value, found.line, found.name, found.document, error)
+        record = Record(place, value, found.line, found.name, found.document, error)
+        if error:
+            error.values |= record.values()
+        yield record
 
 
 def _unfit(

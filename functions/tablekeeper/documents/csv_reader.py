@@ -170,14 +170,17 @@ class _Lines:
             return MalformedCsvError(
                 f"the row that begins at line {self.begins} has a quote that does not end"
                 if "end of data" in str(error)
-                else f"line {self.begins}: {error}"
+                else f"line {self.begins}: {error}",
+                line=self.begins,
             )
         read = row[: behind.end()]
         lines = len(re.findall(r"\r\n|\r|\n", read))
         column = len(re.split(r"\r\n|\r|\n", read)[-1]) + 1
         return MalformedCsvError(
             f"line {self.begins + lines} column {column}: behind the quote that ends a field "
-            f"stands neither the delimiter nor the end of the line"
+            f"stands neither the delimiter nor the end of the line",
+            line=self.begins + lines,
+            column=column,
         )
 
 

@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tablekeeper.documents.json_parser import error_at
 from tablekeeper.documents.json_stream import Document
 from tablekeeper.documents.numbers import OutOfRangeError, parse_number
-from tablekeeper.documents.pointers import Path, pointer, shown
+from tablekeeper.documents.pointers import Path, shown
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import DocumentShapeError, InvalidFileError, NumberRangeError
 
@@ -102,8 +103,8 @@ def _item(document: Document, found: Value, path: Path) -> Value:
     return found._replace(value=plain)
 
 
-def _wrong(path: Path, why: str) -> DocumentShapeError:
-    return DocumentShapeError(f'at JSON Pointer "{shown(pointer(path))}": {why}')
+def _wrong(path: Path, why: str) -> InvalidFileError:
+    return error_at(path, DocumentShapeError, why)
 
 
 def _plain(value: Any, path: Path) -> Any:
@@ -139,9 +140,8 @@ def _number(content: Any, path: Path) -> Any:
     try:
         return parse_number(content.removeprefix("+"))
     except OutOfRangeError as error:
-        raise NumberRangeError(
-            f'at JSON Pointer "{shown(pointer(path))}": DynamoDB cannot hold the number: {error}'
-        ) from None
+        why = f"DynamoDB cannot hold the number: {error}"
+        raise error_at(path, NumberRangeError, why) from None
 
 
 def _base64(content: Any, path: Path) -> str:

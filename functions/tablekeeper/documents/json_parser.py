@@ -112,7 +112,7 @@ def error_at(
     path: Sequence[str | int], error: type[InvalidFileError], why: str
 ) -> InvalidFileError:
     where = shown(pointer(path)).encode("utf-8", "backslashreplace").decode()
-    return error(f'at JSON Pointer "{where}": {why}')
+    return error(f'at JSON Pointer "{where}": {why}', pointer=where)
 
 
 def not_parsed(
@@ -134,9 +134,12 @@ def not_parsed(
         if depth > PARSER_DEPTH:
             line, column = at(match.start())
             return NestingError(
-                f"more than {PARSER_DEPTH} levels are nested at line {line} column {column}"
+                f"more than {PARSER_DEPTH} levels are nested at line {line} column {column}",
+                line=line,
+                column=column,
             )
     if isinstance(error, json.JSONDecodeError):
         line, column = at(error.pos)
-        return MalformedJsonError(f"{error.msg}: line {line} column {column}")
+        said = f"{error.msg}: line {line} column {column}"
+        return MalformedJsonError(said, line=line, column=column)
     return NestingError("the nesting is too deep to be parsed")

@@ -245,7 +245,7 @@ class Document(_Window):
             unfit = error
         else:
             return Value(value, number)
-        return Value(None, number, error=type(unfit)(f"line {number} of the file: {unfit}"))
+        return Value(None, number, error=unfit.within(f"line {number} of the file: "))
 
     def _next(self, path: Path) -> tuple[Any, bool]:
         """What comes next, not yet checked, and whether escaped surrogates are in it.
@@ -290,7 +290,7 @@ class Document(_Window):
 
     def _malformed(self, why: str, place: int | None = None) -> MalformedJsonError:
         line, column = self._at(self._place if place is None else place)
-        return MalformedJsonError(f"{why}: line {line} column {column}")
+        return MalformedJsonError(f"{why}: line {line} column {column}", line=line, column=column)
 
     def _check_length(self, end: int, path: Path) -> None:
         if end - self._place > MAX_VALUE_CHARACTERS:
@@ -300,5 +300,6 @@ class Document(_Window):
         """The error with the number and the line of its document, where there were others."""
         if self._number < 2:
             return error
-        where = f"value {self._number:,} of the file, which begins at line {self._begins}, "
-        return type(error)(f"{where}{error}")
+        return error.within(
+            f"value {self._number:,} of the file, which begins at line {self._begins}, "
+        )

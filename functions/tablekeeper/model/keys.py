@@ -11,6 +11,7 @@ _DIGITS = 38
 """Significant digits of a DynamoDB number.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
 """
+_SHOWN_CHARACTERS = 500
 _NUMBER = Context(prec=_DIGITS, Emin=-999, Emax=999)
 
 
@@ -37,6 +38,12 @@ class ItemKey(NamedTuple):
         """The key attributes in DynamoDB JSON."""
         attributes: dict[str, Any] = json.loads(self.text)
         return attributes
+
+    @property
+    def shown(self) -> str:
+        """The text as sentences name it, cut where it is very long."""
+        long = len(self.text) > _SHOWN_CHARACTERS
+        return f"{self.text[:_SHOWN_CHARACTERS]}…" if long else self.text
 
 
 @dataclass(frozen=True)

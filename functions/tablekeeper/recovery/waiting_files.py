@@ -18,7 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
-from tablekeeper.causes import message_of
+from tablekeeper.causes import values_of
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger.reads import read_items
 from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
@@ -157,11 +157,13 @@ class WaitingFiles:
             if row.get("problem_error", {}).get("S") != KeyOwnershipError.__name__:
                 continue
             with self.notes.passing_over("files", row["pk"]["S"]):
-                item, named = KeyOwnershipError.parse(message_of(row["problem"]["M"]["cause"]["S"]))
-                if self._fits(item):
-                    blocked.append((row, item, named))
+                values = values_of(row["problem"]["M"]["cause"]["S"])
+                item = ItemKey.of(values["item"]) if "item" in values else None
+                if item and self._fits(item):
+                    blocked.append((row, item, values["owner"]))
                 else:
-                    # Of before a change of the table's key: no item of the table stands there.
+                    # Of before a change of the table's key: no item of the table stands there. Or
+                    # of a release whose problems had no values: this try gives it some.
                     free.append(row)
         items = read_items(
             self.tables.client,

@@ -44,8 +44,7 @@ def transform_document(
                 _check_keys(content.items(settings), suspects, settings)
             return writer.close()
     except InvalidFileError as error:
-        hint = no_data_hint(snapshot.key)
-        raise type(error)(f"{snapshot.uri}: {error}. {error.advice}{hint}") from None
+        raise error.of_file(snapshot.uri, no_data_hint(snapshot.key)) from None
 
 
 def _check_keys(
@@ -57,5 +56,7 @@ def _check_keys(
         key = item_key(item, settings.item_keys)
         if key_hash(key.text) in suspects and seen.setdefault(key.text, place) != place:
             raise DuplicateItemKeyError(
-                f"records {seen[key.text]} and {place} both have the key {key.text}"
+                f"records {seen[key.text]} and {place} both have the key {key.shown}",
+                record=place,
+                item=key.attributes,
             )

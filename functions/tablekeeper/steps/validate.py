@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.errors import BadRecordsError, InvalidFileError, SchemaViolationError
 from tablekeeper.model.execution import Execution
+from tablekeeper.model.messages import with_values
 from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.settings import ValidateSettings
 from tablekeeper.staging.violation_report import Report
@@ -19,6 +22,8 @@ from tablekeeper.steps.file_content import FileContent, Refusal
 from tablekeeper.validation.violation import Violation
 
 MESSAGE_FAULTS = 10
+VALUES_CHARACTERS = 8_000
+"""Of the values of those, which end the message: Step Functions cuts a cause at 32,768."""
 SET_ASIDE_CHARACTERS = 3_000
 """Of what is said of the records that are set aside. It travels between the states, beside a
 document that may fill the most of a payload, and stands in the ledger's row twice.
@@ -68,8 +73,7 @@ def validate(
             if len(first) < MESSAGE_FAULTS:
                 first.append(fault)
     except InvalidFileError as error:
-        hint = no_data_hint(snapshot.key)
-        raise type(error)(f"{snapshot.uri}: {error}. {error.advice}{hint}") from None
+        raise error.of_file(snapshot.uri, no_data_hint(snapshot.key)) from None
     if report is None:
         return Verdict(content.records_read)
     where = report.close(_about(content, execution))
@@ -78,14 +82,22 @@ def validate(
     kind = SchemaViolationError if rule is None else BadRecordsError
     faults = [str(fault) for fault in first]
     if aside:
-        faults = _as_many_as_fit(faults)
+        faults = _as_many_as_fit(faults, SET_ASIDE_CHARACTERS)
+        faults = faults or [str(first[0])[:SET_ASIDE_CHARACTERS] + "…"]
     summary = content.summary(report.count) + _the_first(faults, report.count)
     hint = "" if aside else no_data_hint(snapshot.key)
-    message = f"{snapshot.uri}: {summary}\nReport: {where}. {kind.advice}{hint}"
+    sentence = f"{snapshot.uri}: {summary}\nReport: {where}. {kind.advice}{hint}"
+    most = SET_ASIDE_CHARACTERS if aside else VALUES_CHARACTERS
+    lines = _as_many_as_fit((json.dumps(_values(fault)) for fault in first), most)
+    values = {"count": report.count, "report": where, "first": [*map(json.loads, lines)]}
     if not aside:
-        raise kind(message)
+        raise kind(with_values(sentence, values), **values)
     bad, of = content.records_bad, content.records_read
-    return Verdict(of, SetAside(bad, of, where, message))
+    return Verdict(of, SetAside(bad, of, where, with_values(sentence, values)))
+
+
+def _values(fault: Violation | Refusal) -> dict[str, Any]:
+    return {name: value for name, value in fault._asdict().items() if value is not None}
 
 
 def _the_first(faults: list[str], count: int) -> str:
@@ -93,14 +105,14 @@ def _the_first(faults: list[str], count: int) -> str:
     return the_first + ":" + "".join(f"\n{fault}" for fault in faults)
 
 
-def _as_many_as_fit(faults: list[str]) -> list[str]:
-    length, shown = 0, list[str]()
-    for fault in faults:
-        length += len(fault)
-        if length > SET_ASIDE_CHARACTERS:
+def _as_many_as_fit(texts: Iterable[str], characters: int) -> list[str]:
+    length, fit = 0, list[str]()
+    for text in texts:
+        length += len(text)
+        if length > characters:
             break
-        shown.append(fault)
-    return shown or [faults[0][:SET_ASIDE_CHARACTERS] + "…"]
+        fit.append(text)
+    return fit
 
 
 def _about(content: FileContent, execution: Execution) -> dict[str, Any]:

@@ -81,7 +81,9 @@ class Reference:
                 f'{self._name}{SUFFIX}: there is no type "{error.type}"'
             ) from None
         except RecursionError:
-            raise NestingError(f"record {record.place} is nested too deep for its schema") from None
+            raise NestingError(
+                f"record {record.place} is nested too deep for its schema", **record.values()
+            ) from None
         return [_violation(record, best_match([error]) or error) for error in errors]
 
 

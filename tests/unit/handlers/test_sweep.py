@@ -338,7 +338,7 @@ def test_a_row_that_cannot_be_read_is_counted_and_passed_over(states: Any, dynam
     broken: dict[str, Any] = {"pk": {"S": "s3://b/broken"}, "sk": {"S": "CURRENT"}}
     broken |= {"problem_status": {"S": "INVALID"}, "problem_error": {"S": "KeyOwnershipError"}}
     broken |= {"problem_at": {"S": "2026-01-01T00:00:00.000Z"}, "revision": {"N": "1"}}
-    broken["problem"] = {"M": {"cause": {"S": "of another form"}, "input": {"S": "{}"}}}
+    broken["problem"] = {"M": {"cause": {"N": "1"}, "input": {"S": "{}"}}}
     dynamodb.put_item(TableName="ledger", Item=broken)
     swept = run(states, dynamodb)
     assert (swept.restarted, swept.passed_over) == (1, 1)
@@ -352,6 +352,16 @@ def test_a_file_of_before_a_change_of_the_table_s_key_is_tried_again(
     refuse(dynamodb)
     tables = Tables(dynamodb, "ledger", "items", TableKey.parse("id:S"), 1000)
     assert Sweep(states, tables, "m", lambda: 300).run().restarted == 1
+
+
+def test_a_refusal_of_a_release_without_values_is_tried_again(states: Any, dynamodb: Any) -> None:
+    """Its row does not say which item it waits for, and the row of this try will."""
+    refuse(dynamodb)
+    hold(dynamodb, "owner")
+    problem = dynamodb.tables["ledger"]["s3://b/refused", "CURRENT"]["problem"]["M"]
+    said = 'Item {"pk":{"S":"a"},"sk":{"S":"b"}} belongs to "s3://b/owner". Remove the record.'
+    problem["cause"] = {"S": json.dumps({"errorMessage": said})}
+    assert run(states, dynamodb).restarted == 1
 
 
 def test_refused_files_have_their_turn_however_many_they_are(

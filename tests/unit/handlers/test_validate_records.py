@@ -14,6 +14,7 @@ from tablekeeper.errors import (
     NoDatasetError,
     SchemaViolationError,
 )
+from tablekeeper.model.messages import sentence_and_values
 from tablekeeper.validation.validator import violations
 
 from tests.unit.conftest import Pipeline
@@ -209,7 +210,7 @@ def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
     pipeline.put("notes/a.json", [GOOD, *bad])
     with pytest.raises(SchemaViolationError) as caught:
         validate(pipeline, "notes/a.json")
-    message = str(caught.value)
+    message, _ = sentence_and_values(str(caught.value))
     assert "150 violations of notes.schema.json in 151 records" in message
     assert 'record 1 (line 1), "/count": minimum: expected at least 0, found an integer' in message
     body = pipeline.s3.get_object(Bucket="staging", Key="reports/e1.json")["Body"].read()
@@ -246,7 +247,7 @@ def test_a_bad_file_is_named_with_what_to_do(
     with pytest.raises(InvalidFileError) as caught:
         validate(pipeline, "notes/a.json")
     assert type(caught.value).__name__ == error
-    message = str(caught.value)
+    message, _ = sentence_and_values(str(caught.value))
     assert message.startswith("s3://source/notes/a.json: ")
     assert says in message
     assert message.endswith(type(caught.value).advice)
@@ -312,5 +313,5 @@ def test_a_file_that_is_no_data_is_told_from_bad_data(
     pipeline.put(key, content)
     with pytest.raises(InvalidFileError) as caught:
         validate(pipeline, key)
-    message = str(caught.value)
+    message, _ = sentence_and_values(str(caught.value))
     assert hint in message if hint else "By its name" not in message

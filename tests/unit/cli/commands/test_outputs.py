@@ -60,7 +60,13 @@ PROBLEM = Problem(
         Violation(1, "/price", "type", '"number"', "a string of 1 character", 4),
         Violation(2, "/options/0/a-long-name/of-a-field", "maximum", "5", "9", 9),
     ],
+    violation_count=2,
     report="s3://shop-staging/reports/5a0e1269-c532-4f6a-b9ca-e75ef9b4ef26.json",
+    record=None,
+    line=None,
+    column=None,
+    pointer=None,
+    item=None,
     owner=None,
 )
 FILE = File(

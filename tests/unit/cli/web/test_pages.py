@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from tablekeeper.model.messages import with_values
+from tablekeeper.validation.violation import Violation
 from typer.testing import CliRunner
 
 from tablekeeper_cli.app import app
@@ -21,11 +23,13 @@ from tests.unit.cli.web.conftest import EXECUTIONS, Shop, before
 
 KEY = "products/tools.json"
 HOSTILE = "notes/<script>alert(1)</script>'\"\x1b[31m\u202egnp.json"
-MESSAGE = (
+REPORT = "s3://shop-staging/reports/5a0e.json"
+VIOLATION = Violation(1, "/price", "type", '"number"', "a string of 1 character", 4)
+SENTENCE = (
     "s3://shop-source/products/tools.json: 1 violation of products.schema.json in 3 records:\n"
-    'record 1 (line 4), "/price": type: expected "number", found a string of 1 character\n'
-    "Report: s3://shop-staging/reports/5a0e.json. 1 of 1 are above."
+    f"{VIOLATION}\nReport: {REPORT}. Mend the records."
 )
+MESSAGE = with_values(SENTENCE, {"count": 1, "report": REPORT, "first": [VIOLATION._asdict()]})
 BAD = ("INVALID", "SchemaViolationError", MESSAGE)
 SLOW = {"error": "TransientServiceError", "cause": json.dumps({"errorMessage": "S3: SlowDown"})}
 

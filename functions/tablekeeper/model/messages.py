@@ -1,0 +1,33 @@
+"""Messages: sentences for people and, in a line of JSON behind them, what they are made of.
+
+All that Step Functions keeps of a function's error is its class and its text, so the values of an
+error travel as the text's last line, and whoever needs one reads it there and never a sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_VALUES = "values"
+
+
+def with_values(sentence: str, values: Mapping[str, Any]) -> str:
+    """The message of a sentence and its values, which JSON can hold."""
+    if not values:
+        return sentence
+    line = json.dumps({_VALUES: values}, ensure_ascii=False, separators=(",", ":"))
+    return f"{sentence}\n{line}"
+
+
+def sentence_and_values(message: str) -> tuple[str, dict[str, Any]]:
+    """The inverse of `with_values`; a message without values has none."""
+    sentence, _, line = message.rpartition("\n")
+    if not line.startswith(f'{{"{_VALUES}":'):
+        return message, {}
+    try:
+        values = json.loads(line)[_VALUES]
+    except ValueError:
+        return message, {}
+    return (sentence, values) if isinstance(values, dict) else (message, {})
