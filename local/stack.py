@@ -23,6 +23,7 @@ from local.environment import (
 )
 from local.faults import Faults
 from local.processes import engine_process
+from local.switches import Switches
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Stack:
     def faults(self) -> Faults:
         """The faults that the engine is to bring about."""
         return Faults(Path(self.state_dir) / "faults.json")
+
+    @property
+    def switches(self) -> Switches:
+        """Where the engine is to be as unkind as AWS."""
+        return Switches(Path(self.state_dir) / "switches")
 
     @classmethod
     def on(cls, port: int, state_dir: Path) -> Stack:

@@ -3,7 +3,8 @@
 Every patch in the modules beside this one says what AWS does and what stock ministack
 does, and checks at start that the place it changes still looks as it did when the patch was
 written. Environment: GATEWAY_PORT and AWS_ENDPOINT_URL, which ministack reads; ENGINE_STATE_DIR (a
-folder, for `faults.json`, see local/faults.py, and `alive.lock`, locked while the engine runs);
+folder, for `faults.json`, see local/faults.py, `switches`, see local/switches.py, and `alive.lock`,
+locked while the engine runs);
 ENGINE_LAMBDA_PYTHON (the interpreter that runs the functions); ENGINE_LAMBDA_CONCURRENCY (default
 4); ENGINE_ENDS_WITH (a file: the engine ends when no process holds a lock on it any more); and
 ENGINE_CALLS (a file, to which the calls of roles are written, see local/calls.py).
@@ -34,6 +35,8 @@ PATCHES = (
     "roles",
     "events",
     "tables",
+    "objects",
+    "quotas",
     "restarts",
 )
 

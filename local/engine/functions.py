@@ -12,6 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,9 +26,11 @@ from local.engine.state import (
     FAULTS,
     PAYLOAD_BYTES,
     SLOTS,
+    SWITCHES,
     has_slot,
 )
 from local.faults import Fault
+from local.switches import LAMBDA_THROTTLES, UPDATES_APART
 
 
 def rewrites(old: str, new: str) -> None:
@@ -87,6 +90,8 @@ if "zipfile.ZipFile" not in inspect.getsource(lambda_runtime.Worker._spawn):
 lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": _Code})
 INVOCATION_SECONDS = 10
 """How long the update of a function waits for what runs of it."""
+UPDATE_SECONDS = 2
+"""Between two updates of functions where they are apart."""
 INIT_FAILED = "Worker init failed: "
 DIED = ("Worker process died", "Worker process exited immediately")
 TIMED_OUT = "Task timed out after "
@@ -131,17 +136,33 @@ def _invalidate(stock: Callable[..., Any], func_name: str, *args: Any, **kwargs:
             worker._lock.release()
 
 
+# AWS: functions of a stack are updated one by one, within minutes. Stock: at one moment.
+@mends(lambda_svc, "_update_code", "name, data")
+def _update(stock: Callable[..., Any], name: str, data: Json) -> Any:
+    if SWITCHES.is_on(UPDATES_APART):
+        time.sleep(UPDATE_SECONDS)
+    return stock(name, data)
+
+
 def _kill(worker: Any) -> None:
     if worker._proc:
         worker._proc.kill()
 
 
 # AWS: as many executions as there is concurrency, the others are throttled and tried again.
-# Stock: no bound. Here they wait for a slot, which costs no attempt.
+# Stock: no bound. Here they wait for a slot, which costs no attempt, unless that is switched on.
 @mends(lambda_svc, "_execute_function_warm", "func, event, request_id")
 def _execute(stock: Callable[..., Any], func: Json, event: Any, request_id: str) -> Json:
     name = func.get("config", func).get("FunctionName", "")
-    with SLOTS:
+    # An event's invocation is Lambda's own to try again, for hours.
+    throttles = has_slot.get() is not None and SWITCHES.is_on(LAMBDA_THROTTLES)
+    if not SLOTS.acquire(blocking=not throttles):
+        throttled: Json = lambda_svc._throttle_response(
+            "ConcurrentInvocationLimitExceeded", "Rate Exceeded."
+        )
+        return throttled
+    with ExitStack() as held:
+        held.callback(SLOTS.release)
         if running := has_slot.get():
             running.set()
         fault = FAULTS.take(name, json.dumps(event, ensure_ascii=False)) or CHAOS.fault(name)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from local.chaos import Chaos
 from local.faults import Faults
+from local.switches import Switches
 
 PAYLOAD_BYTES = 262_144
 """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
@@ -19,6 +20,7 @@ CAUSE_CHARACTERS = 32_768
 STATE_DIR = Path(os.environ["ENGINE_STATE_DIR"])
 FAULTS = Faults(STATE_DIR / "faults.json")
 CHAOS = Chaos(STATE_DIR / "chaos.json")
+SWITCHES = Switches(STATE_DIR / "switches")
 SLOTS = threading.BoundedSemaphore(int(os.environ.get("ENGINE_LAMBDA_CONCURRENCY", "4")))
 
 

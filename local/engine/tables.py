@@ -13,6 +13,8 @@ from local.engine.state import (
     CHAOS,
 )
 
+NAME_BYTES = 65_535
+
 
 # AWS: now and then it throttles, fails, or its answer is lost. Stock: never.
 def _fails_by_chaos(operation: str) -> None:
@@ -33,3 +35,20 @@ def _fails_by_chaos(operation: str) -> None:
 for _name in ("get_item", "batch_get_item", "query", "put_item", "update_item", "delete_item"):
     _fails_by_chaos(_name)
 _fails_by_chaos("transact_write_items")
+
+
+# AWS: a name of an attribute has 1 to 65,535 bytes, at the top of an item; else the whole
+# transaction is invalid. Stock: any length.
+# https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+@mends(dynamodb, "_transact_write_items", "data")
+def _transact(stock: Callable[..., Any], data: Json) -> Any:
+    for action in data.get("TransactItems", ()):
+        for name in action.get("Put", {}).get("Item", {}):
+            if not 1 <= len(name.encode()) <= NAME_BYTES:
+                return error_response_json(
+                    "ValidationException",
+                    "One or more parameter values were invalid: an attribute name has 1 to "
+                    f"{NAME_BYTES} bytes",
+                    400,
+                )
+    return stock(data)

@@ -21,6 +21,7 @@ from typing import Any
 
 from local.chaos import Odds
 from local.running import running_stack
+from local.switches import LAMBDA_THROTTLES
 from local.stack import Stack
 from tests.benchmarks.results import Section
 
@@ -106,6 +107,7 @@ def load() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         running_stack(Path(folder), enforces_roles=False) as stack,
+        stack.switches.on(LAMBDA_THROTTLES),
     ):
         rate = _burst(stack, "burst", files)
         _sustained(stack, rate * PART_OF_LIMIT, 60 * minutes)

@@ -41,6 +41,7 @@ def handler(event, context):
     return {"calls": calls, "started": started, "ended": time.time()}
 """
 BROKEN = "import no_such_module\n"
+TABLE = "things"
 ROLE = "arn:aws:iam::000000000000:role/any"
 
 
@@ -138,3 +139,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
                 ),
             )
             yield Engine(bare)
+
+
+@pytest.fixture(scope="session")
+def table(engine: Engine) -> str:
+    """A table that holds the item a."""
+    dynamodb = engine.client("dynamodb")
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+    )
+    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
+    return TABLE

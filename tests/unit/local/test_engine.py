@@ -15,8 +15,6 @@ from tests.unit.local.conftest import BROKEN, Engine
 
 pytestmark = pytest.mark.xdist_group("engine")
 
-TABLE = "things"
-
 
 def task(function: str, payload: Any, **more: Any) -> dict[str, Any]:
     """A state that invokes a function and ends."""
@@ -43,20 +41,6 @@ def catching(names: list[str]) -> dict[str, Any]:
 def function(engine: Engine) -> str:
     """A function that does what its event says; it is given three seconds."""
     return engine.function("AnyFunction")
-
-
-@pytest.fixture(scope="session")
-def table(engine: Engine) -> str:
-    """A table that holds the item a."""
-    dynamodb = engine.client("dynamodb")
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
-    )
-    dynamodb.put_item(TableName=TABLE, Item={"pk": {"S": "a"}})
-    return TABLE
 
 
 def test_one_worker_runs_a_group(request: pytest.FixtureRequest, worker_id: str) -> None:

@@ -1,0 +1,120 @@
+"""Where the engine is as unkind as AWS: by default, by a fault, or by a switch."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ResponseStreamingError
+from botocore.exceptions import ConnectionError as EndpointError
+
+from local.switches import LAMBDA_THROTTLES, STATES_QUOTAS
+from tests.unit.local.conftest import Engine
+from tests.unit.local.test_engine import task
+
+pytestmark = pytest.mark.xdist_group("engine")
+
+
+@pytest.fixture(scope="module")
+def bucket(engine: Engine) -> str:
+    """A bucket with three objects."""
+    client = engine.client("s3")
+    client.create_bucket(Bucket="unkind")
+    for key in "abc":
+        client.put_object(Bucket="unkind", Key=key, Body=b"x" * 100_000)
+    return "unkind"
+
+
+def test_a_throttled_invocation_costs_an_attempt(engine: Engine) -> None:
+    function = engine.function("ThrottledFunction")
+    retry = {"ErrorEquals": ["Lambda.TooManyRequestsException"], "MaxAttempts": 1}
+    definition = {"States": {"A": task(function, {"sleep": 1}, Retry=[retry], TimeoutSeconds=5)}}
+    with engine.stack.switches.on(LAMBDA_THROTTLES):
+        running = [engine.start(definition) for _ in range(6)]
+        ended = [engine.end(each) for each in running]
+    failed = [each["error"] for each in ended if each["status"] == "FAILED"]
+    assert set(failed) == {"Lambda.TooManyRequestsException"}
+    assert 0 < len(failed) < 6
+
+
+def test_executions_are_listed_within_a_quota(engine: Engine) -> None:
+    """A bucket of a hundred calls, and two a second."""
+    client = engine.client("stepfunctions")
+    machine = "arn:aws:states:us-east-1:000000000000:stateMachine:none"
+    codes = []
+    with engine.stack.switches.on(STATES_QUOTAS):
+        for _ in range(400):
+            try:
+                client.list_executions(stateMachineArn=machine)
+            except ClientError as error:
+                codes.append(error.response["Error"]["Code"])
+            if codes and codes[-1] == "ThrottlingException":
+                break
+    assert codes[-1] == "ThrottlingException"
+
+
+def test_a_timestamp_is_cut_to_whole_seconds(engine: Engine) -> None:
+    now = datetime.now(UTC)
+    soon = (now + timedelta(seconds=1)).replace(microsecond=999_000)
+    begun = time.monotonic()
+    states: dict[str, Any] = {"A": {"Type": "Wait", "Timestamp": soon.isoformat(), "End": True}}
+    engine.run(states)
+    assert time.monotonic() - begun < (soon - now).total_seconds() - 0.3
+
+
+def test_delete_objects_may_leave_keys_and_answer_200(engine: Engine, bucket: str) -> None:
+    client = engine.client("s3")
+    engine.stack.faults.inject("DeleteObjects", error="SlowDown", cause="busy")
+    wanted = {"Objects": [{"Key": "a"}, {"Key": "b"}], "Quiet": True}
+    (left,) = client.delete_objects(Bucket=bucket, Delete=wanted)["Errors"]
+    assert (left["Key"], left["Code"]) == ("a", "SlowDown")
+    assert [each["Key"] for each in client.list_objects_v2(Bucket=bucket)["Contents"]] == ["a", "c"]
+    assert "Errors" not in client.delete_objects(Bucket=bucket, Delete=wanted)
+
+
+def test_a_body_may_break_off(engine: Engine, bucket: str) -> None:
+    client = engine.client("s3")
+    engine.stack.faults.inject("GetObject", match="c")
+    answer = client.get_object(Bucket=bucket, Key="c")
+    assert answer["ContentLength"] == 100_000
+    with pytest.raises((ResponseStreamingError, EndpointError)):
+        answer["Body"].read()
+    assert len(client.get_object(Bucket=bucket, Key="c")["Body"].read()) == 100_000
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65_536], ids=["no characters", "65,536 bytes"])
+def test_an_attribute_has_a_name_of_1_to_65535_bytes(engine: Engine, table: str, name: str) -> None:
+    item = {"pk": {"S": "named"}, name: {"S": "v"}}
+    with pytest.raises(ClientError, match="ValidationException"):
+        engine.client("dynamodb").transact_write_items(
+            TransactItems=[{"Put": {"TableName": table, "Item": item}}]
+        )
+
+
+def test_a_key_is_held_against_the_schema_in_a_delete(engine: Engine, table: str) -> None:
+    delete = {"TableName": table, "Key": {"pk": {"N": "1"}}}
+    with pytest.raises(ClientError) as caught:
+        engine.client("dynamodb").transact_write_items(TransactItems=[{"Delete": delete}])
+    said = str(caught.value.response)
+    assert "The provided key element does not match the schema" in said
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [("1E+40", "1" + "0" * 40), ("1.50", "1.5"), ("1E-10", "0.0000000001")],
+    ids=["large", "trailing zero", "small"],
+)
+def test_a_number_of_an_update_has_plain_digits(
+    engine: Engine, table: str, written: str, stored: str
+) -> None:
+    client = engine.client("dynamodb")
+    key = {"pk": {"S": "numbers"}}
+    client.update_item(
+        TableName=table,
+        Key=key,
+        UpdateExpression="SET n = :n",
+        ExpressionAttributeValues={":n": {"N": written}},
+    )
+    assert client.get_item(TableName=table, Key=key)["Item"]["n"] == {"N": stored}
