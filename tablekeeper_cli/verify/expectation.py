@@ -66,8 +66,8 @@ def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
             detail = f"its problem is of etag {failed}, but the object's is {present.etag}"
             return Standing(committed, STALE, detail, behind=True)
         if row.status == RELEASED:
-            detail = "RELEASED: its items are out of the table until it is tried again"
-            return Standing(committed, STALE, detail, behind=True)
+            detail = "RELEASED: it gave up what its content no longer has, until it can be written"
+            return Standing(UNTOLD, STALE, detail, behind=True)
         if _unanswered(row, present):
             return Standing(committed, STALE, "changed after its problem was recorded", behind=True)
         return Standing(committed)
@@ -85,11 +85,8 @@ def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
     if row.etag != present.etag:
         detail = f"{row.status} with etag {row.etag}, but the object's is {present.etag}"
         return Standing(CURRENT, STALE, detail, behind=True)
-    if not _same_version(row, present):
-        detail = (
-            f"{row.status} with version {row.version_id}, but the object's is {present.version_id}"
-        )
-        return Standing(CURRENT, STALE, detail, behind=True)
+    # Another version with the same content makes the same items, unless an expression has the
+    # version: then the items themselves differ.
     return Standing(CURRENT)
 
 
@@ -98,10 +95,6 @@ def version_of(version_id: str | None) -> str | None:
     versions.
     """
     return None if version_id == "null" else version_id
-
-
-def _same_version(row: Row, present: Present) -> bool:
-    return version_of(row.version_id) == version_of(present.version_id)
 
 
 def _unanswered(row: Row, present: Present) -> bool:

@@ -99,8 +99,11 @@ class Sources:
             last_modified=present.last_modified,
         )
 
+        # What was written stays right when MaxDocumentBytes is lowered.
+        limit = max(settings.max_document_bytes, present.size)
+
         def text() -> Text:
-            return Text(ObjectContent(found, chunks), settings.max_document_bytes)
+            return Text(ObjectContent(found, chunks), limit)
 
         made = FileContent(found, catalogue, text).valid_items(settings)
         yield from takewhile(lambda _: not self.stopped.is_set(), made)

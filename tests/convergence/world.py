@@ -53,20 +53,24 @@ from tablekeeper.commit import (
     large_write,
     patience,
     plan,
+    questions,
+    release,
+    settlement,
     transaction,
 )
 from tablekeeper.commit.file_commit import FileCommit
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger import failures, reads, writes
-from tablekeeper.ledger.rows import Row
+from tablekeeper.ledger.rows import ADDING, Row
 from tablekeeper.ledger.writes import audit_row
 from tablekeeper.model import sizes
+from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import owner
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.times import iso_milliseconds
-from tablekeeper.recovery import clock
+from tablekeeper.recovery import clock, waiting_files
 from tablekeeper.recovery.safety_net import SafetyNet
 from tablekeeper.recovery.sweep import Sweep
 from tablekeeper.recovery.waiting_files import WaitingFiles
@@ -107,6 +111,15 @@ WEAKNESSES = (
     "no-audit-condition",
     "late-failure-wins",
     "no-safety-net",
+    "skip-over-replacing",
+    "force-by-row",
+    "force-forgotten",
+    "undo-keeps-progress",
+    "no-questions",
+    "no-superseded",
+    "no-rebuild",
+    "no-release",
+    "release-unmarked",
 )
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -204,6 +217,7 @@ class World:
         self.outcomes: dict[str, list[str]] = collections.defaultdict(list)
         self.good: dict[str, list[Values]] = {key: [{}] for key in POOL}
         self.edited: set[tuple[str, str]] = set()
+        self.staged_lost = False
         self.edits = collections.Counter[str]()
         self.forced: dict[str, tuple[str, int]] = {}
         self.deals = rng.choice([0.0, 0.15, 0.5])
@@ -335,6 +349,7 @@ class World:
 
     def lose_staged_items(self) -> None:
         """What is staged for a write expires."""
+        self.staged_lost = True
         objects = getattr(self.s3.client, "objects", {})
         for bucket, key in list(objects):
             if bucket == "staging" and key.startswith("items/"):
@@ -766,6 +781,8 @@ def _wrong_of(
         and not any(_stands(world, name, have, each, row) for each in world.good[name])
     ):
         yield ("torn", name, (have, row))
+    if incomplete and kind != "FAILED" and not (world.staged_lost or world.expired):
+        yield ("incomplete though nothing expired", name, row)
     if content is not None and kind == "INVALID":
         if not conflict:
             if not refused:
@@ -927,6 +944,27 @@ def weakened(world: World) -> Iterator[None]:
             raise KeyOwnershipError(min(taken), "another file")
         return taken
 
+    def believing(self: Any) -> bool:
+        before = self.row.claim
+        return not self._is_distrustful and (before is None or before.trusts)
+
+    def believing_all(self: Any) -> bool:
+        before = self.row.claim
+        return not self._is_distrustful and (before is None or before.state == ADDING)
+
+    def never_doubted(attributes: Any) -> Row:
+        return dataclasses.replace(row_of(attributes), doubted=False)
+
+    def keeping_progress(ledger: str, key: Any, claim: int, held: Any, progress: Any) -> Any:
+        return lane_action(ledger, key, claim, held, progress if held is not None else None)
+
+    def unmarked(self: Any, *, released: bool) -> Any:
+        changes = release_changes(self, released=released)
+        changes["problem"]["M"].pop("released", None)
+        return changes
+
+    row_of, release_changes = Row.of, release.Release._changes
+
     def unconditional(table: str, row: Any) -> Any:
         action = put_audit_row(table, row)
         del action["Put"]["ConditionExpression"]
@@ -954,6 +992,21 @@ def weakened(world: World) -> Iterator[None]:
         "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
         "no-sweep": [patch.object(WaitingFiles, "_start", lambda *_: False)],
         "no-audit-condition": [patch.object(writes, "put_audit_row", unconditional)],
+        "skip-over-replacing": [patch.object(claiming.Claiming, "_trusts", property(believing))],
+        "force-by-row": [patch.object(Execution, "forced", False)],
+        "force-forgotten": [
+            patch.object(Row, "of", never_doubted),
+            patch.object(claiming.Claiming, "_trusts", property(believing_all)),
+        ],
+        "undo-keeps-progress": [patch.object(claiming, "lane_action", keeping_progress)],
+        "no-questions": [patch.object(questions.Questions, "ask", lambda _: None)],
+        "no-superseded": [patch.object(claiming.Claiming, "_superseded", lambda *_: None)],
+        "no-rebuild": [
+            patch.object(module, "check_keys", lambda *_: None)
+            for module in (file_commit, settlement)
+        ],
+        "no-release": [patch.object(waiting_files, "_may_release", lambda _: False)],
+        "release-unmarked": [patch.object(release.Release, "_changes", unmarked)],
     }
     with ExitStack() as stack:
         for each in [*patches, *(one for name in weak for one in switches.get(name, ()))]:

@@ -320,6 +320,23 @@ def test_a_file_that_is_released_is_a_difference(notes: Pipeline, verifier: Veri
     assert "stale" in [each.kind for each in found(verifier) if "RELEASED" in each.detail]
 
 
+def test_the_same_content_in_another_version_is_no_difference(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    """Its event was lost, and a reconcile, which compares ETags, finds nothing either."""
+    body = notes.s3.get_object(Bucket="source", Key="notes/a.json")["Body"].read()
+    notes.put("notes/a.json", body)
+    assert notes.sync_batch() == {}
+    assert told(verifier) == []
+
+
+def test_what_was_written_before_the_limit_of_sizes_was_lowered_is_no_difference(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    settings = replace(verifier.settings, max_document_bytes=5)
+    assert told(replace(verifier, settings=settings)) == []
+
+
 def test_a_bad_file_without_a_problem_is_named(notes: Pipeline, verifier: Verifier) -> None:
     notes.put("notes/a.json", [note("a1"), note("a1")])
     etag = notes.s3.head_object(Bucket="source", Key="notes/a.json")
