@@ -328,7 +328,10 @@ def staged_key_lists(stack: Stack) -> set[str]:
         .get_paginator("list_objects_v2")
         .paginate(Bucket=stack.outputs["StagingBucketName"], Prefix="keys/")
     )
-    return {each["Key"].rpartition("/")[0] for page in pages for each in page.get("Contents", ())}
+    prefixes = (
+        each["Key"].rpartition("/")[0] for page in pages for each in page.get("Contents", ())
+    )
+    return {each.removesuffix("/digests") for each in prefixes}
 
 
 def seconds(call: Any, *arguments: Any) -> tuple[Any, float]:

@@ -16,7 +16,7 @@ from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import read_records
 from tablekeeper.documents.text import Text
 from tablekeeper.errors import InvalidFileError
-from tablekeeper.ledger.rows import CURRENT
+from tablekeeper.ledger.rows import CURRENT, RELEASED
 from tablekeeper.model.items import Item, item_key, owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
@@ -44,16 +44,20 @@ class Check:
     def differences(self) -> Iterator[str]:
         key_of = self.settings.item_keys
         have = {item_key(each, key_of): each for each in self._scan("ItemsTableName")}
-        rows = self._problems()
+        rows = self._bad_rows()
         expected: dict[ItemKey, tuple[str, Item]] = {}
         for key in self._keys():
             uri = f"s3://{self.bucket}/{key}"
             mine = [item for item in have.values() if owner(item) == uri]
             version = None
-            if rows.get(uri) == "INVALID":
+            if uri in rows:
+                # The row names the version that stands; an item's lineage the one that changed it.
+                version = rows[uri].get("version_id", {}).get("S")
+                if rows[uri].get("status", {}).get("S") == RELEASED:
+                    expected |= {item_key(item, key_of): (uri, item) for item in mine}
+                    continue
                 if not mine:
                     continue
-                version = mine[0]["_source"]["M"].get("version_id", {}).get("S")
             try:
                 items = self._derive(key, version)
             except InvalidFileError as error:
@@ -71,12 +75,12 @@ class Check:
             if item not in expected and owner(values):
                 yield f"{owner(values)}: item {item.text} is left over"
 
-    def _problems(self) -> dict[str, str]:
-        """The status of each file's problem, by the file."""
+    def _bad_rows(self) -> dict[str, Item]:
+        """The rows of files that are INVALID, by the file."""
         return {
-            row["pk"]["S"]: row["problem_status"]["S"]
+            row["pk"]["S"]: row
             for row in self._scan("LedgerTableName")
-            if row["sk"]["S"] == CURRENT and "problem_status" in row
+            if row["sk"]["S"] == CURRENT and row.get("problem_status", {}).get("S") == "INVALID"
         }
 
     def _keys(self) -> Iterator[str]:
