@@ -89,9 +89,9 @@ CHAPTERS = (
 )
 NEXT = f"""\
 What next? The same by hand, on an engine that stays up:
-  make up SCHEMAS={STORY.relative_to(ROOT)}    # or a folder of your own; prints lines to paste
+  make up SCHEMAS={STORY.relative_to(ROOT)}    # prints lines to paste, and the console's address
   aws s3 cp {FILES}/bad.json s3://$BUCKET/{KEY}
-  tablekeeper failures           # and the console, at the address that make up prints
+  tablekeeper failures
 docs/datasets.md says how to describe files of your own."""
 
 

@@ -50,6 +50,7 @@ def check(
     """
     from tablekeeper_cli.schemas.check import check
     from tablekeeper_cli.schemas.finding import ERROR
+    from tablekeeper_cli.terminal.showing import plural
 
     if not folder.is_dir():
         raise UsageError(f"there is no folder {printable(str(folder))}")
@@ -62,10 +63,8 @@ def check(
     else:
         for line in _lines(found):
             context.out.print(line, soft_wrap=True)
-        warnings = len(found) - errors
-        context.out.print(
-            f"{printable(str(folder))}: {errors} errors, {warnings} warnings", markup=False
-        )
+        counts = f"{plural(errors, 'error')}, {plural(len(found) - errors, 'warning')}"
+        context.out.print(f"{printable(str(folder))}: {counts}", markup=False)
     if errors:
         raise typer.Exit(DIFFERENT)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local import demo
-from local.demo import CHAPTERS, STORY, Call, Demo
+from local.demo import CHAPTERS, NEXT, STORY, Call, Demo
 from local.environment import ROOT
 from local.errors import LocalStackError
 from local.stack import Stack
@@ -46,3 +46,9 @@ def test_the_story_is_that_of_the_readme() -> None:
     assert (STORY / "files" / "tools.json").read_text().strip() in text
     uploads = {chapter.upload for chapter in CHAPTERS} - {None}
     assert uploads == {"tools.json", "bad.json", "mended.json"}
+
+
+def test_what_the_demo_says_itself_fits_80_columns() -> None:
+    titles = [chapter.title for chapter in CHAPTERS]
+    calls = [f"$ {call.line}" for chapter in CHAPTERS for call in chapter.calls]
+    assert max(map(len, [*titles, *calls, *NEXT.splitlines()])) <= 80
