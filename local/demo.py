@@ -89,7 +89,7 @@ CHAPTERS = (
 )
 NEXT = f"""\
 What next? The same by hand, on an engine that stays up:
-  make up SCHEMAS={STORY.relative_to(ROOT)}    # prints lines to paste, and the console's address
+  make up SCHEMAS={STORY.relative_to(ROOT)}    # prints lines to paste
   aws s3 cp {FILES}/bad.json s3://$BUCKET/{KEY}
   tablekeeper failures
 docs/datasets.md says how to describe files of your own."""
