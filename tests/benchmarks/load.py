@@ -21,8 +21,8 @@ from typing import Any
 
 from local.chaos import Odds
 from local.running import running_stack
-from local.switches import LAMBDA_THROTTLES
 from local.stack import Stack
+from local.switches import LAMBDA_THROTTLES
 from tests.benchmarks.results import Section
 
 FILES, MINUTES = 5000, 10
