@@ -96,7 +96,7 @@ def test_what_no_event_told_is_found_and_mended_and_nothing_else(
     keys = [f"{prefix}{number:03}.json" for number in range(120)]
     desk.put_all({key: content(key, 1) for key in keys})
     desk.until(lambda: desk.statuses(prefix) == {"SYNCED": 120})
-    expected = Counter(MISSING=10, STALE=20, ORPHAN=20, OUTDATED=1, PROBLEM=1)
+    expected = Counter(UNKNOWN=10, STALE=20, ORPHAN=20, OUTDATED=1, PROBLEM=1)
     with desk.events_off():
         desk.put_all({key: content(key, 2) for key in keys[:20]})
         desk.put_all({f"{prefix}new.json": content("new", 9)})
@@ -149,7 +149,7 @@ def test_a_run_that_is_stopped_is_finished_by_the_next(desk: Desk) -> None:
         done = desk.ask(*arguments)
         assert done["outcomes"].get("SYNCED", 0) < 300
         assert desk.statuses(prefix) == {"SYNCED": 300}
-        assert desk.ask(*arguments)["findings"]["MISSING"] == 0
+        assert desk.ask(*arguments)["findings"]["UNKNOWN"] == 0
     counts = Counter(len(desk.outcomes(key)) for key in keys[::10])
     assert set(counts) <= {1, 2}
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from tablekeeper import aws
-from tablekeeper.bucket.ends import CLAIM, MISSING, OUTDATED, PROBLEM, STALE
+from tablekeeper.bucket.ends import CLAIM, OUTDATED, PROBLEM, STALE, UNKNOWN
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.errors import DatasetDefinitionError
 from tablekeeper.ledger.rows import Row
@@ -55,7 +55,7 @@ def difference(
     if row.has_failed:
         return PROBLEM
     if row.status is None or row.status == "DELETED":
-        return MISSING
+        return UNKNOWN
     if is_ignored(listed.key, settings.ignore_patterns):
         return None if row.status == "IGNORED" else OUTDATED
     if not row.is_written:

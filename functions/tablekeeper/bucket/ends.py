@@ -30,14 +30,14 @@ File = tuple[str, str, LedgerView | None]
 """A key, what is different, and what was read of it."""
 
 
-MISSING, STALE, OUTDATED = "MISSING", "STALE", "OUTDATED"
+UNKNOWN, STALE, OUTDATED = "UNKNOWN", "STALE", "OUTDATED"
 
 
 PROBLEM, CLAIM, ORPHAN = "PROBLEM", "CLAIM", "ORPHAN"
 
 
 FINDINGS: Mapping[str, str] = {
-    MISSING: "the ledger does not know the object, or knows it as gone",
+    UNKNOWN: "the ledger does not know the object, or knows it as gone",
     STALE: "the object is another than the one that was written",
     OUTDATED: "it was written by other settings, or by an earlier version of its dataset",
     PROBLEM: "it is INVALID or FAILED",

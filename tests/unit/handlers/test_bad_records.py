@@ -156,7 +156,7 @@ def test_a_large_file_is_partial_too(pipeline: Pipeline) -> None:
 
 def test_in_bulk_it_is_the_same_and_a_partial_file_does_not_differ(pipeline: Pipeline) -> None:
     pipeline.put(KEY, [good("a"), BAD, NO_KEY])
-    assert pipeline.sync_batch() == {KEY: ("MISSING", "PARTIAL")}
+    assert pipeline.sync_batch() == {KEY: ("UNKNOWN", "PARTIAL")}
     assert names(pipeline) == {"a"}
     assert audit(pipeline) == [("PARTIAL", "2")]
     assert pipeline.sync_batch() == {}

@@ -21,7 +21,7 @@ RESULTS = [
     {
         "files": 100,
         "ends": [
-            {"key": "a", "finding": "MISSING", "outcome": "SYNCED"},
+            {"key": "a", "finding": "UNKNOWN", "outcome": "SYNCED"},
             {"key": "b", "finding": "STALE", "outcome": "INVALID", "error": "NestingError"},
             {"key": "c", "finding": "PROBLEM", "outcome": "FAILED", "error": "NestingError"},
             {"key": "d", "finding": "CLAIM", "outcome": "FAILED", "error": "States.Timeout"},
@@ -61,7 +61,7 @@ def test_everything_is_added_up(pipeline: Pipeline) -> None:
     assert (told["files"], told["failed_batches"], told["differences"]) == (200, 2, 4)
     assert told["pending_batches"] == 3
     assert told["findings"] == {
-        "MISSING": 1,
+        "UNKNOWN": 1,
         "STALE": 1,
         "OUTDATED": 0,
         "PROBLEM": 1,

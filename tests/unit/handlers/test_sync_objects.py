@@ -21,8 +21,8 @@ def test_what_the_ledger_does_not_know_is_written(pipeline: Pipeline) -> None:
     pipeline.put("notes/a.json", GOOD)
     pipeline.put("notes/b.json", [{"pk": "b", "sk": "1"}])
     assert pipeline.sync_batch() == {
-        "notes/a.json": ("MISSING", "SYNCED"),
-        "notes/b.json": ("MISSING", "SYNCED"),
+        "notes/a.json": ("UNKNOWN", "SYNCED"),
+        "notes/b.json": ("UNKNOWN", "SYNCED"),
     }
     assert {item["pk"]["S"] for item in pipeline.items()} == {"a", "b"}
     assert pipeline.outcomes("notes/a.json") == ["SYNCED"]
@@ -52,10 +52,10 @@ def test_every_difference_is_told_by_its_name(pipeline: Pipeline) -> None:
     claim = Claim(9, ADDING, "EVENT#x#y#0", 0, "SYNCED", "arn:gone", {}, None, ())
     _change(pipeline, "notes/claim.json", claim=claim.attributes(), claim_state={"S": ADDING})
     assert pipeline.sync_batch("look") == {
-        "notes/_SUCCESS": ("MISSING", None),
+        "notes/_SUCCESS": ("UNKNOWN", None),
         "notes/claim.json": ("CLAIM", None),
-        "notes/gone.json": ("MISSING", None),
-        "notes/missing.json": ("MISSING", None),
+        "notes/gone.json": ("UNKNOWN", None),
+        "notes/missing.json": ("UNKNOWN", None),
         "notes/outdated.json": ("OUTDATED", None),
         "notes/problem.json": ("PROBLEM", None),
         "notes/stale.json": ("STALE", None),
@@ -63,15 +63,15 @@ def test_every_difference_is_told_by_its_name(pipeline: Pipeline) -> None:
     ended = pipeline.sync_batch()
     assert ended.pop("notes/claim.json") == ("CLAIM", "TRACED")
     assert ended.pop("notes/problem.json") == ("PROBLEM", "INVALID")
-    assert ended.pop("notes/_SUCCESS") == ("MISSING", "IGNORED")
+    assert ended.pop("notes/_SUCCESS") == ("UNKNOWN", "IGNORED")
     assert {outcome for _, outcome in ended.values()} == {"SYNCED"}
     assert set(pipeline.sync_batch("look")) == {"notes/claim.json", "notes/problem.json"}
 
 
 def test_a_look_and_a_traced_run_write_nothing(pipeline: Pipeline) -> None:
     pipeline.put("notes/a.json", GOOD)
-    assert pipeline.sync_batch("look") == {"notes/a.json": ("MISSING", None)}
-    assert pipeline.sync_batch("traced") == {"notes/a.json": ("MISSING", "TRACED")}
+    assert pipeline.sync_batch("look") == {"notes/a.json": ("UNKNOWN", None)}
+    assert pipeline.sync_batch("traced") == {"notes/a.json": ("UNKNOWN", "TRACED")}
     assert pipeline.dynamodb.scan(TableName="ledger")["Items"] == []
 
 
@@ -162,7 +162,7 @@ def test_a_service_s_bad_moment_is_waited_for(pipeline: Pipeline) -> None:
         patch.object(FileCommit, "items", committed),
         patch.object(attempt, "_pause", lambda _: None),
     ):
-        assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "SYNCED")}
+        assert pipeline.sync_batch() == {"notes/a.json": ("UNKNOWN", "SYNCED")}
 
 
 def test_a_change_while_the_batch_is_under_way_wins(pipeline: Pipeline) -> None:
@@ -180,7 +180,7 @@ def test_a_change_while_the_batch_is_under_way_wins(pipeline: Pipeline) -> None:
         return seen
 
     with patch.object(attempt, "look", look), patch.object(attempt, "_pause", lambda _: None):
-        assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "UNCHANGED")}
+        assert pipeline.sync_batch() == {"notes/a.json": ("UNKNOWN", "UNCHANGED")}
     assert len(looks) == 2
     assert [item["sk"]["S"] for item in pipeline.items()] == ["2"]
 
@@ -200,7 +200,7 @@ def test_a_record_that_another_file_holds_is_refused(pipeline: Pipeline) -> None
     pipeline.put("notes/b.json", GOOD)
     pipeline.sync("notes/b.json")
     pipeline.put("notes/a.json", GOOD)
-    assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "INVALID")}
+    assert pipeline.sync_batch() == {"notes/a.json": ("UNKNOWN", "INVALID")}
     assert pipeline.row("notes/a.json")["problem_error"]["S"] == "KeyOwnershipError"
 
 
@@ -209,7 +209,7 @@ def test_a_large_file_gets_an_execution_of_its_own(pipeline: Pipeline) -> None:
     pipeline.put("notes/big.json", records)
     pipeline.put("notes/many.json", [{"pk": "many", "sk": str(number)} for number in range(99)])
     ended = pipeline.sync_batch()
-    assert ended["notes/big.json"] == ("MISSING", "TRACED")
+    assert ended["notes/big.json"] == ("UNKNOWN", "TRACED")
     assert ended["notes/many.json"][1] in ("SYNCED", "TRACED")
     assert pipeline.row("notes/big.json") is None
 
@@ -217,7 +217,7 @@ def test_a_large_file_gets_an_execution_of_its_own(pipeline: Pipeline) -> None:
 def test_what_there_is_no_time_for_gets_executions_of_its_own(pipeline: Pipeline) -> None:
     pipeline.put("notes/a.json", GOOD)
     pipeline.seconds_left = lambda: 10.0
-    assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "TRACED")}
+    assert pipeline.sync_batch() == {"notes/a.json": ("UNKNOWN", "TRACED")}
 
 
 def test_a_batch_that_is_tried_again_does_nothing_twice(pipeline: Pipeline) -> None:
@@ -244,7 +244,7 @@ def test_a_file_that_is_gone_since_it_was_listed_is_deleted(pipeline: Pipeline) 
 
 def test_a_dataset_that_uses_the_version_sees_a_new_version(pipeline: Pipeline) -> None:
     pipeline.put("versions/a.json", [{"x": 1}])
-    assert pipeline.sync_batch() == {"versions/a.json": ("MISSING", "SYNCED")}
+    assert pipeline.sync_batch() == {"versions/a.json": ("UNKNOWN", "SYNCED")}
     assert pipeline.sync_batch() == {}
     pipeline.put("versions/a.json", [{"x": 1}])
     assert pipeline.sync_batch() == {"versions/a.json": ("STALE", "SYNCED")}
@@ -263,7 +263,7 @@ def test_a_row_that_never_stands_still_is_a_failure(pipeline: Pipeline) -> None:
         return seen
 
     with patch.object(attempt, "look", look), patch.object(attempt, "_pause", lambda _: None):
-        assert pipeline.sync_batch() == {"notes/a.json": ("MISSING", "FAILED")}
+        assert pipeline.sync_batch() == {"notes/a.json": ("UNKNOWN", "FAILED")}
     assert pipeline.row("notes/a.json")["problem_error"]["S"] == "ContentionError"
 
 

@@ -72,7 +72,7 @@ def test_a_file_that_was_never_good_and_is_gone_has_no_problem_any_more(
     pipeline: Pipeline,
 ) -> None:
     pipeline.put("notes/bad.json", b"{")
-    assert pipeline.sync_batch() == {"notes/bad.json": ("MISSING", "INVALID")}
+    assert pipeline.sync_batch() == {"notes/bad.json": ("UNKNOWN", "INVALID")}
     pipeline.s3.delete_object(Bucket="source", Key="notes/bad.json")
     assert run(pipeline) == (1, Counter(DELETED=1))
     assert "problem" not in pipeline.row("notes/bad.json")

@@ -296,7 +296,7 @@ def test_every_metric_is_published_by_something(printed: Printed) -> None:
     metrics.count_read_again()
     metrics.gauge_problems({"FAILED": 0})
     metrics.count_passed_over(0)
-    metrics.gauge_differences({"MISSING": 0})
+    metrics.gauge_differences({"UNKNOWN": 0})
     assert set(printed.metrics()) == set(METRICS)
     assert later.dataset is None
 

@@ -161,7 +161,7 @@ SUMMARY = {
     "ended": AT,
     "error": None,
     "files": 12,
-    "findings": {"MISSING": 2, "ORPHAN": 0},
+    "findings": {"UNKNOWN": 2, "ORPHAN": 0},
     "outcomes": {"INVALID": 1, "SYNCED": 1},
     "differences": 1,
     "failed_batches": 0,
@@ -223,7 +223,7 @@ SHOWN: dict[str, Callable[[], Any]] = {
         bucket_runs.RunEnd(ARN, "SUCCEEDED", None, SUMMARY),
         [
             {
-                "finding": "MISSING",
+                "finding": "UNKNOWN",
                 "outcome": "INVALID",
                 "error": "SchemaViolationError",
                 "key": LONG,
