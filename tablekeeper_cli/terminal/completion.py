@@ -1,8 +1,9 @@
 """What the shell offers at TAB: keys, datasets, errors and statuses. Whatever goes wrong, nothing
 is offered and nothing is printed.
-"""
 
-from __future__ import annotations
+Annotations are values here and not text, because typer evaluates those of a completion again for
+each option that has it: a third of what `--help` costs.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,7 +27,7 @@ def statuses(incomplete: str) -> list[str]:
 def keys(ctx: typer.Context, incomplete: str) -> list[str]:
     """The keys of objects in the bucket that begin so."""
 
-    def found(stack: Stack) -> Iterator[str]:
+    def found(stack: "Stack") -> Iterator[str]:
         listed = stack.client("s3").list_objects_v2(
             Bucket=stack.bucket, Prefix=incomplete, MaxKeys=MOST
         )
@@ -58,14 +59,14 @@ def datasets(ctx: typer.Context, incomplete: str) -> list[str]:
     return sorted({*bad, *(each for each in here if each.startswith(incomplete))})
 
 
-def _failures(stack: Stack) -> Iterator[Any]:
+def _failures(stack: "Stack") -> Iterator[Any]:
     from tablekeeper_cli.ledger.problems import failures
 
     return islice(failures(stack), 1000)
 
 
 def _of_stack(
-    ctx: typer.Context, incomplete: str, found: Callable[[Stack], Iterator[str]]
+    ctx: typer.Context, incomplete: str, found: "Callable[[Stack], Iterator[str]]"
 ) -> list[str]:
     from tablekeeper_cli.stack import Stack
 

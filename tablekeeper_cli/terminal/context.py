@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, wraps
-from inspect import Parameter, Signature, signature
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from inspect import Parameter, Signature, get_annotations, signature
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -193,7 +193,7 @@ def _epilog(examples: Sequence[str]) -> str | None:
 
 
 def _with_options(function: Callable[..., None], *, is_group: bool = False) -> Callable[..., None]:
-    hints = get_type_hints(function, include_extras=True)
+    hints = get_annotations(function, eval_str=True)
     own = list(signature(function).parameters.values())[1:]
     defaults = {field.name: field.default for field in dataclasses.fields(Context)}
     parameters = [
