@@ -871,6 +871,7 @@ def weakened(world: World) -> Iterator[None]:
         patch.object(aws, "s3", lambda: world.s3),
         patch.object(aws, "dynamodb", lambda: world.dynamodb),
         patch.object(tables, "dynamodb", lambda: world.dynamodb),
+        patch.object(fetch_module, "MAX_JITTER", 0),
         patch.object(sizes, "TRANSACTION_ITEMS", world.fits),
         patch.object(lanes, "LANES", 2),
         patch.object(partitioned_lines, "PARTITIONS", 4),
