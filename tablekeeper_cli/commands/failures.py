@@ -144,7 +144,6 @@ def shown_report(report: Any) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.ledger.problems import violation_of
-    from tablekeeper_cli.terminal.showing import plural
     from tablekeeper_cli.terminal.tables import Fields
 
     listed = [violation_of(each) for each in report["listed"]]
@@ -154,7 +153,7 @@ def shown_report(report: Any) -> RenderableType:
         if name not in ("listed", "all", "in_all")
     ]
     rest = report["violations"] - len(listed)
-    more = [f"and {plural(rest, 'more')}, in {report['all']}"] if rest else []
+    more = [f"and {rest:,} more, in {report['all']}"] if rest else []
     return Group(Fields(about), "", _violations(listed), *more)
 
 
@@ -194,7 +193,7 @@ def shown_problem(problem: Problem) -> RenderableType:
     """A problem, in full."""
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import outcome, plural, told, when
+    from tablekeeper_cli.terminal.showing import outcome, told, when
     from tablekeeper_cli.terminal.tables import Fields
 
     about = Fields(
@@ -213,7 +212,7 @@ def shown_problem(problem: Problem) -> RenderableType:
     if problem.violations:
         summary = told(problem.message.partition("\n")[0])
         rest = (problem.violation_count or 0) - SHOWN_VIOLATIONS
-        more = [f"and {plural(rest, 'more')}; --report shows all"] if rest > 0 else []
+        more = [f"and {rest:,} more; --report shows all"] if rest > 0 else []
         shown = _violations(problem.violations[:SHOWN_VIOLATIONS])
         what: RenderableType = Group(summary, "", shown, *more)
     else:

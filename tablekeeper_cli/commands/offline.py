@@ -83,7 +83,7 @@ def _shown(path: Path, made: Plan, all_items: bool) -> Iterator[RenderableType]:
         yield Text(f"! {_refusal(item)}")
     rest = made.violation_count + made.counts["refused"] - SHOWN
     if rest > 0:
-        yield Text(f"... and {plural(rest, 'more')}; --json has all")
+        yield Text(f"... and {rest:,} more; --json has all")
     put = (each for each in made.items() if each.action == "put" and each.item)
     if all_items:
         for item in put:

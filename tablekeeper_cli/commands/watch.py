@@ -32,7 +32,7 @@ def watch(
         ),
     ] = "",
     problems: Annotated[
-        bool, typer.Option("--problems", help="Only files that failed or are invalid.")
+        bool, typer.Option("--problems", help="Only files that have a problem.")
     ] = False,
     lines: Annotated[
         int, typer.Option(min=0, max=1000, metavar="N", help="Begin with the newest N outcomes.")

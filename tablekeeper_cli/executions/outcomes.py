@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 from tablekeeper.causes import message_of
 from tablekeeper.ledger.reads import read_outcome
 from tablekeeper.model.execution import Execution
+from tablekeeper.model.outcome import PARTIAL
 from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions.running import object_key
+from tablekeeper_cli.ledger.problems import ProblemFilter, failures, problems
 from tablekeeper_cli.stack import Stack
 
 POLL_SECONDS = 2.0
@@ -23,7 +25,6 @@ DESCRIBED = 20
 """Executions that are asked for their input in one poll: DescribeExecution allows ten a second."""
 WAITING = 200
 """Outcomes that may wait to be shown; older ones are counted and left out."""
-BAD = ("FAILED", "INVALID", "TIMED_OUT", "ABORTED")
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,18 @@ class Watch:
         }
         self.seen = (self.seen & names) | {each["executionArn"] for each in new}
         if self.problems:
-            new = [each for each in new if each["status"] != "SUCCEEDED"]
+            good = [each for each in new if each["status"] == "SUCCEEDED"]
+            partial = self._partial(good) if good else ()
+            new = [each for each in new if each not in good or each["executionArn"] in partial]
         self.waiting += sorted(new, key=lambda each: each["stopDate"])
+
+    def _partial(self, ended: Sequence[Any]) -> set[str]:
+        """Those of executions that ended well that left their file PARTIAL. The list of executions
+        does not tell them apart, and the index of problems does.
+        """
+        since = min(each["startDate"] for each in ended)
+        found = failures(self.stack, ProblemFilter(PARTIAL, since=since))
+        return {each.execution for each in problems(self.stack, (each.key for each in found))}
 
     def _told(self) -> Iterator[Outcome]:
         now, self.waiting = self.waiting[:DESCRIBED], self.waiting[DESCRIBED:]

@@ -20,9 +20,10 @@ from tablekeeper.model.times import iso_milliseconds
 
 from local.chaos import STORM
 from local.engine_process import restart_engine
+from tablekeeper_cli.ledger.files import list_files
 from tests.e2e.desk import Desk
 
-PREFIX = "notes/storm/"
+PREFIX = "storm/"
 FILES, AT_ONCE = 60, 6
 LARGE = 120
 """Records of a large file: more than one transaction holds."""
@@ -36,6 +37,7 @@ BAD = (b"[", b"", b'[{"pk": "a"}]', b'[{"pk": "a", "sk": "1", "stars": 9}]', b'{
 WEIGHTS = {
     "write": 50,
     "write_bad": 12,
+    "write_partial": 10,
     "write_large": 6,
     "write_same": 6,
     "delete": 14,
@@ -130,6 +132,13 @@ class Storm:
     def _write_bad(self, key: str, number: int, _roll: float) -> None:
         self.desk.put(key, BAD[number % len(BAD)])
 
+    def _write_partial(self, key: str, number: int, roll: float) -> None:
+        """Good records and a bad one; every other file is a large one."""
+        good = LARGE if number % 2 else 3
+        records = [{"pk": key, "sk": f"{n}", "number": number} for n in range(good)]
+        records.insert(int(roll * good), {"pk": key, "sk": "bad", "stars": 9})
+        self.desk.put(key, records)
+
     def _write_large(self, key: str, number: int, roll: float) -> None:
         first = int(roll * LARGE)
         numbers = range(first, first + LARGE)
@@ -217,8 +226,21 @@ class Storm:
         told = self.desk.ask("verify", "--schemas", self.schemas, "--prefix", PREFIX, code=None)
         differences = (each for each in told["findings"] if each["is_difference"])
         yield from (f"verify: {json.dumps(each)}" for each in differences)
+        yield from self._not_partial()
         yield from self._unrecorded()
         yield from self._left_over()
+
+    def _not_partial(self) -> Iterator[str]:
+        """Files that are PARTIAL and have no bad record, or the reverse."""
+        partial = {each.key for each in list_files(self.desk.located, statuses=["PARTIAL"])}
+        for page in self.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=PREFIX
+        ):
+            for key in (each["Key"] for each in page.get("Contents", ())):
+                body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+                has_one = body not in BAD and b'"stars"' in body
+                if has_one != (key in partial):
+                    yield f"{key} has {'a' if has_one else 'no'} bad record: PARTIAL is wrong"
 
     def _unrecorded(self) -> Iterator[str]:
         """Executions that left no audit row, or one that does not say how they ended."""

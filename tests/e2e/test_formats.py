@@ -39,7 +39,7 @@ pytestmark = pytest.mark.xdist_group("formats")
 @dataclass(frozen=True)
 class Case:
     """A file under the prefix of a dataset, and the items that it makes, or its error and words of
-    the cause.
+    the cause. `set_aside` is the number of its bad records; with some it is PARTIAL.
     """
 
     key: str
@@ -47,12 +47,28 @@ class Case:
     items: tuple[dict[str, Any], ...] = ()
     error: str = ""
     words: str = ""
+    set_aside: int = 0
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of it."""
+        if self.set_aside:
+            return "PARTIAL"
+        return "INVALID" if self.error else "SYNCED"
 
 
 COLUMNS: Mapping[str, Mapping[str, Any]] = {
     "sheet": {"price": {"type": ["number", "null"]}, "sold": {"type": "boolean"}},
     "unicode": {"n": {"type": "integer"}},
+    "lax": {"n": {"type": "integer"}},
 }
+LAX = {"bad_records": {"at_most": 3}, "key": {"pk": "id", "sk": "'row'"}}
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "lax/": {"prefix": "lax/", **LAX},
+    "lax-csv/": {"prefix": "lax-csv/", "format": "csv", **LAX, "bad_records": {"share": 0.5}},
+    "lax-items/": {"prefix": "lax-items/", "format": "dynamodb-json", **LAX},
+}
+"""Datasets of this test beside those of the documents: they set bad records aside."""
 LINES = '{"id":"%s1","v":1.10}\n{"id":"%s2","v":1e2}\n'
 ITEM = {
     "pk": {"S": "E1"},
@@ -221,6 +237,58 @@ CASES = {
         b'"Name","Id"\r\n"cmd","4"\r\n',
         ({"pk": "cmd", "sk": "4", "Name": "cmd", "Id": "4"},),
     ),
+    "bad records": Case(
+        "lax/a.json",
+        b'[{"id":"A1","n":1},\n{"id":"A2","n":"x"},{"id":"A3","n":NaN},{"n":4},{"id":"A5","n":5}]',
+        tuple({"pk": f"A{n}", "sk": "row", "id": f"A{n}", "n": Decimal(n)} for n in (1, 5)),
+        error="BadRecordsError",
+        words="3 of 5 records set aside",
+        set_aside=3,
+    ),
+    "bad lines": Case(
+        "lax/a.jsonl",
+        b'{"id":"Q1"}\n{"id":\n{"id":"Q3"}\n',
+        tuple({"pk": f"Q{n}", "sk": "row", "id": f"Q{n}"} for n in (1, 3)),
+        error="BadRecordsError",
+        words="record 1 (line 2): MalformedJsonError: line 2 of the file",
+        set_aside=1,
+    ),
+    "bad records of many": Case(
+        "lax/many.jsonl",
+        b"".join(b'{"id":"M%03d"}\n' % n for n in range(120)) + b"7\n",
+        tuple({"pk": f"M{n:03}", "sk": "row", "id": f"M{n:03}"} for n in range(120)),
+        error="BadRecordsError",
+        words="1 of 121 records set aside",
+        set_aside=1,
+    ),
+    "bad rows": Case(
+        "lax-csv/a.csv",
+        b"id,n\nR1,1\nR2\nR3,3\n",
+        tuple({"pk": f"R{n}", "sk": "row", "id": f"R{n}", "n": f"{n}"} for n in (1, 3)),
+        error="BadRecordsError",
+        words="the row at line 3 has 1 fields",
+        set_aside=1,
+    ),
+    "bad items": Case(
+        "lax-items/a.json",
+        b'{"Item":{"id":{"S":"D1"}}}\n{"Item":{"id":{"X":"D2"}}}\n{"Keys":{}}\n',
+        ({"pk": "D1", "sk": "row", "id": "D1"},),
+        error="BadRecordsError",
+        words="2 of 3 records set aside",
+        set_aside=2,
+    ),
+    "too many bad records": Case(
+        "lax-csv/b.csv",
+        b"id,n\nT1,1\nT2\nT3\n",
+        error="BadRecordsError",
+        words="2 of 3 records are bad, and its dataset sets aside a share of 0.5",
+    ),
+    "no good record": Case(
+        "lax/none.json",
+        b'{"n":1}',
+        error="BadRecordsError",
+        words="1 of 1 records are bad, and none is good",
+    ),
 }  # fmt: skip
 
 
@@ -232,25 +300,34 @@ def documented() -> dict[str, Any]:
 
 
 def test_each_documented_dataset_has_a_file() -> None:
-    assert {f"{case.key.partition('/')[0]}/" for case in CASES.values()} == documented().keys()
+    prefixes = {f"{case.key.partition('/')[0]}/" for case in CASES.values()}
+    assert prefixes == documented().keys() | OWN.keys()
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of the files, by key: items in bulk, items live, problems of both, and plans."""
+    """What came of the files, by key: items in bulk, items live, problems of both, and plans.
+
+    `differs` are the findings of a reconcile. `history` and `report` are of a file whose bad
+    records are set aside, `mended` is its status once it was uploaded without them.
+    """
 
     bulk: Mapping[str, list[Any]]
     live: Mapping[str, list[Any]]
     problems: tuple[Mapping[str, Problem], Mapping[str, Problem]]
     plans: Mapping[str, Plan]
     verified: Mapping[str, Any]
+    differs: Mapping[str, int]
+    history: list[str]
+    report: Mapping[str, Any]
+    mended: Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """All files in bulk, then gone, then live, on one stack with the documented datasets."""
     folder = tmp_path_factory.mktemp("datasets")
-    for prefix, keyword in documented().items():
+    for prefix, keyword in {**documented(), **OWN}.items():
         name = prefix.rstrip("/")
         schema = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -275,9 +352,35 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         desk.until(lambda: desk.statuses("") == {"DELETED": len(files)})
         assert not _items(desk)
         desk.put_all(files)
-        desk.until(lambda: desk.statuses("").keys() <= {"SYNCED", "INVALID"})
+        desk.until(lambda: desk.statuses("").keys() <= {"SYNCED", "INVALID", "PARTIAL"})
+        live, live_problems = _items(desk), _problems(desk)
         verified = desk.ask("verify", "--schemas", str(folder), "--settle", "0")
-        yield Seen(bulk, _items(desk), (bulk_problems, _problems(desk)), plans, verified)
+        partial = CASES["bad records"].key
+        desk.run("reprocess", partial, code=None)
+        differs = desk.ask("reconcile", "--bulk", "--dry-run", code=1)["findings"]
+        history = _history(desk, partial)
+        report = desk.ask("failure", partial, "--report")
+        desk.put(partial, [{"id": "A1", "n": 1}])
+        desk.until(lambda: desk.outcomes(partial)[-1] == "SYNCED")
+        yield Seen(
+            bulk,
+            live,
+            (bulk_problems, live_problems),
+            plans,
+            verified,
+            differs,
+            history,
+            report,
+            desk.ask("status", partial),
+        )
+
+
+def _history(desk: Desk, key: str) -> list[str]:
+    """Outcomes with how many records were set aside, the newest first."""
+    return [
+        f"{each['outcome']} {each['details'].get('set_aside', 0)}"
+        for each in desk.ask("history", key)
+    ]
 
 
 def _plan(desk: Desk, schemas: Path, key: str, body: bytes) -> Plan:
@@ -325,21 +428,31 @@ def test_a_file_makes_its_items_however_it_is_read(seen: Seen, name: str) -> Non
     case = CASES[name]
     expected = sorted(case.items, key=_place)
     plan = seen.plans[case.key]
-    if case.error:
-        assert case.key not in seen.bulk
-        assert case.key not in seen.live
-        for found in seen.problems:
-            assert found[case.key].error == case.error
-            assert case.words in found[case.key].message
-        assert (plan.outcome, plan.error) == ("INVALID", case.error)
-        return
     assert seen.bulk.get(case.key, []) == expected
     assert seen.live.get(case.key, []) == expected
-    assert all(case.key not in found for found in seen.problems)
-    assert plan.outcome == "SYNCED"
-    assert plan.counts["put"] == len(expected)
+    assert (plan.outcome, plan.error) == (case.outcome, case.error or None)
+    assert (plan.counts["put"], plan.set_aside) == (len(expected), case.set_aside)
+    for found in seen.problems:
+        if case.error:
+            assert (found[case.key].status, found[case.key].error) == (case.outcome, case.error)
+            assert case.words in found[case.key].message
+        else:
+            assert case.key not in found
 
 
 def test_verify_finds_every_item_as_the_files_make_it(seen: Seen) -> None:
     assert (seen.verified["differences"], seen.verified["findings"]) == (0, [])
     assert seen.verified["items"] == sum(len(case.items) for case in CASES.values())
+
+
+def test_a_file_whose_bad_records_are_set_aside_differs_in_nothing(seen: Seen) -> None:
+    invalid = sum(case.outcome == "INVALID" for case in CASES.values())
+    assert {name: count for name, count in seen.differs.items() if count} == {"PROBLEM": invalid}
+
+
+def test_what_was_set_aside_stays_a_problem_until_a_clean_version(seen: Seen) -> None:
+    assert seen.history[:2] == ["UNCHANGED 3", "PARTIAL 3"]
+    assert (seen.report["bad_records"], len(seen.report["listed"])) == (3, 3)
+    assert [each["record"] for each in seen.report["listed"]] == [1, 2, 3]
+    assert (seen.mended["status"], seen.mended["problem"]) == ("SYNCED", None)
+    assert seen.mended["set_aside"] is None

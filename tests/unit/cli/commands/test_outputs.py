@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ import typer
 import typer.testing
 from rich.console import Console
 from tablekeeper.model.keys import TableKey
+from tablekeeper.model.messages import with_values
 
 from tablekeeper_cli.app import app
 from tablekeeper_cli.commands import (
@@ -45,7 +47,7 @@ from tablekeeper_cli.executions.visits import Attempt, Visit
 from tablekeeper_cli.ledger.files import File
 from tablekeeper_cli.ledger.history import Event
 from tablekeeper_cli.ledger.items import Item
-from tablekeeper_cli.ledger.problems import Failure, Problem, Violation
+from tablekeeper_cli.ledger.problems import Failure, Problem, Violation, problem_of
 from tablekeeper_cli.plan.offline import OfflinePlanner
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal import showing
@@ -107,6 +109,52 @@ FILE = File(
     writing=None,
     problem=PROBLEM,
 )
+PARTIAL_ROW = {
+    "problem": {
+        "M": {
+            "status": {"S": "PARTIAL"},
+            "state": {"S": "Validate Records"},
+            "error": {"S": "BadRecordsError"},
+            "cause": {
+                "S": json.dumps(
+                    {
+                        "errorMessage": with_values(
+                            f"s3://shop-source/{KEY}: 2 of 30 records set aside:\n...",
+                            {
+                                "count": 2,
+                                "report": "s3://shop-staging/reports/5a0e1269.json",
+                                "first": [
+                                    {
+                                        "record": 3,
+                                        "pointer": "/price",
+                                        "keyword": "type",
+                                        "expected": '"number"',
+                                        "found": "null",
+                                        "line": None,
+                                    },
+                                    {
+                                        "record": 7,
+                                        "line": 8,
+                                        "error": "KeyMissingError",
+                                        "message": "record 7 gives no value for the key attribute",
+                                    },
+                                ],
+                            },
+                        )
+                    }
+                )
+            },
+            "execution": {"S": ARN},
+            "input": {"S": EVENT},
+            "at": {"S": AT},
+        }
+    },
+    "problem_status": {"S": "PARTIAL"},
+    "problem_error": {"S": "BadRecordsError"},
+    "problem_at": {"S": AT},
+}
+PARTIAL = problem_of(STACK, KEY, PARTIAL_ROW)
+PARTIAL_FILE = replace(FILE, status="PARTIAL", outcome="PARTIAL", problem=PARTIAL, set_aside=2)
 PROGRESS = Progress(ARN, AT, EVENT, "Write Items", 3, "TransientServiceError", "SlowDown\nmore")
 EVENTS = [
     Event(AT, "RUNNING", ARN, EVENT, "Object Created (PutObject)", "123456789012", "event",
@@ -116,6 +164,8 @@ EVENTS = [
     Event(AT, "SYNCED", f"{MACHINE}:reprocess-20261125T220000-0123456789ab", EVENT,
           "Object Deleted (delete marker removed)", "", "reprocess by arn:aws:iam::1:user/ada",
           {"items_put": 3, "items_removed": 0, "etag": "ea066c58ae9c48a5"}),
+    Event(AT, "PARTIAL", ARN, EVENT, "Object Created (PutObject)", "123456789012", "event",
+          {"items_put": 28, "items_removed": 1, "set_aside": 2, "etag": "ea066c58ae9c48a5"}),
 ]  # fmt: skip
 FAILURES = [
     Failure(KEY, "INVALID", "SchemaViolationError", "products", AT, AT, None, None),
@@ -126,7 +176,10 @@ REPORT = {
     "object": f"s3://shop-source/{KEY}",
     "records": 3,
     "violations": 1002,
-    "listed": [each.__dict__ for each in PROBLEM.violations],
+    "listed": [
+        *(each.__dict__ for each in PROBLEM.violations),
+        {"record": 7, "line": 8, "error": "KeyMissingError", "message": "record 7 gives no value"},
+    ],
     "all": "s3://shop-staging/reports/5a0e1269.jsonl.gz",
 }
 ATTEMPTS = [
@@ -198,6 +251,7 @@ SHOWN: dict[str, Callable[[], Any]] = {
     "status-of-nothing": lambda: status._shown_files({**STATUS, "files": {}}, []),
     "status-of-a-file": lambda: status._shown_file(FILE, []),
     "status-of-a-file-that-runs": lambda: status._shown_file(FILE, [PROGRESS]),
+    "status-of-a-partial-file": lambda: status._shown_file(PARTIAL_FILE, []),
     "history": lambda: status._shown_history(EVENTS),
     "failures": lambda: failures._shown_failures(COUNTS, FAILURES, 42),
     "failures-none": lambda: failures._shown_failures(Counter(), [], 0),

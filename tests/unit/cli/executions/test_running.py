@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions import outcomes, running
 from tablekeeper_cli.executions.outcomes import LeftOut, Outcome, Watch
@@ -63,6 +64,10 @@ class States:
             def paginate(self, **asked: Any) -> Iterator[Any]:
                 if name == "get_execution_history":
                     yield {"events": states.histories[asked["executionArn"]]}
+                elif name == "query":
+                    since = asked["ExpressionAttributeValues"].get(":since", {"S": ""})["S"]
+                    rows = states.rows() if "PARTIAL" in str(asked) else []
+                    yield {"Items": [row for row in rows if row["problem_at"]["S"] >= since]}
                 else:
                     listed = states.list_executions()["executions"]
                     wanted = asked["statusFilter"]
@@ -70,11 +75,35 @@ class States:
 
         return Pages()
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The ledger's rows of files that are PARTIAL."""
+        rows = []
+        for each in self.executions.values():
+            if '"PARTIAL"' in each.get("output", ""):
+                key = json.loads(each["input"])["detail"]["object"]["key"]
+                values = dict.fromkeys(("state", "error", "cause", "input", "at"), "x")
+                values |= {"status": "PARTIAL", "execution": each["executionArn"]}
+                rows.append(
+                    {
+                        "pk": {"S": f"s3://b/{key}"},
+                        "problem_status": {"S": "PARTIAL"},
+                        "problem_error": {"S": "BadRecordsError"},
+                        "problem_dataset": {"S": "d"},
+                        "problem_at": {"S": iso_milliseconds(each["stopDate"])},
+                        "problem": {"M": {name: {"S": value} for name, value in values.items()}},
+                    }
+                )
+        return rows
+
     def batch_get_item(self, RequestItems: Any) -> Any:  # noqa: N803
         ((table, asked),) = RequestItems.items()
-        key = asked["Keys"][0]
-        outcome = self.recorded.get(f"{MACHINE}:{key['sk']['S'].split('#')[2]}")
-        return {"Responses": {table: [{**key, "outcome": {"S": outcome}}] if outcome else []}}
+        found = []
+        for key in asked["Keys"]:
+            if key["sk"]["S"] == "CURRENT":
+                found += [{**row, **key} for row in self.rows() if row["pk"] == key["pk"]]
+            elif outcome := self.recorded.get(f"{MACHINE}:{key['sk']['S'].split('#')[2]}"):
+                found.append({**key, "outcome": {"S": outcome}})
+        return {"Responses": {table: found}}
 
 
 @pytest.fixture
@@ -145,7 +174,11 @@ def test_only_problems_under_a_prefix_are_told(states: States, stack: Stack) -> 
         [("a/1", None), ("a/2", "Boom"), ("b/3", "Boom"), ("a/4", "Boom")]
     ):
         states.end(states.start(str(number), key), "SYNCED" if not error else "FAILED", error)
-    assert keys(watch.poll()) == [("a/2", "FAILED"), ("a/4", "FAILED")]
+    states.end(states.start("5", "a/5"), "PARTIAL")
+    states.end(states.start("6", "b/6"), "PARTIAL")
+    states.end(states.start("7", "a/7"), "SYNCED")
+    assert keys(watch.poll()) == [("a/2", "FAILED"), ("a/4", "FAILED"), ("a/5", "PARTIAL")]
+    assert keys(watch.poll()) == []
 
 
 def test_an_execution_that_outlives_the_list_is_still_told(
