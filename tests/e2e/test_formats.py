@@ -8,6 +8,7 @@ import bz2
 import gzip
 import json
 import re
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -69,6 +70,7 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     "lax-items/": {"prefix": "lax-items/", "format": "dynamodb-json", **LAX},
 }
 """Datasets of this test beside those of the documents: they set bad records aside."""
+UNUSABLE = '{"x-tablekeeper": {"prefix": "unusable/", "key": {"pk": "$.id"}}}'
 LINES = '{"id":"%s1","v":1.10}\n{"id":"%s2","v":1e2}\n'
 ITEM = {
     "pk": {"S": "E1"},
@@ -309,7 +311,8 @@ class Seen:
     """What came of the files, by key: items in bulk, items live, problems of both, and plans.
 
     `differs` are the findings of a reconcile. `history` and `report` are of a file whose bad
-    records are set aside, `mended` is its status once it was uploaded without them.
+    records are set aside, `mended` is its status once it was uploaded without them. `unusable` is
+    the problem of a file whose schema file cannot be used.
     """
 
     bulk: Mapping[str, list[Any]]
@@ -321,6 +324,7 @@ class Seen:
     history: list[str]
     report: Mapping[str, Any]
     mended: Mapping[str, Any]
+    unusable: Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -337,8 +341,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         }
         (folder / f"{name}.schema.json").write_text(json.dumps(schema))
     files = {case.key: case.body for case in CASES.values()}
+    deployed = shutil.copytree(folder, folder.with_name("deployed"))
+    (deployed / "unusable.schema.json").write_text(UNUSABLE)
     with running_stack(
-        tmp_path_factory.mktemp("formats"), schemas=folder, enforces_roles=False, wait_scale=0.1
+        tmp_path_factory.mktemp("formats"), schemas=deployed, enforces_roles=False, wait_scale=0.1
     ) as stack:
         desk = Desk(stack)
         plans = {key: _plan(desk, folder, key, body) for key, body in files.items()}
@@ -361,7 +367,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         history = _history(desk, partial)
         report = desk.ask("failure", partial, "--report")
         desk.put(partial, [{"id": "A1", "n": 1}])
+        desk.put("unusable/a.json", {"pk": "a", "sk": "b"})
         desk.until(lambda: desk.outcomes(partial)[-1] == "SYNCED")
+        desk.until(lambda: desk.statuses("unusable/") == {"FAILED": 1})
         yield Seen(
             bulk,
             live,
@@ -372,6 +380,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             history,
             report,
             desk.ask("status", partial),
+            desk.ask("failure", "unusable/a.json"),
         )
 
 
@@ -456,3 +465,9 @@ def test_what_was_set_aside_stays_a_problem_until_a_clean_version(seen: Seen) ->
     assert [each["record"] for each in seen.report["listed"]] == [1, 2, 3]
     assert (seen.mended["status"], seen.mended["problem"]) == ("SYNCED", None)
     assert seen.mended["set_aside"] is None
+
+
+def test_a_schema_file_that_cannot_be_used_fails_the_objects_of_its_prefix(seen: Seen) -> None:
+    """And no others: every test above has the same deployment."""
+    assert (seen.unusable["status"], seen.unusable["error"]) == ("FAILED", "DatasetDefinitionError")
+    assert "unusable.schema.json" in seen.unusable["message"]
