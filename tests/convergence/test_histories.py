@@ -25,7 +25,9 @@ HINTS = {
     "no-audit-condition": 48,
     "late-failure-wins": 88,
     "no-claim-check": 78,
-    "no-pending": 84,
+    "no-pending": 192,
+    "failed-unconditional": 386,
+    "partial-forgotten": 1,
 }
 """Seeds that went wrong once: tried first, so that the search is short.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import IncrementalNewlineDecoder, StringIO
+from itertools import chain
 from typing import Any
 
 from tablekeeper.documents.json_stream import MAX_VALUE_CHARACTERS
@@ -15,6 +17,7 @@ from tablekeeper.documents.pointers import shown
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import (
     EmptyFileError,
+    FileFormatError,
     InvalidFileError,
     MalformedCsvError,
     NumberRangeError,
@@ -23,6 +26,11 @@ from tablekeeper.errors import (
 
 ABSENT, TEXT = "absent", "text"
 NUMBER_TYPES, BOOLEANS = {"number", "integer"}, {"true": True, "false": False}
+HEAD_CHARACTERS = 100
+_JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
+EXCEL_DELIMITER = "sep="
+"""Excel writes it into a line before the header, with the delimiter behind it."""
+_OTHER_DELIMITER = re.compile(r"[,;\t|]")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 csv.field_size_limit(MAX_VALUE_CHARACTERS)
@@ -74,13 +82,18 @@ def read_csv(text: Iterable[str], options: CsvOptions) -> Iterator[Value]:
     Raises:
         InvalidFileError: the text is no such CSV; the message names line and column.
     """
-    rows = _rows(text, options)
+    rows = _rows(_checked(text), options)
+    first = next(rows, None)
+    if first and first[1] == [EXCEL_DELIMITER, ""]:
+        first = next(rows, None)
     names: Sequence[str] | None = options.header
     if names is None:
-        line, names = next(rows, (1, None))
-        if names is None:
+        if first is None:
             raise EmptyFileError("the file is empty")
+        line, names = first
         _check_names(names, line)
+    elif first:
+        rows = chain([first], rows)
     columns = [_Column(name, options) for name in names]
     for line, row in rows:
         if len(row) != len(columns):
@@ -103,6 +116,19 @@ def read_csv(text: Iterable[str], options: CsvOptions) -> Iterator[Value]:
                         f"number: {error}"
                     )
         yield Value(record, line, error=unfit)
+
+
+def _checked(text: Iterable[str]) -> Iterator[str]:
+    """The text. Raises FileFormatError when it begins as JSON does."""
+    chunks, head = iter(text), ""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= HEAD_CHARACTERS:
+            break
+    if _JSON.match(head):
+        raise FileFormatError("the file looks like JSON: the `format` of its dataset is csv")
+    yield head
+    yield from chunks
 
 
 def _rows(text: Iterable[str], options: CsvOptions) -> Iterator[tuple[int, list[str]]]:
@@ -207,6 +233,12 @@ def _lines(text: Iterable[str]) -> Iterator[str]:
 
 
 def _check_names(names: Sequence[str], line: int) -> None:
+    other = _OTHER_DELIMITER.search(names[0]) if len(names) == 1 else None
+    if other:
+        raise MalformedCsvError(
+            f"line {line}: the header has one column, whose name holds {json.dumps(other[0])}: is "
+            "that the delimiter? If it is not, name the column with `header`"
+        )
     places: dict[str, int] = {}
     for place, name in enumerate(names, 1):
         if not name:

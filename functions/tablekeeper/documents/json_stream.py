@@ -41,6 +41,12 @@ LONGEST_TOKEN = 16
 strings and numbers are longer; they are told by other signs.
 """
 
+RECORD_SEPARATOR = "\x1e"
+"""Stands before each value of a JSON text sequence: https://www.rfc-editor.org/rfc/rfc7464"""
+
+_BEGINS = frozenset('{["-0123456789tfnNI')
+"""What a value begins with, NaN and Infinity, which have an error of their own, included."""
+
 _TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
 _TOO_MANY = f"the object has more than {names.MAX_NAMES:,} members"
 _DELIMITER = re.compile(r"[,;\t]")
@@ -130,6 +136,7 @@ class Document(_Window):
 
     def begin(self) -> None:
         """Raises EmptyFileError when there is nothing to read."""
+        self._pass_separators()
         if not self.peek():
             raise EmptyFileError("the file is empty")
 
@@ -148,14 +155,26 @@ class Document(_Window):
                 return bool(_DELIMITER.search(line))
 
     def next_document(self) -> bool:
-        """Whether another value follows those that were read, with or without space between them.
-        Errors in it will name its number and its line.
+        """Whether another value follows those that were read: with nothing between them, with
+        space, a comma, a record separator (RFC 7464) or the byte order mark of another file that
+        was appended. Errors in it will name its number and its line.
         """
-        if not self.peek():
+        self._pass_separators()
+        behind_comma = self._number > 0 and self.peek() == ","
+        if behind_comma:
+            self._take(",")
+            self._pass_separators()
+        if not self.peek() and not behind_comma:
             return False
+        if self._number and self.peek() not in _BEGINS:
+            raise self._malformed(f"Expecting another value behind value {self._number:,}")
         self._number += 1
         self._begins = self.line
         return True
+
+    def _pass_separators(self) -> None:
+        while self.peek() in (RECORD_SEPARATOR, BYTE_ORDER_MARK):
+            self._place += 1
 
     def value(self, path: Path = ()) -> Any:
         """What comes next, whole; `path` leads to it."""

@@ -92,7 +92,7 @@ def test_a_reader_goes_on_behind_what_is_no_record(kind: str) -> None:
     ("keyword", "text"),
     [
         ({}, '[{"a":1},{"a":},{"a":2}]'),
-        ({}, '{"a":1},{"a":2}'),
+        ({}, '{"a":1};{"a":2}'),
         ({"records": "x[?a]"}, '{"x":[{"a":1},{"a":NaN}]}'),
         ({"format": "csv"}, 'a\n1\n"x"y\n2\n'),
         ({"records": "x"}, '{"x":[{"a":1}],"y":NaN}'),

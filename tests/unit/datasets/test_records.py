@@ -100,8 +100,10 @@ WRONG = [
     (None, "", "EmptyFileError: the file is empty"),
     (None, " \n\t", "EmptyFileError: the file is empty"),
     (None, "[{},\n {}", "MalformedJsonError: Expecting ',' delimiter: line 2 column 4"),
-    (None, "[{},\n {}]\n]", "MalformedJsonError: Expecting value: line 3 column 1"),
-    (None, "[{}] {}]", "MalformedJsonError: Expecting value: line 1 column 8"),
+    (None, "[{},\n {}]\n]", "MalformedJsonError: Expecting another value behind value 1: line 3 "
+     "column 1"),
+    (None, "[{}] {}]", "MalformedJsonError: Expecting another value behind value 2: line 1 "
+     "column 8"),
     (None, "[{}\n{}]", "MalformedJsonError: Expecting ',' delimiter: line 2 column 1"),
     (None, "[{},\n tru]", "MalformedJsonError: Expecting value: line 2 column 2"),
     (None, "[{}, -", "MalformedJsonError: Expecting value: line 1 column 6"),
@@ -118,8 +120,10 @@ WRONG = [
     (None, "1.0", "DocumentShapeError: the file holds a number; a record is an object"),
     (None, "null", "DocumentShapeError: the file holds null; a record is an object"),
     (None, "{} 2", "DocumentShapeError: record 1 holds a number; a record is an object"),
-    (None, "{}x", "MalformedJsonError: Expecting value: line 1 column 3"),
-    (None, "{},{}", "MalformedJsonError: Expecting value: line 1 column 3"),
+    (None, "{}x", "MalformedJsonError: Expecting another value behind value 1: line 1 column 3"),
+    (None, "{};{}", "MalformedJsonError: Expecting another value behind value 1: line 1 column 3"),
+    (None, "{},", "MalformedJsonError: Expecting another value behind value 1: line 1 column 4"),
+    (None, "{},,{}", "MalformedJsonError: Expecting another value behind value 1: line 1 column 4"),
     (None, '{}\n[{"a": 1E999}]', "NumberRangeError: value 2 of the file, which begins at line 2, "
      'at JSON Pointer "/0/a": '),
     (None, '{}{"a": 1, "a": 2}', "DuplicateJsonKeyError: value 2 of the file, which begins at line"
@@ -143,7 +147,8 @@ WRONG = [
     ("a.b", '{"x": 1, "a": {"b": [{}]}, "\\u0078": 1}', "DuplicateJsonKeyError: /x"),
     ("a.b", '{"a": {"b": [{}], "b": []}}', "DuplicateJsonKeyError: /a/b"),
     ("a.b", '{"a": {"c": 1, "b": [{}], "c": []}}', "DuplicateJsonKeyError: /a/c"),
-    ("a.b", '{"a": {"b": [{}]}}}', "MalformedJsonError: Expecting value: line 1 column 19"),
+    ("a.b", '{"a": {"b": [{}]}}}', "MalformedJsonError: Expecting another value behind value 1: "
+     "line 1 column 19"),
     ("a.b", '{"a": {"b": [{}]},}', "MalformedJsonError: Expecting property name enclosed in"),
     ("a.b", '{"a": {"b": [{}]\n', "MalformedJsonError: Expecting ',' delimiter: line 2 column 1"),
     ("a.b", '{"a": {"b" [{}]}}', "MalformedJsonError: Expecting ':' delimiter: line 1 column 12"),
@@ -172,6 +177,21 @@ def test_an_error_names_its_place_in_the_file(records: str | None, text: str, me
     _, said = outcome([text], records)
     assert said.startswith(message)
     assert outcome(list(text), records)[1] == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": 1},{"a": 2}', '{"a": 1} ,\n{"a": 2}\n', '\x1e{"a": 1}\n\x1e{"a": 2}\n',
+     '\ufeff{"a": 1}\n\ufeff{"a": 2}', '{"a": 1}\n\x1e,\x1e{"a": 2}'],
+    ids=["comma", "comma-and-space", "record-separator", "byte-order-mark", "both"],
+)  # fmt: skip
+def test_values_may_have_a_separator_between_them(text: str) -> None:
+    assert outcome([text], None) == ([{"a": 1}, {"a": 2}], "")
+    assert outcome(list(text), None) == ([{"a": 1}, {"a": 2}], "")
+
+
+def test_separators_alone_are_an_empty_file() -> None:
+    assert outcome(["\x1e\n\x1e"], None)[1] == "EmptyFileError: the file is empty"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import random
 import sys
 import tracemalloc
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -145,10 +146,20 @@ def _archive() -> bytes:
         (b"\xef\xbb\xbf<html lang='en'>", "HTML"),
         (b"<?xml version='1.0'?>", "XML"),
         (b"<ListBucketResult>", "XML"),
+        (b"ARROW1\0\0", "Arrow"),
+        (b"\xe0\x01\x00\xea\x21", "Amazon Ion: export the table as DynamoDB JSON"),
+        (b"$ion_1_0 {Item:{a:1}}", "Amazon Ion"),
+        (b"SQLite format 3\0\x10", "an SQLite database"),
+        (b"%PDF-1.7", "PDF"),
+        (b"\x89PNG\r\n\x1a\n", "an image"),
+        (b"\x1f\x9d\x90", "compressed by `compress`"),
+        (zlib.compress(b"{}"), "zlib"),
+        (b"Rar!\x1a\x07\x01\0", "a RAR archive: unpack it"),
     ],
     ids=[
         *("workbook", "zip", "empty zip", "parquet", "xls", "avro", "orc", "xz", "lz4", "snappy"),
-        *("7z", "tar", "doctype", "html", "declared", "xml"),
+        *("7z", "tar", "doctype", "html", "declared", "xml", "arrow", "ion", "ion text"),
+        *("sqlite", "pdf", "png", "compress", "zlib", "rar"),
     ],
 )
 def test_a_format_that_is_not_read_is_named(body: bytes, name: str) -> None:
@@ -166,3 +177,8 @@ def test_what_is_compressed_twice_is_named(name: str) -> None:
 def test_a_text_can_be_read_again() -> None:
     text: Any = Text([gzip.compress(b"[1]")], 10)
     assert list(text) == list(text) == ["[1]"]
+
+
+@pytest.mark.parametrize("header", ["ORCID,name", "PAR1,PAR2", "Object,n", "xyz,n", "GIF8,n"])
+def test_a_header_that_begins_as_a_format_does_is_text(header: str) -> None:
+    assert read(f"{header}\n1,2\n".encode()) == f"{header}\n1,2\n"

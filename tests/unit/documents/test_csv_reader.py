@@ -159,6 +159,27 @@ def test_an_error_names_line_and_column(text: str, message: str) -> None:
     assert outcome(list(text), {"n": {"type": "number"}})[1] == said
 
 
+def test_the_line_in_which_excel_names_the_delimiter_is_no_header() -> None:
+    assert outcome(["sep=;\r\na;b\r\n1;2\r\n"], delimiter=";") == ([(3, {"a": "1", "b": "2"})], "")
+    assert outcome(["sep=;\n1;2\n"], delimiter=";", header=["a", "b"])[0] == [
+        (2, {"a": "1", "b": "2"})
+    ]
+
+
+@pytest.mark.parametrize("header", ["a;b", "sep=;", "a\tb", "a|b"])
+def test_a_header_of_one_column_with_another_delimiter_is_refused(header: str) -> None:
+    said = outcome([f"{header}\n1;2\n"])[1]
+    assert said.startswith("MalformedCsvError: line 1: the header has one column, whose name holds")
+    assert outcome([f"{header}\n"], header=[header])[1] == ""
+
+
+@pytest.mark.parametrize("text", ['{"a":1}\n{"b":2}', ' [\n{"a":1,"b":2}]', "{}", "[[1]]"])
+def test_json_is_told_from_csv_however_it_is_cut(text: str) -> None:
+    for chunks in ([text], list(text)):
+        assert outcome(chunks)[1].startswith("FileFormatError: the file looks like JSON")
+    assert outcome(["[id],{x}\n1,2\n"])[0] == [(2, {"[id]": "1", "{x}": "2"})]
+
+
 def test_errors_hold_no_values() -> None:
     for text in (f'a,b\n"{SECRET}"{SECRET},1\n', f"a,n\n{SECRET}\n", f'a,b\n1,"{SECRET}'):
         said = outcome([text])[1]
