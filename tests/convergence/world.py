@@ -8,8 +8,8 @@ definition with the real handlers, some of them twice at once, and stop before a
 to S3 and DynamoDB: there, any other execution may run, the function may crash, or be given up for
 dead and run on as a zombie beside its own retry, the answer may be lost, the call may be refused,
 or the whole execution aborted. Items expire, are refused by an index, or are edited by hand,
-whereupon somebody forces their file; staged sets expire and lists of keys are lost. At the end the
-table must equal the bucket.
+whereupon somebody forces their file; staged sets expire and lists of keys are lost. Records may be
+bad: one of a file is set aside, two are too many. At the end the table must equal the bucket.
 
     python -m tests.convergence.world 20000            every protection on: nothing wrong
     python -m tests.convergence.world 2000 WEAKNESS    one protection off: the first to go wrong
@@ -69,6 +69,7 @@ from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import owner
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.outcome import Committed
+from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery import clock, waiting_files
 from tablekeeper.recovery.safety_net import SafetyNet
@@ -86,6 +87,8 @@ from tests.support.quick import QuickDynamoDB
 
 POOL = {"X": "abmn", "Y": "dmno", "Z": "gno"}
 GARBAGE = b'{"pk": "not json'
+BAD_RECORDS = (0, 1, 0, 1, 2)
+"""How many records of the contents are bad, in turn, in a third of the histories."""
 LIMIT = 30000
 HANDLERS = {
     "FetchObject": fetch_object.handler,
@@ -120,6 +123,7 @@ WEAKNESSES = (
     "no-rebuild",
     "no-release",
     "release-unmarked",
+    "partial-forgotten",
 )
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -139,9 +143,10 @@ ENVIRONMENT = {
     "POWERTOOLS_METRICS_DISABLED": "true",
 }
 SCHEMA = {
-    "x-tablekeeper": {"prefix": "h/"},
+    "x-tablekeeper": {"prefix": "h/", "bad_records": {"at_most": 1}},
     "type": "object",
     "required": ["pk", "sk", "value"],
+    "properties": {"bad": False},
 }
 
 
@@ -225,6 +230,7 @@ class World:
         self.expired: set[str] = set()
         self.stash: dict[str, Any] = {}
         self.faults = rng.randrange(12)
+        self.bad = BAD_RECORDS if self.faults % 3 == 2 else (0,)
         self.value = self.time = 0
         self.current: Running | None = None
         self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
@@ -272,10 +278,13 @@ class World:
             return former
         return f"v{self.value}" if self.index and self.rng.random() < 0.1 else self.value
 
-    def _body_of(self, content: Values) -> bytes:
-        records = [
+    def _body_of(self, content: Values, bad: int = 0) -> bytes:
+        """The first records are the bad ones."""
+        records: list[dict[str, Any]] = [
             {"pk": str(self.number), "sk": item, "value": value} for item, value in content.items()
         ]
+        for record in records[:bad]:
+            record["bad"] = True
         return json.dumps(records).encode()
 
     def change(self) -> dict[str, Any]:
@@ -298,7 +307,8 @@ class World:
                         item: self._value(former.get(item))
                         for item in POOL[name]
                         if self.rng.random() < 0.6
-                    }
+                    },
+                    self.bad[self.value % len(self.bad)],
                 )
             client.put_object(Bucket="source", Key=key, Body=body)
         elif roll < 0.7:
@@ -383,12 +393,25 @@ class World:
         return body
 
     def content(self, name: str) -> Values | None:
-        """The items that a file stands for now; None for garbage."""
+        """The items that a file stands for now; None for garbage, and for too many bad records."""
+        records = self._records(name)
+        if records is None:
+            return None
+        good = {each["sk"]: each["value"] for each in records if "bad" not in each}
+        bad = len(records) - len(good)
+        return None if bad > 1 or (bad and not good) else good
+
+    def bad_records(self, name: str) -> int:
+        """How many bad records a file has now; none where it is garbage."""
+        return sum("bad" in each for each in self._records(name) or ())
+
+    def _records(self, name: str) -> list[dict[str, Any]] | None:
         try:
             body = self.s3.client.get_object(Bucket="source", Key=self.key(name))["Body"].read()
         except ClientError:
-            return {}
-        return None if body == GARBAGE else {each["sk"]: each["value"] for each in json.loads(body)}
+            return []
+        records: list[dict[str, Any]] | None = None if body == GARBAGE else json.loads(body)
+        return records
 
     # ---- executions ----
 
@@ -768,8 +791,13 @@ def _wrong_of(
     if kind == "INVALID" and problem["error"]["S"] == KeyOwnershipError.__name__:
         conflict = values_of(problem["cause"]["S"])
     refused = world.index and any(isinstance(each, str) for each in (content or {}).values())
-    if (content is None or refused) and not kind:
+    good_shown = content is not None and kind in (None, "PARTIAL")
+    if (content is None or refused) and kind in (None, "PARTIAL"):
         yield ("silent", name, row)
+    aside = json.loads(row["set_aside"]["S"])["records"] if "set_aside" in row else 0
+    bad = world.bad_records(name)
+    if good_shown and ((kind == "PARTIAL") != bool(bad) or aside != bad):
+        yield ("bad records that the row does not tell", name, (bad, kind, aside))
     incomplete = "incomplete_since" in row or (
         "claim" in row and row.get("claim_state", {}).get("S") != "ADDING"
     )
@@ -792,7 +820,7 @@ def _wrong_of(
         else:
             yield from _kept_out(world, name, conflict)
     unforced = set() if world.answered(name) else edited
-    if content is not None and kind is None:
+    if content is not None and good_shown:
         if _differs(_without(have, unforced), _without(content, unforced), world.expired):
             yield ("silent difference", name, (content, have, row))
         if "claim" in row:
@@ -966,6 +994,9 @@ def weakened(world: World) -> Iterator[None]:
 
     row_of, release_changes = Row.of, release.Release._changes
 
+    def of_the_commit(snapshot: Snapshot, outcome: str) -> SetAside | None:
+        return snapshot.set_aside if outcome == "PARTIAL" else None
+
     def unconditional(table: str, row: Any) -> Any:
         action = put_audit_row(table, row)
         del action["Put"]["ConditionExpression"]
@@ -1008,6 +1039,7 @@ def weakened(world: World) -> Iterator[None]:
         ],
         "no-release": [patch.object(waiting_files, "_may_release", lambda _: False)],
         "release-unmarked": [patch.object(release.Release, "_changes", unmarked)],
+        "partial-forgotten": [patch.object(writes, "_set_aside", of_the_commit)],
     }
     with ExitStack() as stack:
         for each in [*patches, *(one for name in weak for one in switches.get(name, ()))]:
