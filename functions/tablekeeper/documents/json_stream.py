@@ -90,6 +90,19 @@ class _Window:
             if not self._read_on():
                 return ""
 
+    def looks_like_csv(self) -> bool:
+        """Whether what comes next is no record in JSON and its line has a delimiter of CSV."""
+        if self.peek() in "{[":
+            return False
+        while True:
+            line, ended, _ = self._text[self._place : self._place + 1000].partition("\n")
+            if ended or len(line) == 1000 or not self._read_on():
+                return bool(_DELIMITER.search(line))
+
+    def _pass_separators(self) -> None:
+        while self.peek() in (RECORD_SEPARATOR, BYTE_ORDER_MARK):
+            self._place += 1
+
     def _read_on(self) -> bool:
         """Drops what was read and doubles what is held; False at the end of the text."""
         held = self._text[self._place :]
@@ -145,15 +158,6 @@ class Document(_Window):
         if self.peek():
             raise self._malformed("Extra data")
 
-    def looks_like_csv(self) -> bool:
-        """Whether what comes next is no record in JSON and its line has a delimiter of CSV."""
-        if self.peek() in "{[":
-            return False
-        while True:
-            line, ended, _ = self._text[self._place : self._place + 1000].partition("\n")
-            if ended or len(line) == 1000 or not self._read_on():
-                return bool(_DELIMITER.search(line))
-
     def next_document(self) -> bool:
         """Whether another value follows those that were read: with nothing between them, with
         space, a comma, a record separator (RFC 7464) or the byte order mark of another file that
@@ -171,10 +175,6 @@ class Document(_Window):
         self._number += 1
         self._begins = self.line
         return True
-
-    def _pass_separators(self) -> None:
-        while self.peek() in (RECORD_SEPARATOR, BYTE_ORDER_MARK):
-            self._place += 1
 
     def value(self, path: Path = ()) -> Any:
         """What comes next, whole; `path` leads to it."""
