@@ -17,6 +17,7 @@ from tablekeeper_cli.commands import (
     plan,
     reprocess,
     schemas,
+    smoke,
     status,
     trace,
     verify,
@@ -61,6 +62,7 @@ for subject in (
     verify,
     plan,
     schemas,
+    smoke,
     console,
     env,
 ):

@@ -1,0 +1,116 @@
+"""Points about what an engineer on call sees: traces, lists, logs, metrics and alarms."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tablekeeper_cli.executions import traces
+from tablekeeper_cli.smoke.files import NEW
+from tablekeeper_cli.smoke.place import Place
+from tablekeeper_cli.smoke.points import BrokenError, NotReachedError
+
+NO_LIFE = "sweep-stopped"
+"""The alarm that tells that the gauges do not come."""
+
+
+def traced_file(place: Place) -> str:
+    """The newest execution of a file can be read, state by state."""
+    found = traces.read(place.stack, f"{place.prefix}{NEW}")
+    states = [visit.state for visit in found.visits]
+    if states[:1] != ["Fetch Object"] or states[-1] not in ("Write Items", "Delete Items"):
+        raise BrokenError(f"the states of {found.execution} are {', '.join(states)}")
+    return ", ".join(states)
+
+
+def listed_execution(place: Place) -> str:
+    """What has ended badly is listed by its status, and not as redriven, within the overlap."""
+    begun = time.monotonic()
+    if not place.executions:
+        raise NotReachedError("no execution was started by hand")
+    states, wanted = place.stack.client("stepfunctions"), place.executions[0]
+
+    def is_listed() -> bool:
+        page = states.list_executions(
+            stateMachineArn=place.stack.state_machine,
+            statusFilter="FAILED",
+            redriveFilter="NOT_REDRIVEN",
+            maxResults=1000,
+        )
+        starts = [each["startDate"] for each in page["executions"]]
+        if starts != sorted(starts, reverse=True) and not place.stack.endpoint_url:
+            raise BrokenError("the executions are not listed newest first")
+        return wanted in {each["executionArn"] for each in page["executions"]}
+
+    place.until(is_listed, lambda: f"{wanted} is not listed")
+    return f"listed {time.monotonic() - begun:.1f} seconds after it was asked for"
+
+
+def logs(place: Place) -> str:
+    """The functions' logs are there, tell of our files, and hold nothing of what is in them."""
+    client = place.stack.client("logs")
+    pages = client.get_paginator("describe_log_groups").paginate(
+        logGroupNamePrefix=f"{place.stack.name}-"
+    )
+    groups = [group["logGroupName"] for page in pages for group in page["logGroups"]]
+    if not groups:
+        raise NotReachedError("the stack has no log groups of its own here")
+    begin = int((time.time() - 3600) * 1000)
+
+    def having(text: str) -> list[str]:
+        return [
+            group
+            for group in groups
+            if client.filter_log_events(
+                logGroupName=group, filterPattern=f'"{text}"', startTime=begin, limit=1
+            )["events"]
+        ]
+
+    place.until(lambda: having(place.mark), lambda: "no log tells of the files")
+    if leaking := having(place.secret):
+        raise BrokenError(f"{', '.join(leaking)} holds content of a file")
+    return (
+        f"{len(having(place.mark))} of {len(groups)} log groups tell of the files, without content"
+    )
+
+
+def metrics(place: Place) -> str:
+    """CloudWatch makes metrics of the logs, under the stack's name."""
+    client = place.stack.client("cloudwatch")
+    service = [{"Name": "service", "Value": place.stack.name}]
+
+    def found() -> set[str]:
+        page = client.list_metrics(Namespace="Tablekeeper", Dimensions=service)
+        return {each["MetricName"] for each in page["Metrics"]}
+
+    if place.stack.endpoint_url and not found():
+        raise NotReachedError("the local engine makes no metrics of logs")
+    wanted = {"Files", "OpenProblems"}
+    place.until(lambda: found() >= wanted, lambda: f"metrics are {sorted(found())}")
+    return ", ".join(sorted(found()))
+
+
+def alarms(place: Place) -> str:
+    """The alarms are there, tell somebody, and know whether the sweep lives."""
+    client = place.stack.client("cloudwatch")
+    pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{place.stack.name}-")
+    found: dict[str, Any] = {
+        each["AlarmName"].removeprefix(f"{place.stack.name}-"): each
+        for page in pages
+        for each in page["MetricAlarms"]
+    }
+    if NO_LIFE not in found:
+        raise BrokenError(f"there is no alarm {NO_LIFE}, but {sorted(found)}")
+    mute = [name for name, each in found.items() if not each.get("AlarmActions")]
+    if mute:
+        raise BrokenError(f"alarms without an action: {', '.join(mute)}")
+    if not place.stack.endpoint_url and found[NO_LIFE]["StateValue"] == "ALARM":
+        raise BrokenError(f"{NO_LIFE} is in ALARM: {found[NO_LIFE].get('StateReason', '')}")
+    on = [name for name, each in found.items() if each["StateValue"] == "ALARM"]
+    return f"{len(found)} alarms; in ALARM: {', '.join(on) or 'none'}"
+
+
+def dashboard(place: Place) -> str:
+    """The dashboard is there."""
+    body = place.stack.client("cloudwatch").get_dashboard(DashboardName=place.stack.name)
+    return f"{len(body['DashboardBody']):,} characters"

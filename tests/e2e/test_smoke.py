@@ -1,0 +1,22 @@
+"""`tablekeeper smoke` on the engine: all points that exist there are held."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.desk import Desk
+
+pytestmark = pytest.mark.xdist_group("commands")
+
+ONLY_ON_AWS = {"metrics", "logs"}
+"""The engine makes no metrics of logs, and has no log groups by the stack's name."""
+
+
+def test_every_point_that_the_engine_has_is_held_and_nothing_is_left(desk: Desk) -> None:
+    before = desk.ask("status")
+    told = desk.ask("smoke", "--patience", "60", code=None)
+    verdicts = {each["name"]: (each["verdict"], each["seen"]) for each in told["points"]}
+    apart = {name: each for name, each in verdicts.items() if each[0] != "held"}
+    assert set(apart) <= ONLY_ON_AWS, apart
+    assert told["broken"] == 0
+    assert desk.ask("status")["files"] == before["files"]
