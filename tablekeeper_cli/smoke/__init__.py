@@ -1,1 +1,1 @@
-"""A first hour on a stack, point by point: what the documentation promises, held against what is."""
+"""A first hour on a stack, point by point: what is promised, held against what is."""
