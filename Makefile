@@ -113,6 +113,10 @@ chaos: setup ## A storm over a stack of its own: make chaos SEED=1 OPS=1000
 cost: setup ## Measure again what a million files cost: the tables of docs/cost.md
 	@$(RUN) -m tools.cost --write
 
+.PHONY: scale
+scale: $(VENVS)/dev/.ready ## Calculate which quota is met first: the tables of docs/scale.md
+	@$(RUN) -m tools.scale --write
+
 .PHONY: build
 build: setup ## Build the functions for a deployment to the local engine
 	@$(RUN) -m local build

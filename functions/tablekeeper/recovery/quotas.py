@@ -13,14 +13,14 @@ from datetime import datetime, timedelta
 from tablekeeper.recovery import clock
 
 LISTS_A_SECOND = 1.0
-"""ListExecutions: refilled at 2 a second, 5 in the large regions."""
+"""ListExecutions: a bucket of 100, refilled at 2 a second; 200 and 5 in the large regions."""
 DESCRIBES_A_SECOND = 4.0
-"""DescribeExecution: refilled at 10 a second, 15 in the large regions. Each is followed by one
-GetExecutionHistory, whose refill is larger.
+"""DescribeExecution: a bucket of 250, refilled at 10 a second; 300 and 15 in the large regions.
+Each is followed by one GetExecutionHistory: 400 and 20.
 """
 STARTS_A_SECOND = 5.0
-"""StartExecution: refilled at 150 a second, 300 in the large regions. What heals is to leave
-Lambda's concurrency, which is 10 in a new account, to what is new.
+"""StartExecution: a bucket of 800, refilled at 150 a second; 1,300 and 300 in the large regions.
+What heals is to leave Lambda's concurrency, which is 10 in a new account, to what is new.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
 

@@ -75,11 +75,14 @@ def test_without_the_first_point_no_other_is_tried(monkeypatch: pytest.MonkeyPat
 def test_what_was_made_is_removed_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[Place] = []
 
+    def remove(self: Place) -> None:
+        removed.append(self)
+
     def interrupted(_place: Place) -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "POINTS", (("a new file", interrupted),))
-    monkeypatch.setattr(Place, "remove", lambda self: removed.append(self))
+    monkeypatch.setattr(Place, "remove", remove)
     with pytest.raises(KeyboardInterrupt):
         list(run.run(place()))
     assert len(removed) == 1
