@@ -86,7 +86,8 @@ class Paths:
         """Staged, claimed, overwritten by a small one, and deleted."""
         key = "notes/large.json"
         self.sync(key, records("large", range(MANY)), "SYNCED")
-        self.sync(key, records("large", range(100, MANY + 100)), "SYNCED")
+        changed = records("large", range(100, MANY + 100)).replace(b'"text"', b'"words"')
+        self.sync(key, changed, "SYNCED")
         self.sync(key, records("large", range(1)), "SYNCED")
         self.sync(key, records("large", range(MANY)), "SYNCED")
         self.sync(key, None, "DELETED")
