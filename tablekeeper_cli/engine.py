@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tablekeeper_cli.errors import CommandError
 
-ANSWER_SECONDS = 5
+ANSWER_SECONDS = 4
 HEALTH = "/_ministack/health"
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
 URI_SCHEME = "s3://"
 CONNECT_SECONDS = 3
+LOCAL_ATTEMPTS = 3
+"""An engine that ends while a command runs is said within ten seconds, not after a minute."""
 CONSOLES = {
     "aws": "https://{}.console.aws.amazon.com",
     "aws-cn": "https://{}.console.amazonaws.cn",
@@ -103,6 +105,7 @@ class Stack:
             held["outputs"],
             held["endpoint_url"],
             session=session,
+            attempts=LOCAL_ATTEMPTS,
         )
 
     @classmethod
