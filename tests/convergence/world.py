@@ -235,6 +235,7 @@ class World:
         self.current: Running | None = None
         self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
         self.fits = rng.choice([1, 1, 2, 98])
+        self.index = self.index and isinstance(dynamodb, Table)
         if isinstance(dynamodb, Table):
             dynamodb.index = INDEX if self.index else {}
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
@@ -919,7 +920,8 @@ def weakened(world: World) -> Iterator[None]:
         return read_row(client, table, uri)
 
     def any_revision(client: Any, table: str, uri: str) -> Row:
-        return dataclasses.replace(read_row(client, table, uri), revision=_Any())
+        row = read_row(client, table, uri)
+        return dataclasses.replace(row, revision=_Any(row.revision))
 
     def no_condition(*args: Any, **kwargs: Any) -> Any:
         action = update_row(*args, **kwargs)
