@@ -29,8 +29,8 @@ HINTS = {
 }
 """Seeds that went wrong once, by what is switched off: tried first, so that the search is short.
 
-Any seed that goes wrong will do. The other weaknesses of `WEAKNESSES` take a search that is too long
-for each run of the tests: `python -m tests.convergence.world 3000 WEAKNESS` makes it.
+Any seed that goes wrong will do. The other weaknesses take a search that is too long for each run
+of the tests: `python -m tests.convergence.world 3000 WEAKNESS` makes it.
 """
 SEARCH = 300
 
