@@ -68,7 +68,8 @@ unit: $(VENVS)/dev/.ready ## Run every test that needs no engine
 
 .PHONY: test
 test: setup ## Run every test, or some: make test TEST=tests/e2e/test_plan.py
-	@$(RUN) -m pytest --numprocesses $(if $(TEST),0,$(JOBS)) --dist loadgroup --timeout 600 $(TEST)
+	@$(RUN) -m pytest --numprocesses $(if $(TEST),0,$(JOBS)) --dist loadgroup --no-loadscope-reorder --timeout 600 \
+	  $(TEST)
 
 .PHONY: hooks
 hooks: $(VENVS)/dev/.ready ## Let git run the fast checks before each commit

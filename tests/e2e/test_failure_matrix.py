@@ -145,7 +145,7 @@ def test_every_fault_ends_in_one_recorded_outcome(
 ) -> None:
     run = run_of(case)
     ended = workshop.describe(run.execution)
-    assert (ended["status"], ended.get("error")) == (case.ends, case.error)
+    assert (ended["status"], ended.get("error")) == (case.ends, case.error), ended.get("cause")
 
     row = workshop.recorded(run.key, run.execution, seconds=60 if case.ends == "FAILED" else 1)
     visits = workshop.visits(run.execution)

@@ -38,7 +38,15 @@ RECORDS = tuple(
 )
 CLAIMS = tuple(
     f"dynamodb:{action}"
-    for action in ("ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+    for action in (
+        "BatchGetItem",
+        "ConditionCheckItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "UpdateItem",
+    )
 )
 FOLLOWS = ("states:DescribeExecution", "states:StopExecution")
 WRITES = tuple(
@@ -91,7 +99,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "SyncObjectsRole": {
         **LOOKS,
-        LEDGER: (*CLAIMS, "dynamodb:BatchGetItem"),
+        LEDGER: CLAIMS,
         ITEMS: WRITES,
         f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
