@@ -115,6 +115,7 @@ ORDER = (
     "Validation",
     "A large file",
     "Memory",
+    "Formats",
     "A large ledger",
     "Starts",
     "Load",
