@@ -13,7 +13,6 @@ from tablekeeper.runtime.deployed_datasets import catalogue
 from tablekeeper.settings import SyncObjectsSettings
 
 aws.dynamodb()
-aws.s3()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

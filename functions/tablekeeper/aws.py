@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.errors import TransientServiceError
@@ -51,6 +52,7 @@ https://docs.aws.amazon.com/boto3/latest/guide/retries.html
 """
 
 _makers: list[Callable[[str], Any]] = []
+_making = Lock()
 
 
 @contextmanager
@@ -59,17 +61,23 @@ def clients_by(make: Callable[[str], Any]) -> Iterator[None]:
     credentials of its own.
     """
     _makers.append(make)
-    client.cache_clear()
+    cached_client.cache_clear()
     try:
         yield
     finally:
         _makers.pop()
-        client.cache_clear()
+        cached_client.cache_clear()
+
+
+def client(service: str) -> Any:
+    """One client a service, made when it is first asked for, however many threads ask at once."""
+    with _making:
+        return cached_client(service)
 
 
 @cache
-def client(service: str) -> Any:
-    """One client a service, as boto3 makes it, but by botocore alone, which loads faster.
+def cached_client(service: str) -> Any:
+    """A client as boto3 makes it, but by botocore alone, which loads faster.
 
     It is imported here, so that who needs no client does not pay for it.
     """

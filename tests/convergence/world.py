@@ -1085,7 +1085,7 @@ def universe() -> Iterator[None]:
         for module in (fetch_object, validate_records, transform_records):
             stack.enter_context(patch.object(module, "catalogue", lambda: catalogue))
         logging.getLogger(context.logger().name).setLevel(logging.CRITICAL)
-        stack.callback(aws.client.cache_clear)
+        stack.callback(aws.cached_client.cache_clear)
         yield
 
 

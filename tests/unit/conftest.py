@@ -191,7 +191,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
 
     monkeypatch.setattr(BotocoreStubber, "__call__", one_at_a_time)
     with mock_aws():
-        aws.client.cache_clear()
+        aws.cached_client.cache_clear()
         s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
         for bucket in ("source", "staging"):
             s3.create_bucket(Bucket=bucket)
@@ -234,4 +234,4 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
         yield Pipeline()
         for each in patches:
             each.stop()
-    aws.client.cache_clear()
+    aws.cached_client.cache_clear()

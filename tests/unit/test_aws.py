@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import random
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 import pytest
@@ -34,7 +36,7 @@ def test_a_table_that_throttles_half_of_all_calls_for_long_is_waited_for(
     waited: list[float] = []
     monkeypatch.setattr(time, "sleep", waited.append)
     odds = random.Random(1)
-    client = aws.client.__wrapped__("dynamodb")
+    client = aws.cached_client.__wrapped__("dynamodb")
     busy = b'{"__type": "com.amazonaws.dynamodb.v20120810#ThrottlingException"}'
 
     def answer(request: object, **_: object) -> AWSResponse:
@@ -115,3 +117,21 @@ def test_what_delete_objects_did_not_delete_is_an_error(
     with pytest.raises(error, match="DeleteObjects"), aws.transient_errors():
         aws.check_deleted({"Errors": errors})
     aws.check_deleted({"Deleted": [{"Key": "keys/a"}]})
+
+
+def test_a_client_that_many_threads_ask_for_at_once_is_made_once() -> None:
+    made: list[str] = []
+    together = threading.Barrier(8)
+
+    def make(service: str) -> object:
+        made.append(service)
+        time.sleep(0)
+        return object()
+
+    def ask(_: int) -> object:
+        together.wait()
+        return aws.client("s3")
+
+    with aws.clients_by(make), ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 1
+    assert made == ["s3"]

@@ -14,7 +14,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from tablekeeper.bucket.attempt import Attempt
 from tablekeeper.bucket.differences import ListedObject, difference, is_under_way
 from tablekeeper.bucket.ends import CLAIM, TRACED, End, File
 from tablekeeper.bucket.run import Run
@@ -83,6 +82,9 @@ def sync_all(run: Run, files: Sequence[File]) -> Iterator[End]:
 
 
 def _sync(run: Run, file: File, *, patient: bool = True) -> End:
+    # A batch in which nothing differs does not load the steps.
+    from tablekeeper.bucket.attempt import Attempt
+
     key, finding, view = file
     if run.remaining() < LAST_SECONDS:
         return End(key, finding, TRACED)

@@ -36,7 +36,6 @@ class Run:
     `remaining` gives the seconds that are left to the function.
     """
 
-    states: SFNClient
     tables: Tables
     settings: SyncObjectsSettings
     catalogue: Catalogue
@@ -55,7 +54,12 @@ class Run:
     ) -> Run:
         """For the function whose settings these are."""
         tables = Tables.of(settings)
-        return cls(states(), tables, settings, catalogue, execution, remaining, observer)
+        return cls(tables, settings, catalogue, execution, remaining, observer)
+
+    @property
+    def states(self) -> SFNClient:
+        """Few batches need it."""
+        return states()
 
     def start_traced(self, keys: Sequence[str]) -> None:
         """Starts an execution for each file, once, however often this is tried.

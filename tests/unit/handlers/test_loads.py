@@ -14,7 +14,7 @@ from tests.support.project import ROOT
 COMMIT = {"aws", "commit", "errors", "ledger", "model", "runtime", "settings", "staging", "tables"}
 READ = {"aws", "datasets", "documents", "errors", "model", "runtime", "settings", "steps"}
 RECOVERY = {"aws", "datasets", "documents", "errors", "ledger", "model", "recovery", "runtime"}
-BUCKET = COMMIT | READ | {"bucket", "validation"}
+BUCKET = READ | {"bucket", "ledger", "tables"}
 PACKAGES = {
     "delete_items": COMMIT,
     "fetch_object": READ | {"ledger"},
