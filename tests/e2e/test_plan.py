@@ -138,7 +138,12 @@ def test_agrees_with_the_execution_on_random_documents(seen: Observer, shell: Sh
             tables = [of_step(each, step, tag) for each in (before, after)]
             assert disagreements(plan, seen.uri(step.key), *tables) == [], step
             if error == "SchemaViolationError":
-                assert plan["violations"] == reported(seen, step.key)
+                # A plan of a local file has the values, too; a report never.
+                told = [
+                    {name: each[name] for name in each if name != "value"}
+                    for each in plan["violations"]
+                ]
+                assert told == reported(seen, step.key)
 
 
 def test_a_changed_schema_over_what_is_in_the_bucket(seen: Observer, shell: Shell) -> None:
