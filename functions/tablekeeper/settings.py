@@ -43,12 +43,15 @@ class Settings:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FetchSettings(Settings):
-    """Of Fetch Object. Sizes in bytes; ignore_patterns are globs, comma separated."""
+    """Of Fetch Object. Sizes in bytes; ignore_patterns are globs, comma separated; keys that do not
+    begin with key_prefix are ignored as well.
+    """
 
     source_bucket: str
     ledger_table: str
     items_table: str
     ignore_patterns: str
+    key_prefix: str
     item_keys: TableKey
     ttl_attribute: str
     max_document_bytes: int

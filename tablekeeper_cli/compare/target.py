@@ -44,6 +44,7 @@ def fetch_settings(stack: Stack) -> FetchSettings:
         ledger_table=stack.ledger,
         items_table=stack.items,
         ignore_patterns=parameters["IgnorePatterns"],
+        key_prefix=parameters.get("KeyPrefix", ""),
         item_keys=table_key(parameters),
         ttl_attribute=parameters["TtlAttribute"],
         max_document_bytes=int(parameters["MaxDocumentBytes"]),

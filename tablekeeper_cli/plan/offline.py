@@ -40,6 +40,7 @@ class OfflinePlanner(Planner):
             ledger_table="",
             items_table="",
             ignore_patterns=IGNORE_PATTERNS,
+            key_prefix="",
             item_keys=item_keys,
             ttl_attribute=TTL_ATTRIBUTE,
             max_document_bytes=MAX_DOCUMENT_BYTES,

@@ -136,6 +136,7 @@ ENVIRONMENT = {
     "ITEM_KEYS": "pk:S,sk:S",
     "TTL_ATTRIBUTE": "expires_at",
     "IGNORE_PATTERNS": "_SUCCESS",
+    "KEY_PREFIX": "",
     "MAX_DOCUMENT_BYTES": "1000000",
     "AUDIT_RETENTION_SECONDS": "1000",
     "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:sync",

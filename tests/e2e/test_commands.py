@@ -121,6 +121,10 @@ def test_what_nobody_knows_is_told_with_an_exit_code_of_its_own(desk: Desk) -> N
     assert "SchemaViolationError" in desk.run("failures", "--error", "SchemaViolation", code=2)
     assert "no file" in desk.run("failures", "--prefix", "typo/", code=2)
     assert "--all" in desk.run("reprocess", code=2)
+    before = desk.ask("status")
+    assert "nothing was started" in desk.run("reprocess", "no/such/key.json", code=3)
+    assert desk.ask("status")["files"] == before["files"]
+    desk.run("status", "no/such/key.json", code=3)
 
 
 def test_an_item_edited_by_hand_is_written_again_by_force(desk: Desk) -> None:

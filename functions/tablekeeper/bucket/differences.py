@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tablekeeper import aws
 from tablekeeper.bucket.ends import CLAIM, OUTDATED, PROBLEM, STALE, UNKNOWN
-from tablekeeper.datasets.catalogue import Catalogue, is_ignored
+from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import DatasetDefinitionError
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.times import iso_milliseconds, now
 from tablekeeper.settings import FetchSettings
-from tablekeeper.steps.fetch import before_the_object, is_unchanged
+from tablekeeper.steps.fetch import before_the_object, is_unchanged, leaves_out
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -56,7 +56,7 @@ def difference(
         return PROBLEM
     if row.status is None or row.status == "DELETED":
         return UNKNOWN
-    if is_ignored(listed.key, settings.ignore_patterns):
+    if leaves_out(listed.key, settings):
         return None if row.status == "IGNORED" else OUTDATED
     if not row.is_written:
         return OUTDATED
@@ -71,6 +71,7 @@ def difference(
         "digest": None,
         **seen,
         "etag": listed.etag,
+        "size": listed.size,
         "version_id": row.version_id,
         "last_modified": listed.last_modified,
     }
@@ -78,7 +79,9 @@ def difference(
         seen["version_id"] = _version_id(settings.source_bucket, listed.key)
     if row.digest != seen["digest"] or row.items_table not in (None, settings.items_table):
         return OUTDATED
-    return None if is_unchanged(row, seen, dataset, settings.items_table) else STALE
+    if listed.size > settings.max_document_bytes:
+        return OUTDATED
+    return None if is_unchanged(row, seen, dataset, settings) else STALE
 
 
 def is_under_way(states: SFNClient, row: Row) -> bool:

@@ -1,4 +1,4 @@
-"""Orphans: files that the ledger knows, and whose objects are gone.
+"""Orphans: files that the ledger knows, and whose objects are gone, or outside of KeyPrefix.
 
 No listing of the bucket names them, so they are looked for from the other side: by the ledger's
 index `files`, a shard of it at a time, with a HeadObject for each file that it holds something of.
@@ -140,6 +140,8 @@ def _is_orphan(run: Run, row: _Row) -> bool:
     from botocore.exceptions import ClientError
 
     bucket = run.settings.source_bucket
+    if not row.key.startswith(run.settings.key_prefix):
+        return True
     try:
         with aws.transient_errors():
             aws.s3().head_object(Bucket=bucket, Key=row.key)

@@ -77,11 +77,18 @@ def look(
             f"the ledger holds {MAX_URI_BYTES:,}"
         )
     seen = before_the_object(key, *view, settings, catalogue)
-    if is_ignored(key, settings.ignore_patterns):
+    if leaves_out(key, settings):
         return Snapshot(action="ignore", **seen), None
     dataset = catalogue.find(key)
     with aws.transient_errors():
         return _read_object(seen, view.row, dataset, settings, force=flags.get("force") is True)
+
+
+def leaves_out(key: str, settings: FetchSettings) -> bool:
+    """Whether the stack's parameters say that a key is not to be read. Items of it go: it may have
+    been read before the parameters changed.
+    """
+    return not key.startswith(settings.key_prefix) or is_ignored(key, settings.ignore_patterns)
 
 
 def before_the_object(
@@ -97,7 +104,7 @@ def before_the_object(
         "answered_until": row.answered_until,
         "failing_since": row.failing_since(None),
     }
-    dataset = None if is_ignored(key, settings.ignore_patterns) else catalogue.find(key)
+    dataset = None if leaves_out(key, settings) else catalogue.find(key)
     if dataset:
         seen |= {
             "dataset": dataset.name,
@@ -112,7 +119,7 @@ def judge(
     """What is to be done with an object that is there, by all that `seen` says of it; and in place
     of its content, that it is refused for its size.
     """
-    if not force and is_unchanged(row, seen, dataset, settings.items_table):
+    if not force and is_unchanged(row, seen, dataset, settings):
         return Snapshot(action="unchanged", set_aside=row.set_aside, **seen), None
     refused = None
     if seen["size"] > settings.max_document_bytes:
@@ -165,16 +172,19 @@ def is_tombstone(row: Row) -> bool:
 
 
 def is_unchanged(
-    row: Row, seen: Mapping[str, Any], dataset: Dataset | None, items_table: str
+    row: Row, seen: Mapping[str, Any], dataset: Dataset | None, settings: FetchSettings
 ) -> bool:
     """Whether the table holds just what this object, with this dataset, makes.
 
     Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left
-    counts only when an expression uses it. A row of a release before does not name its table.
+    counts only when an expression uses it. A row of a release before does not name its table. What
+    is larger than the limit is now is refused, though it was read once.
     """
     if dataset is None or not row.is_written or row.claim or row.doubted:
         return False
-    if row.items_table not in (None, items_table):
+    if row.items_table not in (None, settings.items_table):
+        return False
+    if seen["size"] > settings.max_document_bytes:
         return False
     names = {"version_id", "last_modified"}
     used = names if "*" in dataset.object_fields else names & dataset.object_fields

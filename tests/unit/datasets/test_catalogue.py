@@ -23,7 +23,7 @@ INNER = {
     "x-tablekeeper": {"key": {"pk": "'{'", "sk": "sk"}, "prefix": "d/e/", "ttl": "until"},
 }
 SETTINGS = FetchSettings(
-    "source", "ledger", "items", "", TableKey.parse("pk:S,sk:S"), "expires_at", 1
+    "source", "ledger", "items", "", "", TableKey.parse("pk:S,sk:S"), "expires_at", 1
 )
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from tablekeeper import aws
 from tablekeeper.bucket import attempt, batch
 from tablekeeper.commit.file_commit import FileCommit
@@ -66,6 +67,17 @@ def test_every_difference_is_told_by_its_name(pipeline: Pipeline) -> None:
     assert ended.pop("notes/_SUCCESS") == ("UNKNOWN", "IGNORED")
     assert {outcome for _, outcome in ended.values()} == {"SYNCED"}
     assert set(pipeline.sync_batch("look")) == {"notes/claim.json", "notes/problem.json"}
+
+
+def test_a_file_over_a_limit_that_was_lowered_is_refused_and_keeps_its_items(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "notes/a.json"
+    pipeline.put(key, [{"pk": "a", "sk": "1"}])
+    pipeline.sync(key)
+    monkeypatch.setenv("MAX_DOCUMENT_BYTES", "10")
+    assert pipeline.sync_batch() == {key: ("OUTDATED", "INVALID")}
+    assert len(pipeline.items()) == 1
 
 
 def test_a_look_and_a_traced_run_write_nothing(pipeline: Pipeline) -> None:

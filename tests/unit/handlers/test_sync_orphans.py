@@ -56,6 +56,20 @@ def test_the_items_of_files_that_are_gone_are_removed(pipeline: Pipeline, gone: 
     assert run(pipeline) == (10, Counter())
 
 
+def test_items_of_keys_outside_of_the_prefix_go(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """KeyPrefix was narrowed: the objects are there, no listing names them, and none is read."""
+    for key in ("notes/in/a.json", "notes/out/b.json"):
+        pipeline.put(key, [{"pk": key, "sk": "1"}])
+        pipeline.sync(key)
+    monkeypatch.setenv("KEY_PREFIX", "notes/in/")
+    assert run(pipeline, "look") == (2, Counter(look=1))
+    assert run(pipeline) == (2, Counter(IGNORED=1))
+    assert [each["pk"] for each in pipeline.items()] == [{"S": "notes/in/a.json"}]
+    assert run(pipeline) == (1, Counter())
+
+
 def test_a_look_removes_nothing(pipeline: Pipeline, gone: list[str]) -> None:
     assert run(pipeline, "look") == (20, Counter(look=10))
     assert len(pipeline.items()) == 20
