@@ -62,6 +62,7 @@ def _shown(path: Path, made: Plan, all_items: bool) -> Iterator[RenderableType]:
     import json
 
     from rich.text import Text
+    from tablekeeper.errors import NoDatasetError
 
     from tablekeeper_cli.terminal.showing import plural
     from tablekeeper_cli.terminal.tables import Fields
@@ -73,6 +74,8 @@ def _shown(path: Path, made: Plan, all_items: bool) -> Iterator[RenderableType]:
     yield line.append(f" ({plural(count, 'item')})" if made.is_written else "")
     if made.error:
         yield Text(f"{made.error}: {printable(_local(made.cause), 4 * LONGEST)}")
+    if made.error == NoDatasetError.__name__:
+        yield Text("--key KEY says under which key the file is to be uploaded")
     for text in (*made.assumptions, *made.warnings):
         yield Text(f"assumed: {printable(text)}" if text in made.assumptions
                    else f"warning: {printable(text)}", "dim")  # fmt: skip

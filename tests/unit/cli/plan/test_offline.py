@@ -90,6 +90,7 @@ def test_bad_files_are_told_and_the_exit_code_is_one(folder: Path) -> None:
         "elsewhere.json: INVALID",
         'NoDatasetError: elsewhere.json: no dataset matches the key "elsewhere.json"; '
         "the prefixes are countries/, earthquakes/, weather/",
+        "--key KEY says under which key the file is to be uploaded",
     ]
     marked = [each for each in ran.stdout.splitlines() if each[0] == "!"]
     assert len(marked) == 3
