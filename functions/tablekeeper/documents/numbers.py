@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
 
-DIGITS = 38
+from tablekeeper.model.numbers import DIGITS as DIGITS
+from tablekeeper.model.numbers import shortest_text
+
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -130, 125
 
 Number = int | Decimal
@@ -67,12 +69,9 @@ def format_number(value: Number) -> str:
     """The shortest text of a checked number, in a form that DynamoDB and JSON both read: `1.1` for
     1.10.
     """
-    if not value:
-        return "0"
     if isinstance(value, int) and abs(value) < 10**DIGITS:
         return str(value)
-    normal = Decimal(value).normalize(Context(prec=DIGITS, Emin=-999, Emax=999))
-    return f"{normal:f}" if -DIGITS <= normal.adjusted() < DIGITS else str(normal)
+    return shortest_text(Decimal(value))
 
 
 EXACT = Context(prec=400, Emin=-99999, Emax=99999, traps=[InvalidOperation, Overflow, Inexact])

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-_DIGITS = 38
-"""Significant digits of a DynamoDB number.
-https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
-"""
+from tablekeeper.model.numbers import DIGITS, shortest_text
+
 _SHOWN_CHARACTERS = 500
-_NUMBER = Context(prec=_DIGITS, Emin=-999, Emax=999)
 
 
 class ItemKey(NamedTuple):
@@ -80,10 +77,6 @@ class TableKey:
 
 
 def _number_text(text: str) -> str:
-    if len(text) <= _DIGITS and text.isdecimal() and text[0] != "0":
+    if len(text) <= DIGITS and text.isdecimal() and text[0] != "0":
         return text
-    value = Decimal(text)
-    if not value:
-        return "0"
-    normal = value.normalize(_NUMBER)
-    return f"{normal:f}" if -_DIGITS <= normal.adjusted() < _DIGITS else str(normal)
+    return shortest_text(Decimal(text))
