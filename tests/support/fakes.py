@@ -134,6 +134,13 @@ class FakeDynamoDB:
         self._table(put["TableName"])[key_of(put["Item"])] = copy.deepcopy(put["Item"])
         return {}
 
+    def update_item(self, **update: Any) -> Any:
+        if not self._holds(update, update["Key"]):
+            raise client_error("ConditionalCheckFailedException")
+        table, key = self._table(update["TableName"]), key_of(update["Key"])
+        table[key] = updated({**update["Key"], **table.get(key, {})}, update)
+        return {}
+
     def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
         reasons: list[dict[str, Any]] = []
         actions = [next(iter(action.items())) for action in TransactItems]

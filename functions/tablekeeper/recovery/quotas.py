@@ -9,8 +9,13 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
+from tablekeeper.aws import transient_errors
 from tablekeeper.recovery import clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 LISTS_A_SECOND = 1.0
 """ListExecutions: a bucket of 100, refilled at 2 a second; 200 and 5 in the large regions."""
@@ -23,6 +28,8 @@ STARTS_A_SECOND = 5.0
 What heals is to leave Lambda's concurrency, which is 10 in a new account, to what is new.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
+KEPT_SECONDS = 3600
+"""How long the row of a second's calls is kept."""
 
 
 class Pace:
@@ -38,3 +45,32 @@ class Pace:
         if self._next and self._next > now:
             clock.sleep((self._next - now).total_seconds())
         self._next = max(now, self._next or now) + self._gap
+
+
+def may_describe(client: DynamoDBClient, ledger: str) -> bool:
+    """Whether an execution may be described in this second: a row counts, for all invocations of
+    the safety net together. Raises TransientServiceError.
+    """
+    from botocore.exceptions import ClientError
+
+    second = int(clock.now().timestamp())
+    try:
+        with transient_errors():
+            client.update_item(
+                TableName=ledger,
+                Key={"pk": {"S": "DESCRIBES"}, "sk": {"S": str(second)}},
+                UpdateExpression="SET described = if_not_exists(described, :zero) + :one, "
+                "expires_at = :soon",
+                ConditionExpression="attribute_not_exists(described) OR described < :most",
+                ExpressionAttributeValues={
+                    ":zero": {"N": "0"},
+                    ":one": {"N": "1"},
+                    ":soon": {"N": str(second + KEPT_SECONDS)},
+                    ":most": {"N": str(int(DESCRIBES_A_SECOND))},
+                },
+            )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True

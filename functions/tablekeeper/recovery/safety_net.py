@@ -19,6 +19,7 @@ from tablekeeper.ledger.reads import read_outcome
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.objects import key_of
 from tablekeeper.model.times import iso_milliseconds
+from tablekeeper.recovery.quotas import may_describe
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -54,14 +55,16 @@ class SafetyNet:
     retention: int
 
     def end_of(self, execution_arn: str, redrive: int) -> BadEnd | None:
-        """How an execution ended badly; without DescribeExecution where it recorded itself.
+        """How an execution ended badly; without DescribeExecution where it recorded itself. None
+        where it did not end badly, and where so many end at once that it is left to the sweep.
 
         Raises TransientServiceError.
         """
         key = EndKey(execution_arn.rpartition(":")[2], redrive)
         end = read_ends(self.dynamodb, self.ledger, [key]).get(key)
         if end is None:
-            return self.record(execution_arn)
+            allowed = may_describe(self.dynamodb, self.ledger)
+            return self.record(execution_arn) if allowed else None
         return BadEnd(key_of(end.uri), execution_arn, end.outcome, end.error, missing=False)
 
     def record(self, execution_arn: str) -> BadEnd | None:

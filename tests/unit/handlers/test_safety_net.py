@@ -1,5 +1,6 @@
 """The safety net: whatever way an execution ends badly, its end is recorded."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -7,6 +8,7 @@ import pytest
 from handlers import safety_net
 from tablekeeper import aws
 from tablekeeper.ledger.ends import EndKey, RecordedEnd, write_end
+from tablekeeper.recovery import clock
 from tablekeeper.recovery.safety_net import BadEnd, SafetyNet
 
 from tests.support.fakes import FakeDynamoDB
@@ -128,3 +130,18 @@ def test_the_handler_takes_a_status_change_event(monkeypatch: pytest.MonkeyPatch
     ):
         assert safety_net.handler(event, None) == {"recorded": True}
         assert safety_net.handler(event, None) == {"recorded": False}
+
+
+def test_of_many_ends_at_once_the_safety_net_describes_four_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The quota is the account's; what is left to the sweep is found by it."""
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    second = datetime(2026, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: second)
+    ends = [states.end(f"e{number}", "TIMED_OUT") for number in range(9)]
+    net: Any = SafetyNet(states, dynamodb, "ledger", 1000)  # type: ignore[arg-type]
+    assert [bool(net.end_of(arn, 0)) for arn in ends] == [True] * 4 + [False] * 5
+    assert states.described == ends[:4]
+    monkeypatch.setattr(clock, "now", lambda: second + timedelta(seconds=1))
+    assert net.end_of(ends[4], 0).missing
