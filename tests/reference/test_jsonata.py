@@ -63,7 +63,7 @@ def _agree(ours: dict[str, Any], its: dict[str, Any]) -> bool:
     value, other = ours["value"], its.get("value")
     if any(function in ours["expression"] for function in OF_NOW):
         return type(value) is type(other)
-    return value == other or _read(value) == _read(other)
+    return bool(value == other or _read(value) == _read(other))
 
 
 def _read(value: Any) -> Any:
