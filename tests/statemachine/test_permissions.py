@@ -33,13 +33,10 @@ LOOKS = {
     "arn:aws:s3:::{source}/*": ("s3:GetObject",),
     "arn:aws:s3:::{source}": ("s3:ListBucket",),
 }
-RECORDS = tuple(
-    f"dynamodb:{action}" for action in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem")
-)
+RECORDS = tuple(f"dynamodb:{action}" for action in ("BatchGetItem", "PutItem", "UpdateItem"))
 CLAIMS = tuple(
     f"dynamodb:{action}"
     for action in (
-        "BatchGetItem",
         "ConditionCheckItem",
         "DeleteItem",
         "GetItem",
@@ -91,7 +88,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
     },
     "SweepRole": {
-        LEDGER: RECORDS,
+        LEDGER: ("dynamodb:GetItem", *RECORDS),
         f"{LEDGER}/index/problems": ("dynamodb:Query",),
         ITEMS: ("dynamodb:BatchGetItem",),
         EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
@@ -99,7 +96,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "SyncObjectsRole": {
         **LOOKS,
-        LEDGER: CLAIMS,
+        LEDGER: (*CLAIMS, "dynamodb:BatchGetItem"),
         ITEMS: WRITES,
         f"{STAGING}/items/*": ("s3:GetObject", "s3:PutObject"),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),

@@ -55,10 +55,21 @@ def read_items(
 
 
 def read_outcome(client: DynamoDBClient, table: str, uri: str, execution: Execution) -> str | None:
-    """How this execution ended, if that is recorded already; also where the start that
-    DescribeExecution says and the definition's StartTime are a millisecond apart.
+    """How this execution ended, if that is recorded already. Raises TransientServiceError."""
+    with transient_errors():
+        answer = client.get_item(
+            TableName=table,
+            Key={"pk": {"S": uri}, "sk": {"S": execution.audit_key}},
+            ConsistentRead=True,
+        )
+    return answer["Item"]["outcome"]["S"] if "Item" in answer else None
 
-    Raises TransientServiceError.
+
+def read_outcome_from_outside(
+    client: DynamoDBClient, table: str, uri: str, execution: Execution
+) -> str | None:
+    """As `read_outcome`, for who knows the execution by DescribeExecution, whose startDate may be a
+    millisecond apart from the StartTime that the execution itself names its row by.
     """
     keys = [{"pk": {"S": uri}, "sk": {"S": each}} for each in execution.near_audit_keys]
     found = {row["sk"]["S"]: row["outcome"]["S"] for row in read_items(client, table, keys)}

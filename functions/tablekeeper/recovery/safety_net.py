@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tablekeeper.aws import transient_errors
 from tablekeeper.ledger.ends import EndKey, RecordedEnd, read_ends, write_end
 from tablekeeper.ledger.failures import Failure, record_failure, uri_of
-from tablekeeper.ledger.reads import read_outcome
+from tablekeeper.ledger.reads import read_outcome_from_outside
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.objects import key_of
 from tablekeeper.model.times import iso_milliseconds
@@ -80,7 +80,8 @@ class SafetyNet:
         execution = _execution(described)
         uri, error = uri_of(execution.event), described.get("error") or ERRORS.get(status, status)
         # A late failure, and one that ended after its commit, have an outcome and no end's row.
-        outcome, missing = read_outcome(self.dynamodb, self.ledger, uri, execution), False
+        outcome = read_outcome_from_outside(self.dynamodb, self.ledger, uri, execution)
+        missing = False
         if outcome is None:
             failure = Failure(
                 state=_last_state(self.states, execution_arn),
