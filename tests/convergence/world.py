@@ -117,7 +117,6 @@ WEAKNESSES = (
     "skip-over-replacing",
     "force-by-row",
     "force-forgotten",
-    "undo-keeps-progress",
     "no-questions",
     "no-superseded",
     "no-rebuild",
@@ -987,9 +986,6 @@ def weakened(world: World) -> Iterator[None]:
     def never_doubted(attributes: Any) -> Row:
         return dataclasses.replace(row_of(attributes), doubted=False)
 
-    def keeping_progress(ledger: str, key: Any, claim: int, held: Any, progress: Any) -> Any:
-        return lane_action(ledger, key, claim, held, progress if held is not None else None)
-
     def unmarked(self: Any, *, released: bool) -> Any:
         changes = release_changes(self, released=released)
         changes["problem"]["M"].pop("released", None)
@@ -1033,7 +1029,6 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(Row, "of", never_doubted),
             patch.object(claiming.Claiming, "_trusts", property(believing_all)),
         ],
-        "undo-keeps-progress": [patch.object(claiming, "lane_action", keeping_progress)],
         "no-questions": [patch.object(questions.Questions, "ask", lambda _: None)],
         "no-superseded": [patch.object(claiming.Claiming, "_superseded", lambda *_: None)],
         "no-rebuild": [
