@@ -5,6 +5,8 @@ Annotations are values here and not text, because typer evaluates those of a com
 each option that has it: a third of what `--help` costs.
 """
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -16,12 +18,15 @@ if TYPE_CHECKING:
     from tablekeeper_cli.stack import Stack
 
 MOST = 100
+INSTRUCTION = "_TABLEKEEPER_COMPLETE"
+"""The variable in which the shell's script says which shell it is of."""
 STATUSES = ("FAILED", "INVALID", "PARTIAL", "INCOMPLETE")
 
 
 def statuses(incomplete: str) -> list[str]:
-    """The statuses of problems."""
-    return [each for each in STATUSES if each.startswith(incomplete.upper())]
+    """The statuses of problems, in lower case for who types them so."""
+    names = [each.lower() for each in STATUSES] if incomplete.islower() else STATUSES
+    return [each for each in names if each.startswith(incomplete)]
 
 
 def keys(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -77,5 +82,13 @@ def _of_stack(
             region=ctx.params.get("region"),
             profile=ctx.params.get("profile"),
         )
-        return sorted({each for each in found(stack) if each.startswith(incomplete)})[:MOST]
+        offered = sorted({each for each in found(stack) if each.startswith(incomplete)})[:MOST]
+        return [_word(each) for each in offered]
     return []
+
+
+def _word(text: str) -> str:
+    """The text as one word: bash takes an offer as it is, zsh and fish quote it themselves."""
+    if os.environ.get(INSTRUCTION) != "complete_bash":
+        return text
+    return re.sub(r"([^\w@%+=:,./-])", r"\\\1", text)
