@@ -238,7 +238,7 @@ MAY: Mapping[str, set[str]] = {
     "SettleClaimRole": KEEPS_LISTS
     | {"read the ledger", "delete from the ledger"}
     | {"write an item", "delete an item", "read staged items", "scan the items"},
-    "SafetyNetRole": {"read the ledger", "write the ledger"},
+    "SafetyNetRole": {"write the ledger"},
     "SweepRole": {
         "read the ledger",
         "write the ledger",
