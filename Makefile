@@ -138,5 +138,8 @@ pins: $(VENVS)/dev/.ready ## Pin the newest versions that requirements/*.in allo
 
 .PHONY: clean
 clean: ## End the local engines and remove everything that was set up, built or kept
-	@if [ -e .local/engine.json ] && [ -x $(DEV)/python ]; then $(RUN) -m local down; fi
+	@for file in .local/engine.json .local/stacks/*/engine.json; do \
+	  if [ -e $$file ] && [ -x $(DEV)/python ]; then folder=$$(dirname $$file); \
+	    $(RUN) -m local wipe --name "$$([ $$folder = .local ] || basename $$folder)"; fi; \
+	done
 	@rm -rf .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
