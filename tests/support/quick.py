@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tablekeeper import aws, tables
 
-from tests.support.fakes import FakeDynamoDB, FakeS3, holds, key_of, updated
+from tests.support.fakes import FakeDynamoDB, FakeS3, holds, key_of
 from tests.unit.conftest import CATALOGUE, CATALOGUED, ENVIRONMENT, Pipeline
 
 
@@ -46,10 +46,6 @@ class QuickDynamoDB(FakeDynamoDB):
 
     def delete_item(self, TableName: str, Key: Any) -> None:  # noqa: N803
         self.tables.get(TableName, {}).pop(key_of(Key), None)
-
-    def update_item(self, TableName: str, Key: Any, **action: Any) -> None:  # noqa: N803
-        table, key = self.tables.setdefault(TableName, {}), key_of(Key)
-        table[key] = updated({**Key, **table.get(key, {})}, action)
 
 
 def quick_pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
