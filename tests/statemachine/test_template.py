@@ -55,7 +55,6 @@ ALLOWED = {
     "SettleClaimRole": CLAIMS | ASKS,
     "SafetyNetRole": LEDGER_WRITES
     | {
-        "dynamodb:GetItem",
         "dynamodb:BatchGetItem",
         "states:DescribeExecution",
         "states:GetExecutionHistory",
