@@ -10,7 +10,7 @@ from datetime import UTC
 from typing import Any
 
 from tablekeeper.causes import message_of
-from tablekeeper.ledger.reads import read_outcome
+from tablekeeper.ledger.reads import read_outcome_from_outside
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.outcome import PARTIAL
 from tablekeeper.model.times import iso_milliseconds
@@ -141,6 +141,6 @@ def recorded_outcome(stack: Stack, key: str | None, described: Any) -> str | Non
     execution = Execution(
         described["executionArn"], described["name"], begun, described.get("redriveCount", 0)
     )
-    return read_outcome(
+    return read_outcome_from_outside(
         stack.client("dynamodb"), stack.ledger, stack.uri(key or "s3:///"), execution
     )
