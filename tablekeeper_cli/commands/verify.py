@@ -188,6 +188,9 @@ def _lines(
     yield Text(f"{summary.items:,} items derived from them, {summary.held:,} in the table{expired}")
     if summary.kinds:
         yield Text(", ".join(f"{number:,} {kind}" for kind, number in summary.kinds.items()))
+    if summary.conflicts:
+        refused = plural(summary.conflicts, "file")
+        yield Text(f"{refused} refused for an item of another file: tablekeeper failures")
     if summary.differences:
         different = plural(summary.differences, "difference")
         yield Text(f"table != bucket: {different}", "bold red")

@@ -27,6 +27,7 @@ from tablekeeper.model.objects import key_of
 
 from tablekeeper_cli.compare.items import BATCH_KEYS, fingerprint, read_items, stored_key
 from tablekeeper_cli.compare.side_by_side import side_by_side
+from tablekeeper_cli.verify.conflicts import is_refused_for_an_item
 from tablekeeper_cli.verify.expectation import UNTOLD
 from tablekeeper_cli.verify.notebook import DERIVED, HELD, LISTED_KEY, NOBODY, Notebook, Sighting
 from tablekeeper_cli.verify.sources import GoneError, Sources
@@ -48,6 +49,7 @@ class Counts:
     held: int = 0
     expired: int = 0
     problems: Counter[str] = field(default_factory=Counter)
+    conflicts: int = 0
 
 
 class FirstLook:
@@ -106,6 +108,9 @@ class FirstLook:
             with self.sources.content(key, row) as (stands, _, made):
                 if stands.kind:
                     self.notebook.suspect([(key, "")])
+                elif is_refused_for_an_item(row):
+                    with self._lock:
+                        self.counts.conflicts += 1
                 if stands.items != UNTOLD:
                     self._saw(self._derived(key, made))
                     keys = self.sources.keys_of_row(row)

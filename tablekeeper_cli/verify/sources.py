@@ -15,6 +15,8 @@ from tablekeeper.datasets.items_of_records import RecordItem
 from tablekeeper.documents.text import Text
 from tablekeeper.errors import ArchivedObjectError, EncryptedObjectError
 from tablekeeper.ledger.rows import Row
+from tablekeeper.model.items import item_key
+from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
@@ -22,6 +24,7 @@ from tablekeeper.steps.content import CHUNK_BYTES, ObjectContent
 from tablekeeper.steps.file_content import FileContent
 
 from tablekeeper_cli.compare.target import Target
+from tablekeeper_cli.verify.conflicts import settled_conflict
 from tablekeeper_cli.verify.expectation import (
     COMMITTED,
     CURRENT,
@@ -30,6 +33,7 @@ from tablekeeper_cli.verify.expectation import (
     standing,
     version_of,
 )
+from tablekeeper_cli.verify.findings import STALE
 
 
 class GoneError(Exception):
@@ -55,6 +59,8 @@ class Sources:
         with _opened(bucket, key) as (present, chunks):
             ignored = is_ignored(key, self.target.settings.ignore_patterns)
             stands = standing(row, present, ignored=ignored)
+            if not stands.kind and (why := settled_conflict(self.target, row, self._item_keys)):
+                stands = replace(stands, kind=STALE, detail=why, behind=True)
             if stands.items == CURRENT and present:
                 yield stands, present, self._make(key, present, chunks)
             elif stands.items != COMMITTED:
@@ -107,6 +113,13 @@ class Sources:
 
         made = FileContent(found, catalogue, text).valid_items(settings)
         yield from takewhile(lambda _: not self.stopped.is_set(), made)
+
+    def _item_keys(self, key: str) -> Iterator[ItemKey]:
+        """The keys of the items that a file makes as it is now. Raises as `content`."""
+        with _opened(self.target.settings.source_bucket, key) as (present, chunks):
+            if present:
+                for each in self._make(key, present, chunks):
+                    yield item_key(each.item, self.target.settings.item_keys)
 
     def keys_of_row(self, row: Row) -> Iterator[str]:
         """The keys that the ledger lists. Raises StagedSetMissingError."""

@@ -73,6 +73,7 @@ class Verification:
             held=counts.held,
             expired=counts.expired,
             problems=dict(sorted(counts.problems.items())),
+            conflicts=counts.conflicts,
             kinds=self.notebook.counts(),
             differences=self.notebook.differences(),
         )

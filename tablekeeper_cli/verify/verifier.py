@@ -21,7 +21,8 @@ class Summary:
 
     items are those that the files make, held those in the table that name these files; expired
     ones may be absent, and were. problems are the files whose newest content is not in the table
-    and whose ledger row says why, by status. kinds counts the findings, differences or not.
+    and whose ledger row says why, by status; conflicts are those of them that claim an item of
+    another file, which has it still. kinds counts the findings, differences or not.
     """
 
     files: int
@@ -29,6 +30,7 @@ class Summary:
     held: int
     expired: int
     problems: dict[str, int]
+    conflicts: int
     kinds: dict[str, int]
     differences: int
 

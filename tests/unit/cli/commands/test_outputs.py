@@ -436,8 +436,8 @@ def test_the_lines_of_verify_are_as_they_were() -> None:
         Finding("foreign", None, key, "it has no lineage", is_difference=False),
     ]
     kinds = {"missing": 1, "different": 1, "foreign": 1}
-    bad = Summary(1234, 5, 4, 1, {"INVALID": 2}, kinds, 2)
-    fine = Summary(1, 2, 2, 0, {}, {}, 0)
+    bad = Summary(1234, 5, 4, 1, {"INVALID": 2}, 1, kinds, 2)
+    fine = Summary(1, 2, 2, 0, {}, 0, {}, 0)
     parts = []
     for summary, listed, values in ((bad, found, False), (bad, found, True), (fine, [], False)):
         of: Any = SimpleNamespace(findings=lambda listed=listed: iter(listed))

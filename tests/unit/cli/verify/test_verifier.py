@@ -14,7 +14,8 @@ import pytest
 from tablekeeper import aws
 from tablekeeper.commit import lanes
 from tablekeeper.datasets.catalogue import Catalogue
-from tablekeeper.errors import TransientServiceError, UnfinishedWriteError
+from tablekeeper.errors import KeyOwnershipError, TransientServiceError, UnfinishedWriteError
+from tablekeeper.model.keys import ItemKey
 from tablekeeper.settings import FetchSettings
 
 from tablekeeper_cli.verify import first_look, second_look
@@ -135,14 +136,24 @@ def change_item(pipeline: Pipeline, sk: str, **values: Any) -> None:
     pipeline.dynamodb.put_item(TableName="items", Item=kept)
 
 
-def refuse(pipeline: Pipeline, key: str, error: str = "MalformedJsonError") -> None:
+def refuse_for(pipeline: Pipeline, key: str, sk: str, owner: str) -> None:
+    """Records that an item belongs to another file."""
+    item = ItemKey.of({"pk": {"S": "p"}, "sk": {"S": sk}})
+    error = KeyOwnershipError(item, f"s3://source/{owner}")
+    cause = json.dumps({"errorMessage": str(error), "errorType": "KeyOwnershipError"})
+    refuse(pipeline, key, "KeyOwnershipError", cause)
+
+
+def refuse(
+    pipeline: Pipeline, key: str, error: str = "MalformedJsonError", cause: str = "{}"
+) -> None:
     """Records a problem, as Record Failure does."""
     problem = {
         name: {"S": value}
         for name, value in {
             "status": "INVALID",
             "error": error,
-            "cause": "{}",
+            "cause": cause,
             "started": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
         }.items()
     }
@@ -318,6 +329,44 @@ def test_a_file_that_is_released_is_a_difference(notes: Pipeline, verifier: Veri
     assert "RELEASED" not in [each.detail for each in found(verifier)]
     change_row(notes, "notes/a.json", status={"S": "RELEASED"})
     assert "stale" in [each.kind for each in found(verifier) if "RELEASED" in each.detail]
+
+
+def test_a_file_refused_for_an_item_that_another_has_is_named_and_no_difference(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    notes.put("notes/late.json", [note("a1")])
+    refuse_for(notes, "notes/late.json", "a1", "notes/a.json")
+    assert found(verifier) == []
+    assert summary(verifier).conflicts == 1
+    notes.put("notes/a.json", b"[")
+    refuse(notes, "notes/a.json")
+    assert found(verifier) == [], "the owner is bad and keeps what it had"
+
+
+def test_a_file_refused_for_an_item_that_its_owner_no_longer_makes_is_a_difference(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    """Two files have changed places: each is refused for an item that the other gives up."""
+    notes.put("notes/a.json", [note("b1")])
+    refuse_for(notes, "notes/a.json", "b1", "notes/b.json")
+    assert (found(verifier), summary(verifier).conflicts) == ([], 1)
+    notes.put("notes/b.json", [note("a1")])
+    refuse_for(notes, "notes/b.json", "a1", "notes/a.json")
+    assert [(each.kind, each.file) for each in found(verifier)] == [
+        ("stale", "notes/a.json"),
+        ("stale", "notes/b.json"),
+    ]
+    assert summary(verifier).conflicts == 0
+
+
+def test_a_file_refused_for_an_item_that_is_gone_is_a_difference(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    notes.put("notes/late.json", [note("a1")])
+    refuse_for(notes, "notes/late.json", "a9", "notes/a.json")
+    (only,) = found(verifier)
+    assert (only.kind, only.file) == ("stale", "notes/late.json")
+    assert "no longer that of s3://source/notes/a.json" in only.detail
 
 
 def test_the_same_content_in_another_version_is_no_difference(
