@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -71,7 +72,8 @@ def _archive(folder: Path) -> Path:
     archive = ARCHIVES / f"{_digest(files)}.zip"
     if not archive.exists():
         ARCHIVES.mkdir(parents=True, exist_ok=True)
-        unfinished = archive.with_suffix(".unfinished")
+        # Whoever is first: several stacks may be deployed at one moment.
+        unfinished = archive.with_suffix(f".{os.getpid()}")
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
             for name, content in files.items():
                 entry = zipfile.ZipInfo(name, _OLDEST)

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 from botocore import session
+from hypothesis import HealthCheck, settings
 from tablekeeper.steps import fetch
+
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # A busy machine is no fault of what is tested.
 
 WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,39}")
 

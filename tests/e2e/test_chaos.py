@@ -15,7 +15,7 @@ from tests.e2e.desk import Desk
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
-OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "80"))
+OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "60"))
 
 
 def test_after_a_storm_and_one_reconcile_the_table_equals_the_bucket(

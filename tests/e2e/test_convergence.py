@@ -21,7 +21,7 @@ from tests.support.check import differences
 pytestmark = pytest.mark.xdist_group("convergence")
 
 GARBAGE = b'[{"pk": '
-FILES, CHANGES, WORKERS = 40, 5, 8
+FILES, CHANGES, WORKERS = 20, 5, 8
 TWICE, SPREAD_SECONDS = 0.2, 4.0
 
 

@@ -22,7 +22,7 @@ RECORDED = (
     "tests/statemachine/test_sync_bucket.py",
     "tests/unit/test_second_reading.py",
 )
-SOME = "twice or test_records or test_sync_bucket"
+SOME = "transient-error-twice or test_records or test_sync_bucket"
 """Which of their tests: of the second reading, one for each kind of state."""
 OF_NOW = ("$now(", "$millis(", "$random(")
 """What gives another value each time."""

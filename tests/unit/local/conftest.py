@@ -58,15 +58,12 @@ class Engine:
 
     def function(self, name: str, source: str = HANDLER, seconds: int = 3) -> str:
         """Creates a function; returns its ARN."""
-        data = io.BytesIO()
-        with zipfile.ZipFile(data, "w") as archive:
-            archive.writestr("code.py", source)
         created = self.client("lambda").create_function(
             FunctionName=name,
             Runtime="python3.13",
             Role=ROLE,
             Handler="code.handler",
-            Code={"ZipFile": data.getvalue()},
+            Code={"ZipFile": zipped(source)},
             Timeout=seconds,
         )
         return str(created["FunctionArn"])
@@ -122,6 +119,14 @@ class Engine:
                 )
         assert len(found) == number
         return found
+
+
+def zipped(source: str) -> bytes:
+    """A function's archive."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("code.py", source)
+    return data.getvalue()
 
 
 @pytest.fixture(scope="session")

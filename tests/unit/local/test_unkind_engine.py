@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 from botocore.exceptions import ConnectionError as EndpointError
 
-from local.switches import LAMBDA_THROTTLES, STATES_QUOTAS
-from tests.unit.local.conftest import Engine
+from local.switches import LAMBDA_THROTTLES, STATES_QUOTAS, UPDATES_APART
+from tests.unit.local.conftest import HANDLER, Engine, zipped
 from tests.unit.local.test_engine import task
 
 pytestmark = pytest.mark.xdist_group("engine")
@@ -37,6 +37,19 @@ def test_a_throttled_invocation_costs_an_attempt(engine: Engine) -> None:
     failed = [each["error"] for each in ended if each["status"] == "FAILED"]
     assert set(failed) == {"Lambda.TooManyRequestsException"}
     assert 0 < len(failed) < 6
+
+
+def test_functions_are_updated_one_after_the_other(engine: Engine) -> None:
+    """So a deployment has a middle, in which one function has new code and another has not."""
+    names = ["FirstUpdated", "SecondUpdated"]
+    for name in names:
+        engine.function(name)
+    new = zipped(HANDLER + "\n")
+    with engine.stack.switches.on(UPDATES_APART):
+        begun = time.monotonic()
+        for name in names:
+            engine.client("lambda").update_function_code(FunctionName=name, ZipFile=new)
+        assert time.monotonic() - begun > len(names)
 
 
 def test_executions_are_listed_within_a_quota(engine: Engine) -> None:
@@ -103,8 +116,14 @@ def test_a_key_is_held_against_the_schema_in_a_delete(engine: Engine, table: str
 
 @pytest.mark.parametrize(
     ("written", "stored"),
-    [("1E+40", "1" + "0" * 40), ("1.50", "1.5"), ("1E-10", "0.0000000001")],
-    ids=["large", "trailing zero", "small"],
+    [
+        ("1E+40", "1" + "0" * 40),
+        ("9.99E+125", "999" + "0" * 123),
+        ("1.50", "1.5"),
+        ("1E-10", "0.0000000001"),
+        ("1E-130", f"0.{'0' * 129}1"),
+    ],
+    ids=["large", "largest", "trailing zero", "small", "smallest"],
 )
 def test_a_number_of_an_update_has_plain_digits(
     engine: Engine, table: str, written: str, stored: str
