@@ -90,7 +90,7 @@ if "zipfile.ZipFile" not in inspect.getsource(lambda_runtime.Worker._spawn):
 lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": _Code})
 INVOCATION_SECONDS = 10
 """How long the update of a function waits for what runs of it."""
-UPDATE_SECONDS = 2
+UPDATE_SECONDS = 1
 """Between two updates of functions where they are apart."""
 INIT_FAILED = "Worker init failed: "
 DIED = ("Worker process died", "Worker process exited immediately")

@@ -10,6 +10,7 @@ from collections import Counter
 import pytest
 
 from tests.e2e.desk import Desk
+from tests.e2e.observer import Observer
 
 pytestmark = pytest.mark.xdist_group("commands")
 
@@ -155,7 +156,13 @@ def test_records_that_change_places_between_files_come_undone(desk: Desk) -> Non
     with desk.events_off():
         desk.put_all({first: other, second: one})
         assert desk.ask("reprocess", first, second, code=1)["outcomes"] == {"INVALID": 2}
-    desk.until(lambda: desk.statuses("notes/swap/") == {"SYNCED": 2})
+
+    def come_undone() -> bool:
+        sweeps.sweep()  # It would come within a minute, twice.
+        return desk.statuses("notes/swap/") == {"SYNCED": 2}
+
+    sweeps = Observer(desk.stack)
+    desk.until(come_undone)
     assert desk.ask("item", "swap", "1")["lineage"]["key"] == second
     assert desk.ask("item", "swap", "2")["lineage"]["key"] == first
 
