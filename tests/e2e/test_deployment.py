@@ -20,7 +20,6 @@ from local.deployment import build, deploy, sam
 from local.environment import ROOT, parameter_overrides, python
 from local.package import ARTIFACTS_BUCKET
 from local.running import running_stack
-from local.switches import UPDATES_APART
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.desk import Desk
 from tests.support.project import template
@@ -71,7 +70,7 @@ def test_each_function_is_imported_from_its_zip_and_the_runtime_alone(tmp_path: 
 
 
 def test_an_upgrade_while_files_arrive_loses_nothing(desk: Desk, tmp_path: Path) -> None:
-    """New code, a changed schema and another definition, one function after the other."""
+    """New code, a changed schema and another definition, all at once."""
     other = upgraded(tmp_path)
     stop, written = threading.Event(), list[str]()
     states, arn = desk.stack.client("stepfunctions"), desk.stack.outputs["StateMachineArn"]
@@ -89,8 +88,7 @@ def test_an_upgrade_while_files_arrive_loses_nothing(desk: Desk, tmp_path: Path)
     writer.start()
     try:
         desk.until(lambda: len(desk.statuses(PREFIX)) > 0)
-        with desk.stack.switches.on(UPDATES_APART):
-            deploy(desk.stack, other)
+        deploy(desk.stack, other)
         before = len(written)
         desk.until(lambda: len(written) > before + 5)
     finally:

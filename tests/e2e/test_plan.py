@@ -23,7 +23,7 @@ from tests.e2e.conftest import SCHEMAS
 from tests.e2e.observer import Observer
 from tests.support.plans import Documents, Step, Table, disagreements, table
 
-STEPS, AT_ONCE = 40, 4
+STEPS, AT_ONCE = 24, 4
 
 
 class Shell:
