@@ -19,7 +19,7 @@ help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
 
 .PHONY: setup
-setup: $(ENVIRONMENTS) .local/jsonata/.ready ## Install the tools into .local/venvs; every target that needs them does it
+setup: $(ENVIRONMENTS) ## Install the tools into .local/venvs; every target that needs them does it
 
 $(VENVS)/dev/.ready: requirements/dev.txt functions/requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -35,14 +35,6 @@ $(VENVS)/%/.ready: requirements/%.txt | $(VENVS)/dev/.ready
 	@echo "setting up the environment of: $*"
 	@$(DEV)/uv venv --quiet --clear --python $(DEV)/python $(VENVS)/$*
 	@$(DEV)/uv pip sync --quiet --python $(VENVS)/$*/bin/python requirements/$*.txt
-	@touch $@
-
-# JSONata's reference implementation, which a test is held against where there is npm to get it.
-.local/jsonata/.ready: tests/reference/package.json tests/reference/package-lock.json
-	@mkdir -p $(@D) && cp $^ $(@D)
-	@if command -v node npm >/dev/null; then \
-	  timeout 120 npm ci --prefix $(@D) --silent --no-audit --no-fund >/dev/null || \
-	    echo "npm cannot install jsonata: its test is left out" >&2; fi
 	@touch $@
 
 .PHONY: demo
@@ -66,8 +58,17 @@ unit: $(VENVS)/dev/.ready ## Run every test that needs no engine
 	@$(RUN) -m pytest --numprocesses $(JOBS) --dist loadgroup --timeout 600 tests/unit tests/statemachine \
 	  tests/convergence --ignore tests/unit/local/test_engine.py
 
+# JSONata's reference implementation, which a test is held against where npm can get it at once.
+.local/jsonata/.ready: tests/reference/package.json tests/reference/package-lock.json
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@if command -v node npm >/dev/null; then \
+	  echo "setting up the reference implementation of JSONata"; \
+	  timeout 30 npm ci --prefix $(@D) --silent --no-audit --no-fund --fetch-retries=0 >/dev/null || \
+	    echo "npm cannot get jsonata: its test is left out" >&2; fi
+	@touch $@
+
 .PHONY: test
-test: setup ## Run every test, or some: make test TEST=tests/e2e/test_plan.py
+test: setup .local/jsonata/.ready ## Run every test, or some: make test TEST=tests/e2e/test_plan.py
 	@$(RUN) -m pytest --numprocesses $(if $(TEST),0,$(JOBS)) --dist loadgroup --no-loadscope-reorder --timeout 600 \
 	  $(TEST)
 

@@ -1,4 +1,4 @@
-"""The reference implementation, where `make setup` found npm to install it with."""
+"""The reference implementation, where `make test` could get it with npm."""
 
 from __future__ import annotations
 
