@@ -22,7 +22,9 @@ from handlers import (
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 from tablekeeper import aws
+from tablekeeper.commit import lanes, patience
 from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.model import sizes
 
 ENVIRONMENT = {
     "SOURCE_BUCKET": "source",
@@ -179,6 +181,37 @@ def _travelled(payload: Any) -> Any:
 
 
 @pytest.fixture
+def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lanes write one after the other, and nobody waits."""
+    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
+    monkeypatch.setattr(patience, "pause", lambda _: None)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch, in_turn: None) -> None:
+    """Two items make a large write, in lanes one after the other, so that calls can be counted."""
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
+    monkeypatch.setattr(lanes, "LANES", 2)
+
+
+def create_table(dynamodb: Any, name: str, *keys: str) -> None:
+    """A table with these key attributes, such as `pk:S`: the partition key, and the sort key."""
+    names, types = zip(*(key.split(":") for key in keys), strict=True)
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": each, "KeyType": kind}
+            for each, kind in zip(names, ("HASH", "RANGE"), strict=False)
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": each, "AttributeType": kind}
+            for each, kind in zip(names, types, strict=True)
+        ],
+    )
+
+
+@pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """The handlers on moto's S3 and DynamoDB."""
     for name, value in ENVIRONMENT.items():
@@ -198,18 +231,7 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
             s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
         for table in ("items", "ledger"):
-            dynamodb.create_table(
-                TableName=table,
-                BillingMode="PAY_PER_REQUEST",
-                KeySchema=[
-                    {"AttributeName": "pk", "KeyType": "HASH"},
-                    {"AttributeName": "sk", "KeyType": "RANGE"},
-                ],
-                AttributeDefinitions=[
-                    {"AttributeName": "pk", "AttributeType": "S"},
-                    {"AttributeName": "sk", "AttributeType": "S"},
-                ],
-            )
+            create_table(dynamodb, table, "pk:S", "sk:S")
         patches = [patch.object(each, "catalogue", lambda: CATALOGUE) for each in CATALOGUED]
         for each in patches:
             each.start()

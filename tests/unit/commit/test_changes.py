@@ -12,13 +12,13 @@ from unittest.mock import patch
 import pytest
 from handlers import fetch_object, transform_records, validate_records
 from tablekeeper import tables
-from tablekeeper.commit import digests, lanes, patience
+from tablekeeper.commit import digests
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, UnfinishedWriteError
-from tablekeeper.model import sizes
 from tablekeeper.model.items import Item, item_digest
 
 from tests.support.quick import quick_pipeline
+from tests.unit.commit.conftest import Client
 from tests.unit.conftest import Pipeline
 
 KEY = "notes/a.json"
@@ -29,22 +29,6 @@ ROW = {"pk": {"S": f"s3://source/{KEY}"}, "sk": {"S": "CURRENT"}}
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """In memory: these writes take many transactions."""
     return quick_pipeline(monkeypatch)
-
-
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two items make a large write, in lanes one after the other."""
-    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
-    monkeypatch.setattr(lanes, "LANES", 2)
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(patience, "pause", lambda _: None)
-
-
-@pytest.fixture(params=["small", "large"])
-def either(request: pytest.FixtureRequest) -> None:
-    """Both kinds of write."""
-    if request.param == "large":
-        request.getfixturevalue("large")
 
 
 def records(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -195,26 +179,12 @@ def test_a_table_that_cannot_be_described_is_written_whole(
 # ---- what a claim remembers of it ----
 
 
-class Counted:
-    """A DynamoDB client that counts its transactions."""
-
-    def __init__(self, client: Any) -> None:
-        self.client, self.calls = client, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def transact_write_items(self, **arguments: Any) -> Any:
-        self.calls += 1
-        return self.client.transact_write_items(**arguments)
-
-
 @pytest.fixture
 def cut_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, int], Any]:
     """Makes a write stop after so many transactions; what was fetched, and the execution."""
 
     def stop(event: dict[str, Any], transactions: int) -> Any:
-        client = Counted(pipeline.dynamodb)
+        client = Client(pipeline.dynamodb)
         monkeypatch.setattr(tables, "dynamodb", lambda: client)
         pipeline.seconds_left = lambda: 1000.0 if client.calls < transactions else 0.0
         fetched = pipeline.fetch(KEY, **event)

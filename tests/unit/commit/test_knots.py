@@ -10,27 +10,21 @@ from typing import Any
 
 import pytest
 from tablekeeper import aws
-from tablekeeper.commit import lanes, patience
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError
-from tablekeeper.ledger.failures import Failure, record_invalid
-from tablekeeper.model.execution import Execution
 from tablekeeper.model.keys import TableKey
-from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.recovery import clock
 from tablekeeper.recovery.sweep import Sweep
-from tablekeeper.settings import WriteSettings
 from tablekeeper.tables import Tables
 
 from tests.support.quick import quick_pipeline
+from tests.unit.commit.conftest import record_refusal
 from tests.unit.conftest import Pipeline
 from tests.unit.step_functions import FakeStepFunctions
 
 
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+def pipeline(monkeypatch: pytest.MonkeyPatch, in_turn: None) -> Pipeline:
     """In memory: these writes take many transactions."""
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(patience, "pause", lambda _: None)
     monkeypatch.setattr(clock, "sleep", lambda _: None)
     return quick_pipeline(monkeypatch)
 
@@ -46,16 +40,8 @@ def execute(pipeline: Pipeline, event: Any) -> None:
         except StaleRevisionError:
             continue
         except KeyOwnershipError as error:
-            of = Execution(
-                execution["id"], execution["id"], execution["start"], 0, json.dumps(event)
-            )
-            told = {"errorMessage": str(error), "errorType": type(error).__name__}
-            record_invalid(
-                Tables.of(WriteSettings.from_environment()),
-                Snapshot.read(fetched["found"]),
-                of,
-                Failure("Write Items", type(error).__name__, json.dumps(told)),
-            )
+            if not record_refusal(fetched, execution, error):
+                raise
         return
 
 

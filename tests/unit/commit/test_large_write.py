@@ -18,37 +18,16 @@ from tablekeeper.errors import (
 from tablekeeper.model import sizes
 
 from tests.support.fakes import client_error
+from tests.unit.commit.conftest import Client
 from tests.unit.conftest import Pipeline
 
 KEY = "notes/a.json"
 
+pytestmark = pytest.mark.usefixtures("large")
+
 
 class CutOffError(Exception):
     """The function's process is gone."""
-
-
-class Client:
-    """A DynamoDB client whose transactions something happens to."""
-
-    def __init__(self, client: Any, happens: Any) -> None:
-        self.client, self.happens, self.calls = client, happens, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def transact_write_items(self, **arguments: Any) -> Any:
-        self.calls += 1
-        self.happens(self.calls)
-        return self.client.transact_write_items(**arguments)
-
-
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two items make a large write, in lanes one after the other, so that calls can be counted."""
-    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
-    monkeypatch.setattr(lanes, "LANES", 2)
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(patience, "pause", lambda _: None)
 
 
 def records(names: Any, **more: Any) -> list[dict[str, Any]]:
@@ -70,7 +49,8 @@ def staged_keys(pipeline: Pipeline) -> set[str]:
 
 
 def happens(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, what: Any) -> Client:
-    client = Client(pipeline.dynamodb, what)
+    """`what` gets the number of each transaction."""
+    client = Client(pipeline.dynamodb, lambda _: what(client.calls))
     monkeypatch.setattr(tables, "dynamodb", lambda: client)
     return client
 
@@ -144,7 +124,7 @@ def test_a_large_file_becomes_a_small_one(
 def test_lanes_write_side_by_side(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """With real threads; moto takes one transaction at a time."""
     lock = threading.Lock()
-    client = Client(pipeline.dynamodb, lambda _: None)
+    client = Client(pipeline.dynamodb)
     call = client.transact_write_items
 
     def one_at_a_time(**arguments: Any) -> Any:
@@ -209,11 +189,11 @@ def test_the_loser_of_a_claim_ends_superseded_and_writes_nothing_more(
 
     def take_over(number: int) -> None:
         if number == 3:
-            client.happens = lambda _: None
+            client.before = lambda _: None
             pipeline.put(KEY, records("xyz", v=2))
             assert pipeline.sync(KEY)["outcome"] == "SYNCED"
 
-    client.happens = take_over
+    client.before = lambda _: take_over(client.calls)
     assert pipeline.sync(KEY)["outcome"] == "SUPERSEDED"
     assert held(pipeline) == dict.fromkeys("xyz", "2")
     assert sorted(pipeline.outcomes(KEY)) == ["SUPERSEDED", "SYNCED"]

@@ -14,8 +14,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from handlers import fetch_object, transform_records, validate_records
-from tablekeeper import aws, tables
-from tablekeeper.commit import lanes, patience
+from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import (
     DatasetChangedError,
@@ -31,43 +30,11 @@ from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
 
 from tests.support.fakes import client_error
-from tests.unit.conftest import Pipeline
+from tests.unit.commit.conftest import Client
+from tests.unit.conftest import Pipeline, create_table
 
 KEY = "notes/a.json"
 LATER = "2026-01-01T10:10:00.000Z"
-
-
-class Client:
-    """A DynamoDB client whose transactions something happens before."""
-
-    def __init__(self, client: Any, before: Callable[[Any], None]) -> None:
-        self.client, self.before = client, before
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def transact_write_items(self, **arguments: Any) -> Any:
-        self.before(arguments)
-        return self.client.transact_write_items(**arguments)
-
-
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two items make a large write, in lanes one after the other."""
-    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
-    monkeypatch.setattr(lanes, "LANES", 2)
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(patience, "pause", lambda _: None)
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Gives the commit another client."""
-
-    def replace(client: Any) -> None:
-        monkeypatch.setattr(tables, "dynamodb", lambda: client)
-
-    return replace
 
 
 def records(names: Any, **more: Any) -> list[dict[str, Any]]:
@@ -266,10 +233,9 @@ def test_an_execution_that_has_its_claim_again_is_not_superseded(
 
 
 def test_a_function_of_an_ended_execution_leaves_the_key_list_alone(
-    pipeline: Pipeline, use: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, use: Callable[[Any], None], in_turn: None
 ) -> None:
     """The audit row that the safety net wrote cancels the commit: the row still names the list."""
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
     for names in ("a", "b"):
         pipeline.put(KEY, records([f"{names}{n}" for n in range(60)]))
         pipeline.sync(KEY)
@@ -463,18 +429,7 @@ def test_a_file_with_a_large_number_as_its_key_is_written_again(
     pipeline: Pipeline, use: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boto3.client("dynamodb").delete_table(TableName="items")
-    pipeline.dynamodb.create_table(
-        TableName="items",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "N"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
+    create_table(pipeline.dynamodb, "items", "pk:N", "sk:S")
     monkeypatch.setenv("ITEM_KEYS", "pk:N,sk:S")
     client = Plain(pipeline.dynamodb)
     use(client)
@@ -522,18 +477,7 @@ def test_another_table_is_written_though_the_object_is_the_same(
 ) -> None:
     pipeline.put(KEY, records("abc"))
     pipeline.sync(KEY)
-    pipeline.dynamodb.create_table(
-        TableName="items2",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": "pk", "KeyType": "HASH"},
-            {"AttributeName": "sk", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "pk", "AttributeType": "S"},
-            {"AttributeName": "sk", "AttributeType": "S"},
-        ],
-    )
+    create_table(pipeline.dynamodb, "items2", "pk:S", "sk:S")
     monkeypatch.setenv("ITEMS_TABLE", "items2")
     assert pipeline.sync_batch() == {KEY: ("OUTDATED", "SYNCED")}
     assert pipeline.dynamodb.scan(TableName="items2")["Count"] == 3
@@ -545,12 +489,7 @@ def test_another_key_of_the_table_leaves_the_old_keys_alone(
 ) -> None:
     pipeline.put(KEY, [{"pk": name, "sk": "1", "id": f"i{name}"} for name in "abc"])
     pipeline.sync(KEY)
-    pipeline.dynamodb.create_table(
-        TableName="items2",
-        BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-    )
+    create_table(pipeline.dynamodb, "items2", "id:S")
     monkeypatch.setenv("ITEM_KEYS", "id:S")
     monkeypatch.setenv("ITEMS_TABLE", "items2")
     ended = pipeline.sync(KEY)

@@ -4,21 +4,14 @@ nothing else.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from tablekeeper import tables
-from tablekeeper.commit import lanes, patience
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, UnfinishedWriteError
-from tablekeeper.ledger.failures import Failure, record_invalid
-from tablekeeper.model import sizes
-from tablekeeper.model.execution import Execution
-from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.settings import WriteSettings
-from tablekeeper.tables import Tables
 
 from tests.support.quick import quick_pipeline
+from tests.unit.commit.conftest import Client, record_refusal
 from tests.unit.conftest import Pipeline
 
 A, B = "notes/a.json", "notes/b.json"
@@ -28,22 +21,6 @@ A, B = "notes/a.json", "notes/b.json"
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """In memory: these writes take many transactions."""
     return quick_pipeline(monkeypatch)
-
-
-@pytest.fixture
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two items make a large write, in lanes one after the other."""
-    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
-    monkeypatch.setattr(lanes, "LANES", 2)
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(patience, "pause", lambda _: None)
-
-
-@pytest.fixture(params=["small", "large"])
-def either(request: pytest.FixtureRequest) -> None:
-    """Both kinds of write."""
-    if request.param == "large":
-        request.getfixturevalue("large")
 
 
 def put(pipeline: Pipeline, key: str, values: dict[str, int]) -> None:
@@ -68,16 +45,8 @@ def run(pipeline: Pipeline, key: str, **flags: Any) -> Any:
         except StaleRevisionError:
             continue
         except KeyOwnershipError as error:
-            of = Execution(
-                execution["id"], execution["id"], execution["start"], 0, json.dumps(flags)
-            )
-            told = {"errorMessage": str(error), "errorType": type(error).__name__}
-            record_invalid(
-                Tables.of(WriteSettings.from_environment()),
-                Snapshot.read(fetched["found"]),
-                of,
-                Failure("Write Items", type(error).__name__, json.dumps(told)),
-            )
+            if not record_refusal(fetched, execution, error):
+                raise
             return type(error).__name__
     raise AssertionError("read again and again")
 
@@ -153,25 +122,13 @@ def test_what_was_released_is_gone_with_its_object(pipeline: Pipeline) -> None:
     assert "problem" not in pipeline.row(A)
 
 
-class _Counted:
-    def __init__(self, client: Any) -> None:
-        self.client, self.calls = client, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def transact_write_items(self, **arguments: Any) -> Any:
-        self.calls += 1
-        return self.client.transact_write_items(**arguments)
-
-
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize("then", ["again", "another", "ordinary"])
 def test_a_large_release_that_was_cut_off_is_ended_by_whoever_comes_next(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     knot(pipeline)
-    client = _Counted(pipeline.dynamodb)
+    client = Client(pipeline.dynamodb)
     monkeypatch.setattr(tables, "dynamodb", lambda: client)
     # A write of its own is tried first, refused and undone.
     fetched = pipeline.fetch(A, release_items=True)
@@ -200,12 +157,7 @@ def test_a_large_release_that_was_cut_off_is_ended_by_whoever_comes_next(
 def test_a_release_over_a_write_that_had_begun_to_replace_finishes_it_first(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(pipeline, B, {"m": 1})
-    put(pipeline, A, dict.fromkeys("abcdefgh", 1))
-    for key in (A, B):
-        run(pipeline, key)
-    put(pipeline, A, dict.fromkeys("abcdefgh", 2))
-    _cut_off(pipeline, monkeypatch, 5)
+    _begin_to_replace(pipeline, monkeypatch)
     assert pipeline.row(A)["claim_state"] == {"S": "REPLACING"}
     put(pipeline, A, {"a": 3, "b": 3, "m": 3})
     assert release(pipeline, A)["outcome"] == "RELEASED"
@@ -217,12 +169,7 @@ def test_a_release_over_a_write_that_had_begun_to_replace_finishes_it_first(
 def test_a_release_over_a_write_that_nobody_can_finish_stays_incomplete(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(pipeline, B, {"m": 1})
-    put(pipeline, A, dict.fromkeys("abcdefgh", 1))
-    for key in (A, B):
-        run(pipeline, key)
-    put(pipeline, A, dict.fromkeys("abcdefgh", 2))
-    _cut_off(pipeline, monkeypatch, 5)
+    _begin_to_replace(pipeline, monkeypatch)
     for each in pipeline.s3.list_objects_v2(Bucket="staging", Prefix="items/")["Contents"]:
         pipeline.s3.delete_object(Bucket="staging", Key=each["Key"])
     put(pipeline, A, {"a": 3, "b": 3, "m": 3})
@@ -240,8 +187,18 @@ def test_a_release_over_a_write_that_nobody_can_finish_stays_incomplete(
     assert "incomplete_since" not in pipeline.row(A)
 
 
+def _begin_to_replace(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write of A that was cut off after it had replaced items; B has an item of its own."""
+    put(pipeline, B, {"m": 1})
+    put(pipeline, A, dict.fromkeys("abcdefgh", 1))
+    for key in (A, B):
+        run(pipeline, key)
+    put(pipeline, A, dict.fromkeys("abcdefgh", 2))
+    _cut_off(pipeline, monkeypatch, 5)
+
+
 def _cut_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, transactions: int) -> None:
-    client = _Counted(pipeline.dynamodb)
+    client = Client(pipeline.dynamodb)
     monkeypatch.setattr(tables, "dynamodb", lambda: client)
     pipeline.seconds_left = lambda: 1000.0 if client.calls < transactions else 0.0
     with pytest.raises(UnfinishedWriteError):

@@ -4,67 +4,28 @@ a file has the items of one of its versions.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from handlers import settle_claim
-from tablekeeper import tables
-from tablekeeper.commit import lanes, patience
 from tablekeeper.errors import InvalidFileError, StaleRevisionError, UnfinishedWriteError
-from tablekeeper.ledger.failures import Failure, record_invalid
-from tablekeeper.model import sizes
-from tablekeeper.model.execution import Execution
-from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.settings import WriteSettings
 from tablekeeper.staging.partitioned_lines import delete_copy
-from tablekeeper.tables import Tables
 
 from tests.support.fakes import client_error
 from tests.support.quick import quick_pipeline
+from tests.unit.commit.conftest import Client, record_refusal
 from tests.unit.conftest import Pipeline
 
 KEY = "notes/a.json"
+
+pytestmark = pytest.mark.usefixtures("large")
 
 
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """In memory: these writes take many transactions."""
     return quick_pipeline(monkeypatch)
-
-
-@pytest.fixture(autouse=True)
-def large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two items make a large write, in lanes one after the other."""
-    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 1)
-    monkeypatch.setattr(lanes, "LANES", 2)
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
-    monkeypatch.setattr(patience, "pause", lambda _: None)
-
-
-class Client:
-    """A DynamoDB client whose transactions something happens before."""
-
-    def __init__(self, client: Any, before: Callable[[Any], None]) -> None:
-        self.client, self.before = client, before
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.client, name)
-
-    def transact_write_items(self, **arguments: Any) -> Any:
-        self.before(arguments)
-        return self.client.transact_write_items(**arguments)
-
-
-@pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Gives the commit another client."""
-
-    def replace(client: Any) -> None:
-        monkeypatch.setattr(tables, "dynamodb", lambda: client)
-
-    return replace
 
 
 def records(names: Any, **more: Any) -> list[dict[str, Any]]:
@@ -84,9 +45,6 @@ def run(pipeline: Pipeline, key: str = KEY, **event: Any) -> str:
     Claim.
     """
     execution = pipeline.execution(key) | {"event": pipeline.event(key, **event)}
-    of = Execution(
-        execution["id"], execution["name"], execution["start"], 0, json.dumps(execution["event"])
-    )
     for _ in range(8):
         fetched = pipeline.fetch(key, **event)
         try:
@@ -94,21 +52,10 @@ def run(pipeline: Pipeline, key: str = KEY, **event: Any) -> str:
         except StaleRevisionError:
             continue
         except InvalidFileError as error:
-            if _recorded(pipeline, fetched, of, error):
+            if record_refusal(fetched, execution, error):
                 return type(error).__name__
             _settle(fetched, execution)
     return "ContentionError"
-
-
-def _recorded(pipeline: Pipeline, fetched: Any, execution: Execution, error: Exception) -> bool:
-    where = Tables.of(WriteSettings.from_environment())
-    snapshot = Snapshot.read(fetched["found"])
-    failure = Failure("Write Items", type(error).__name__, str(error))
-    try:
-        record_invalid(where, snapshot, execution, failure)
-    except StaleRevisionError:
-        return False
-    return True
 
 
 def _settle(fetched: Any, execution: Any) -> None:
@@ -274,9 +221,6 @@ def test_a_superseded_write_is_finished_however_short_the_time(
 def _run_in_short_lives(pipeline: Pipeline, done: dict[str, int], life: int) -> str:
     """As `run`, by functions that have the time for so many transactions."""
     execution = pipeline.execution(KEY)
-    of = Execution(
-        execution["id"], execution["name"], execution["start"], 0, json.dumps(execution["event"])
-    )
 
     class Time:
         def get_remaining_time_in_millis(self) -> float:
@@ -298,7 +242,7 @@ def _run_in_short_lives(pipeline: Pipeline, done: dict[str, int], life: int) -> 
         except UnfinishedWriteError:
             continue
         except InvalidFileError as error:
-            if _recorded(pipeline, fetched, of, error):
+            if record_refusal(fetched, execution, error):
                 return type(error).__name__
             settles = fetched["found"]["claim"] in ("ADDING", "REPLACING")
             fetched = fetched if settles else pipeline.fetch(KEY)

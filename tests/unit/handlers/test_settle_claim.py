@@ -15,11 +15,10 @@ from tests.unit.commit.test_large_write import (
     happens,
     held,
     records,
-    small,
 )
 from tests.unit.conftest import Pipeline
 
-__all__ = ["small"]
+pytestmark = pytest.mark.usefixtures("large")
 
 
 def settle(pipeline: Pipeline) -> str:

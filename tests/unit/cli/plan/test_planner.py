@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from tablekeeper import errors
-from tablekeeper.commit import lanes
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.settings import FetchSettings
 
@@ -203,10 +202,9 @@ def test_keys_that_the_stack_does_not_keep(planner: Planner, plan_of: PlanOf) ->
 
 
 def test_many_items_and_their_keys_in_the_staging_bucket(
-    pipeline: Pipeline, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, plan_of: PlanOf, in_turn: None
 ) -> None:
     """A file of more than one transaction, whose keys the ledger's row does not hold."""
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
     pipeline.put("notes/a.json", [note(f"{number:03}") for number in range(150)])
     pipeline.sync("notes/a.json")
     assert "keys_at" in pipeline.row("notes/a.json")

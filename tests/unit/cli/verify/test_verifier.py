@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 import pytest
 from tablekeeper import aws
-from tablekeeper.commit import lanes
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError, TransientServiceError, UnfinishedWriteError
 from tablekeeper.model.keys import ItemKey
@@ -23,6 +22,9 @@ from tablekeeper_cli.verify.findings import Finding
 from tablekeeper_cli.verify.verification import verify
 from tablekeeper_cli.verify.verifier import Summary, Verifier
 from tests.unit.conftest import CATALOGUE, Pipeline
+
+# Moto's transactions are not safe for threads.
+pytestmark = pytest.mark.usefixtures("in_turn")
 
 MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:sync"
 
@@ -42,12 +44,6 @@ class Executions:
     def describe_execution(self, executionArn: str) -> Any:  # noqa: N803
         detail = {"bucket": {"name": "source"}, "object": {"key": executionArn}}
         return {"input": json.dumps({"detail": detail})}
-
-
-@pytest.fixture(autouse=True)
-def one_transaction_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Moto's transactions are not safe for threads."""
-    monkeypatch.setattr(lanes, "in_parallel", lambda calls: [call() for call in calls])
 
 
 @pytest.fixture
