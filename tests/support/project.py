@@ -10,8 +10,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tablekeeper import errors
+
+from local.package import read_template
 
 ROOT = Path(__file__).parents[2]
 DEFINITION = ROOT / "statemachine" / "sync_object.asl.json"
@@ -96,7 +97,7 @@ def error_classes() -> dict[str, type[errors.TablekeeperError]]:
 @cache
 def template() -> dict[str, Any]:
     """template.yaml, its short forms as their long ones: `!Ref A` is `{"Ref": "A"}`."""
-    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)
+    loaded: dict[str, Any] = read_template(ROOT / "template.yaml")
     return loaded
 
 
@@ -115,21 +116,3 @@ def role_statements(role: str) -> list[dict[str, Any]]:
 def snake(name: str) -> str:
     """`Fetch Object` and `FetchObject` as `fetch_object`."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])| ", "_", name).lower()
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms."""
-
-
-def _short_form(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-        value = value.split(".") if suffix == "GetAtt" else value
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-yaml.add_multi_constructor("!", _short_form, _Loader)

@@ -13,7 +13,7 @@ from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.errors import StaleRevisionError
 from tablekeeper.ledger.rows import Row, attribute
 from tablekeeper.ledger.writes import update_row
-from tablekeeper.model.items import item_key
+from tablekeeper.model.items import IS_OF_FILE, item_key, of_file
 
 SEGMENTS = 8
 """Parts of the table that are read side by side."""
@@ -50,19 +50,11 @@ def _read(file: FileTransactions, segment: int, keys: list[str]) -> None:
         "ConsistentRead": True,
         "Segment": segment,
         "TotalSegments": SEGMENTS,
-        "FilterExpression": "#source.#b = :b AND #source.#k = :k",
+        "FilterExpression": IS_OF_FILE,
         "ProjectionExpression": ", ".join(f"#{place}" for place in range(len(names))),
-        "ExpressionAttributeNames": {
-            "#source": "_source",
-            "#b": "bucket",
-            "#k": "key",
-            **{f"#{place}": name for place, name in enumerate(names)},
-        },
-        "ExpressionAttributeValues": {
-            ":b": {"S": file.snapshot.bucket},
-            ":k": {"S": file.snapshot.key},
-        },
+        **of_file(file.snapshot),
     }
+    query["ExpressionAttributeNames"] |= {f"#{place}": name for place, name in enumerate(names)}
 
     def page() -> Any:
         with transient_errors():

@@ -16,7 +16,7 @@ from tablekeeper.errors import (
 from tablekeeper.ledger.reads import read_outcome, read_row
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.items import Item, for_client, owner
+from tablekeeper.model.items import IS_OF_FILE, Item, for_client, of_file, owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.tables import Tables
@@ -163,19 +163,11 @@ class FileTransactions:
         }
 
     def _absent_or_mine(self) -> dict[str, Any]:
+        expression = of_file(self.snapshot)
+        expression["ExpressionAttributeNames"]["#partition"] = self.tables.table_key.names[0]
         return {
-            "ConditionExpression": "attribute_not_exists(#key) OR "
-            "(#source.#b = :b AND #source.#k = :k)",
-            "ExpressionAttributeNames": {
-                "#key": self.tables.table_key.names[0],
-                "#source": "_source",
-                "#b": "bucket",
-                "#k": "key",
-            },
-            "ExpressionAttributeValues": {
-                ":b": {"S": self.snapshot.bucket},
-                ":k": {"S": self.snapshot.key},
-            },
+            "ConditionExpression": f"attribute_not_exists(#partition) OR ({IS_OF_FILE})",
+            **expression,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
 

@@ -88,6 +88,21 @@ def lineage(snapshot: Snapshot, execution: str) -> AttributeValue:
     return {"M": {name: {"S": value} for name, value in values.items() if value is not None}}
 
 
+IS_OF_FILE = "#source.#bucket = :bucket AND #source.#key = :key"
+"""An expression's condition that an item is of a file; `of_file` has its names and values."""
+
+
+def of_file(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """The members of a request that say what IS_OF_FILE means by its names and values."""
+    return {
+        "ExpressionAttributeNames": {"#source": "_source", "#bucket": "bucket", "#key": "key"},
+        "ExpressionAttributeValues": {
+            ":bucket": {"S": snapshot.bucket},
+            ":key": {"S": snapshot.key},
+        },
+    }
+
+
 def owner(item: Mapping[str, Any]) -> str | None:
     """The file that an item belongs to, as s3://bucket/key; None: Tablekeeper did not write it."""
     source = item.get("_source", {}).get("M", {})
