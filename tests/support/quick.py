@@ -32,17 +32,26 @@ class QuickDynamoDB(FakeDynamoDB):
     def __init__(self) -> None:
         super().__init__()
         self.index: dict[str, Any] = {}
+        self.page: int | None = None
+        """How many items a page of a scan has at most; None: all."""
 
     def describe_table(self, TableName: str) -> Any:  # noqa: N803
         answer = super().describe_table(TableName)
         return {"Table": {**answer["Table"], **self.index}}
 
     def scan(self, TableName: str, Segment: int = 0, **more: Any) -> Any:  # noqa: N803
-        items = list(self.tables.get(TableName, {}).values()) if Segment == 0 else []
+        names = sorted(self.tables.get(TableName, {})) if Segment == 0 else []
+        if "ExclusiveStartKey" in more:
+            names = [each for each in names if each > key_of(more["ExclusiveStartKey"])]
+        page, rest = names[: self.page], names[self.page or len(names) :]
+        items = [self.tables[TableName][each] for each in page]
+        last = {}
+        if rest:
+            last = {"LastEvaluatedKey": {name: items[-1][name] for name in ("pk", "sk")}}
         if "FilterExpression" in more:
             action = {**more, "ConditionExpression": more["FilterExpression"]}
             items = [each for each in items if holds(action, each)]
-        return {"Items": items, "Count": len(items)}
+        return {"Items": items, "Count": len(items), **last}
 
     def delete_item(self, TableName: str, Key: Any) -> None:  # noqa: N803
         self.tables.get(TableName, {}).pop(key_of(Key), None)

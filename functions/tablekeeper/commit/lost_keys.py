@@ -1,19 +1,23 @@
-"""A key list that is gone is made again: each item in the table names its file."""
+"""Key lists that somebody deleted, made again from the lineage of the items."""
 
 from __future__ import annotations
 
+import json
 from functools import partial
 from typing import Any
 
+from tablekeeper import aws
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import list_at, own_list, write_list
+from tablekeeper.commit.key_lists import discard, list_at, own_list, write_list
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.transaction import FileTransactions
-from tablekeeper.errors import StaleRevisionError
+from tablekeeper.errors import StagedSetMissingError, StaleRevisionError, UnfinishedWriteError
 from tablekeeper.ledger.rows import Row, attribute
 from tablekeeper.ledger.writes import update_row
 from tablekeeper.model.items import IS_OF_FILE, item_key, of_file
+from tablekeeper.model.keys import ItemKey
+from tablekeeper.staging.partitioned_lines import read_object
 
 SEGMENTS = 8
 """Parts of the table that are read side by side."""
@@ -22,47 +26,94 @@ SEGMENTS = 8
 def check_keys(file: FileTransactions, row: Row) -> None:
     """Makes the key list of a row again if somebody deleted it, from the lineage of the items.
 
-    It reads the whole table, in memory for the keys of the file. Among them are those that a claim
+    It reads the whole table, in memory for the keys of the file. What does not fit the time is left
+    to the retry, which reads on where this attempt stopped. Among the keys are those that a claim
     may have added: the next commit removes what its file does not have.
 
     Raises:
         StaleRevisionError: there is a list again; read the row again.
-        UnfinishedWriteError: the time is up.
+        UnfinishedWriteError: the time is up; a retry reads on.
         TransientServiceError: a retry helps.
     """
     if not row.keys_at or list_at(file.tables, row.keys_at).exists():
         return
-    tables = file.tables
-    segments: list[list[str]] = [[] for _ in range(SEGMENTS)]
-    lanes.in_parallel([partial(_read, file, *each) for each in enumerate(segments)])
+    tables, lost = file.tables, row.keys_at
+    segments = [_Segment(file, lost, number) for number in range(SEGMENTS)]
+    try:
+        lanes.in_parallel([each.read for each in segments])
+    except UnfinishedWriteError:
+        for each in segments:
+            each.keep()
+        raise
     prefix = own_list(file.uri, row.revision + 1)
-    write_list(tables, prefix, [dict.fromkeys(sorted(each)) for each in segments], "")
+    write_list(tables, prefix, [dict.fromkeys(sorted(each.keys)) for each in segments], "")
     changes: dict[str, Any] = {"keys_at": attribute(prefix)}
     update = update_row(tables.ledger, file.uri, changes, seen=row.revision)
     file.commit(lambda _: [update])
+    discard(tables, [lost])
     raise StaleRevisionError(f"{file.uri}: its list of keys was gone, and is made again")
 
 
-def _read(file: FileTransactions, segment: int, keys: list[str]) -> None:
-    tables, names = file.tables, file.tables.table_key.names
-    query: dict[str, Any] = {
-        "TableName": tables.items,
-        "ConsistentRead": True,
-        "Segment": segment,
-        "TotalSegments": SEGMENTS,
-        "FilterExpression": IS_OF_FILE,
-        "ProjectionExpression": ", ".join(f"#{place}" for place in range(len(names))),
-        **of_file(file.snapshot),
-    }
-    query["ExpressionAttributeNames"] |= {f"#{place}": name for place, name in enumerate(names)}
+class _Segment:
+    """A part of the table, and the file's keys in it. How far it was read is kept below the prefix
+    of the lost list: no commit of the file adds items before there is a list again, but that of a
+    claim, whose own list names them.
+    """
 
-    def page() -> Any:
+    def __init__(self, file: FileTransactions, lost: str, number: int) -> None:
+        self.file, self.tables, self.number = file, file.tables, number
+        self.place = f"{lost}/read/{number}-of-{SEGMENTS}.json"
+        self.keys: list[str] = []
+        self.after: str | None = None
+        self.is_read = False
+
+    def read(self) -> None:
+        """Raises UnfinishedWriteError and TransientServiceError."""
+        self._go_on()
+        while not self.is_read:
+            self._take(patiently(self.file.uri, self.file.remaining, self._page))
+
+    def keep(self) -> None:
+        """For the attempt that reads on. Raises TransientServiceError."""
+        kept = {
+            "table": self.tables.items,
+            "after": self.after,
+            "is_read": self.is_read,
+            "keys": self.keys,
+        }
         with transient_errors():
-            return tables.client.scan(**query)
+            aws.s3().put_object(
+                Bucket=self.tables.staging_bucket, Key=self.place, Body=json.dumps(kept).encode()
+            )
 
-    while True:
-        answer = patiently(file.uri, file.remaining, page)
-        keys += [item_key(item, tables.table_key).text for item in answer["Items"]]
-        if "LastEvaluatedKey" not in answer:
+    def _page(self) -> Any:
+        names = self.tables.table_key.names
+        query: dict[str, Any] = {
+            "TableName": self.tables.items,
+            "ConsistentRead": True,
+            "Segment": self.number,
+            "TotalSegments": SEGMENTS,
+            "FilterExpression": IS_OF_FILE,
+            "ProjectionExpression": ", ".join(f"#{place}" for place in range(len(names))),
+            **of_file(self.file.snapshot),
+        }
+        query["ExpressionAttributeNames"] |= {f"#{n}": name for n, name in enumerate(names)}
+        if self.after:
+            query["ExclusiveStartKey"] = ItemKey(self.after).attributes
+        with transient_errors():
+            return self.tables.client.scan(**query)
+
+    def _take(self, page: Any) -> None:
+        key = partial(item_key, table_key=self.tables.table_key)
+        self.keys += [key(item).text for item in page["Items"]]
+        last = page.get("LastEvaluatedKey")
+        self.after = key(last).text if last else None
+        self.is_read = last is None
+
+    def _go_on(self) -> None:
+        try:
+            kept = json.loads(read_object(self.tables.staging_bucket, self.place))
+        except StagedSetMissingError:
             return
-        query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        if kept["table"] == self.tables.items:
+            self.keys, self.after, self.is_read = kept["keys"], kept["after"], kept["is_read"]

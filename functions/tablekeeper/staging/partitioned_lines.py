@@ -120,7 +120,7 @@ class Lines:
         """`{lines, parts: [{key, offsets}]}`."""
         # No cached_property: before Python 3.12 it would make every set wait for this one's read.
         if self._manifest is None:
-            self._manifest = json.loads(_get(self.bucket, self.manifest_key))
+            self._manifest = json.loads(read_object(self.bucket, self.manifest_key))
         return self._manifest
 
     def exists(self) -> bool:
@@ -146,9 +146,9 @@ class Lines:
     def _member(self, part: Mapping[str, Any], begin: int, end: int) -> bytes:
         key = part["key"]
         if part["offsets"][-1] > WHOLE_PART_BYTES:
-            return _get(self.bucket, key, Range=f"bytes={begin}-{end - 1}")
+            return read_object(self.bucket, key, Range=f"bytes={begin}-{end - 1}")
         if key not in self._whole:
-            self._whole[key] = _get(self.bucket, key)
+            self._whole[key] = read_object(self.bucket, key)
         return self._whole[key][begin:end]
 
 
@@ -187,7 +187,8 @@ def delete_copy(bucket: str, prefix: str) -> None:
                 aws.check_deleted(aws.s3().delete_objects(Bucket=bucket, Delete=wanted))
 
 
-def _get(bucket: str, key: str, **more: Any) -> bytes:
+def read_object(bucket: str, key: str, **more: Any) -> bytes:
+    """An object of the staging bucket. Raises as `Lines`."""
     with _missing(key), aws.transient_errors():
         return aws.s3().get_object(Bucket=bucket, Key=key, **more)["Body"].read()
 

@@ -290,6 +290,42 @@ def test_a_lost_key_list_is_made_again_from_the_table(pipeline: Pipeline, then: 
     assert held(pipeline, "notes/b.json") == {"z": "9"}
 
 
+def test_a_scan_for_lost_keys_goes_on_where_the_time_was_up(pipeline: Pipeline) -> None:
+    """A page of the table an attempt: a table of any size is read to its end."""
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    lost = pipeline.row(KEY)["keys_at"]["S"]
+    delete_copy("staging", lost)
+    pipeline.put(KEY, records("ab", v=2))
+    dynamodb: Any = pipeline.dynamodb
+    dynamodb.page, scan, scanned = 3, dynamodb.scan, list[Any]()
+
+    def counted(**query: Any) -> Any:
+        if query["Segment"] == 0:
+            scanned.append(query.get("ExclusiveStartKey"))
+        return scan(**query)
+
+    dynamodb.scan = counted
+    execution, times = pipeline.execution(KEY), 0
+    while True:
+        times, before = times + 1, len(scanned)
+        pipeline.seconds_left = lambda before=before: 1000.0 if len(scanned) == before else 0.0
+        try:
+            pipeline.commit(pipeline.fetch(KEY), execution)
+        except UnfinishedWriteError:
+            continue
+        except StaleRevisionError:
+            break
+    pipeline.seconds_left = None
+    assert times == 4, "three pages, and an attempt that finds all of them read"
+    assert [each and each["pk"]["S"] for each in scanned] == [None, "c", "f"]
+    dynamodb.page, dynamodb.scan = None, scan
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("ab", "2")
+    there = pipeline.s3.list_objects_v2(Bucket="staging", Prefix=lost)
+    assert there["KeyCount"] == 0, "how far it was read is of no use any more"
+
+
 # ---- who took a claim last ----
 
 
