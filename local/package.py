@@ -7,8 +7,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from local.stack import Stack
 ARCHIVES = LOCAL / "archives"
 ARTIFACTS_BUCKET = "sam-artifacts"
 CODE, DEFINITION = "CodeUri", "DefinitionUri"
+ARCHIVE_DAYS = 7
+"""An archive that no deployment needed for so long is deleted."""
 _OLDEST = (1980, 1, 1, 0, 0, 0)
 """The time of every file of an archive: equal contents make equal archives."""
 
@@ -29,6 +33,7 @@ def package(template: Path, engine: Stack) -> tuple[dict[str, Any], str]:
 
     Archives and definitions are named by their content, so what did not change is not updated.
     """
+    _prune()
     document: dict[str, Any] = read_template(template)
     s3 = engine.client("s3")
     if ARTIFACTS_BUCKET not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
@@ -80,7 +85,17 @@ def _archive(folder: Path) -> Path:
                 entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o755 << 16
                 zipped.writestr(entry, content)
         unfinished.rename(archive)
+    archive.touch()
     return archive
+
+
+def _prune() -> None:
+    """Deletes archives that were not needed of late, and what a deployment left unfinished."""
+    oldest = time.time() - ARCHIVE_DAYS * 86_400
+    for each in ARCHIVES.glob("*"):
+        with suppress(FileNotFoundError):  # Another deployment may do the same.
+            if each.stat().st_mtime < oldest:
+                each.unlink()
 
 
 def _digest(files: Mapping[str, bytes]) -> str:
