@@ -42,11 +42,12 @@ class DanglingReferenceError(Exception):
 class Stack:
     """The stack that these parameters make."""
 
-    def __init__(self, parameters: Mapping[str, str]) -> None:
+    def __init__(self, parameters: Mapping[str, str], partition: str = "aws") -> None:
         defaults = {
             name: str(each.get("Default", "")) for name, each in template()["Parameters"].items()
         }
         self.parameters = {**defaults, **parameters}
+        self.pseudo = {**PSEUDO, "AWS::Partition": partition}
         self.conditions: dict[str, bool] = {}
         for name, condition in template()["Conditions"].items():
             self.conditions[name] = self._fill(condition)
@@ -102,6 +103,9 @@ class Stack:
         if name == "Fn::Not":
             (inner,) = self._fill(argument)
             return not inner
+        if name == "Fn::FindInMap":
+            mapping, first, second = self._fill(argument)
+            return template()["Mappings"][mapping][first][second]
         if name == "Fn::GetAtt":
             return self._attribute(".".join(argument))
         assert name == "Fn::Sub", name
@@ -122,7 +126,7 @@ class Stack:
     def _reference(self, name: str) -> Any:
         if name == "AWS::NoValue":
             return _NOTHING
-        return PSEUDO.get(name) or self.parameters.get(name, None) or self._attribute(name)
+        return self.pseudo.get(name) or self.parameters.get(name, None) or self._attribute(name)
 
     def _attribute(self, path: str) -> str:
         if path in self.parameters:

@@ -8,6 +8,8 @@ import pytest
 from tablekeeper import settings
 from tablekeeper.ledger.rows import PROBLEM
 
+from tablekeeper_cli.stack import CONSOLES
+from tests.statemachine.resolved import CREATED, Stack
 from tests.support.project import (
     ROOT,
     bucket_lambda_tasks,
@@ -266,6 +268,17 @@ def test_the_outputs_that_other_tools_rely_on_are_there() -> None:
         "AlarmTopicArn",
         "DashboardUrl",
     }
+
+
+def test_the_dashboard_is_in_the_console_of_the_stack_s_partition() -> None:
+    for partition, console in CONSOLES.items():
+        address = Stack(CREATED, partition).outputs["DashboardUrl"]
+        # The template names no region in the host: the query does.
+        host = console.format("us-east-1").replace("//us-east-1.", "//")
+        assert (
+            address == f"{host}/cloudwatch/home?region=us-east-1#dashboards/dashboard/<Dashboard>"
+        )
+    assert set(template()["Mappings"]["Partitions"]) == set(CONSOLES)
 
 
 def test_events_are_retried_for_a_day() -> None:
