@@ -2,53 +2,121 @@
 
 from __future__ import annotations
 
-from tablekeeper_cli.errors import CommandError
+from pathlib import Path
+
+from tablekeeper_cli.errors import UNREACHABLE, CommandError
 
 ANSWER_SECONDS = 4
 HEALTH = "/_ministack/health"
+PAUSE_SECONDS, PATIENCE_SECONDS = 1.0, 7.0
+"""While a command runs, the engine is asked so often, and has so long to answer: what is wrong is
+said within ten seconds.
+"""
 
 
-def check(endpoint_url: str, bucket: str) -> None:
-    """Asks the engine for its health, and for the bucket of the stack.
+def check(endpoint_url: str, bucket: str, state_dir: Path = Path(".local")) -> None:
+    """Asks the engine for its health, and for the bucket of the stack. `state_dir` is the folder
+    that has the engine's log and, after `make down`, the mark that it was ended so.
 
     Raises CommandError: nothing listens, nothing answers, or something else does.
     """
     from http.client import HTTPException
 
     try:
-        health, text = _ask(endpoint_url, "GET", HEALTH)
-        found, _ = _ask(endpoint_url, "HEAD", f"/{bucket}")
+        health, text = _ask(endpoint_url, "GET", HEALTH, ANSWER_SECONDS)
+        found, _ = _ask(endpoint_url, "HEAD", f"/{bucket}", ANSWER_SECONDS)
     except ConnectionRefusedError:
-        raise CommandError(
-            f"the local engine has ended: nothing listens at {endpoint_url}; "
-            "`make up` starts it, .local/engine.log says why it ended"
-        ) from None
+        raise CommandError(_ended(endpoint_url, state_dir)) from None
     except TimeoutError:
-        raise CommandError(
-            f"the local engine at {endpoint_url} does not answer within {ANSWER_SECONDS} s: it "
-            "is stopped or overloaded; `make down` and `make up` start it anew"
-        ) from None
+        raise CommandError(_silent(endpoint_url, state_dir, ANSWER_SECONDS)) from None
     except (OSError, HTTPException):
         health = 0
     if health != 200 or not _is_health(text):
         raise CommandError(
             f"another program answers at {endpoint_url}, the address of the local engine: "
-            "`make up` starts the engine on a free port"
+            f"`make up{_name(state_dir)}` starts the engine on a free port"
         )
     if found == 404:
         raise CommandError(
             f"the engine at {endpoint_url} has no bucket {bucket}: it is another one, or was "
-            "started anew; `make up` deploys to it"
+            f"started anew; `make up{_name(state_dir)}` deploys to it"
         )
 
 
-def _ask(endpoint_url: str, method: str, path: str) -> tuple[int, bytes]:
+def guard(
+    endpoint_url: str,
+    state_dir: Path = Path(".local"),
+    *,
+    pause: float = PAUSE_SECONDS,
+    patience: float = PATIENCE_SECONDS,
+) -> None:
+    """Ends this process with a sentence when the engine ends or falls silent. A request in flight
+    would wait a minute, and be tried again.
+    """
+    from threading import Thread
+
+    def ask() -> None:
+        import time
+        from http.client import HTTPException
+
+        while True:
+            time.sleep(pause)
+            try:
+                _ask(endpoint_url, "GET", HEALTH, patience)
+            except ConnectionRefusedError:
+                return _exit(_ended(endpoint_url, state_dir))
+            except TimeoutError:
+                return _exit(_silent(endpoint_url, state_dir, patience))
+            except (OSError, HTTPException):
+                continue
+
+    Thread(target=ask, daemon=True).start()
+
+
+def _exit(message: str) -> None:
+    """Threads that wait for an answer keep a process that ends in the usual way."""
+    import os
+    import sys
+
+    if sys.stderr.isatty():
+        sys.stderr.write("\x1b[?25h\n")  # The progress display hides the cursor.
+    sys.stderr.write(f"tablekeeper: {message}\n")
+    sys.stderr.flush()
+    os._exit(UNREACHABLE)
+
+
+def _silent(endpoint_url: str, state_dir: Path, seconds: float) -> str:
+    return (
+        f"the local engine at {endpoint_url} does not answer within {seconds:g} s: it is stopped "
+        f"or overloaded; `make down{_name(state_dir)}` and `make up{_name(state_dir)}` start it "
+        "anew"
+    )
+
+
+def _ended(endpoint_url: str, state_dir: Path) -> str:
+    if (state_dir / "kept.json").exists():
+        return (
+            f"the local engine is not running: `make down{_name(state_dir)}` ended it; "
+            f"`make up{_name(state_dir)}` starts it with its files and tables"
+        )
+    return (
+        f"the local engine has ended: nothing listens at {endpoint_url}; "
+        f"`make up{_name(state_dir)}` starts it, {state_dir / 'engine.log'} says why it ended"
+    )
+
+
+def _name(state_dir: Path) -> str:
+    """What `make` is given for the stack of this folder."""
+    return f" NAME={state_dir.name}" if state_dir.parent.name == "stacks" else ""
+
+
+def _ask(endpoint_url: str, method: str, path: str, seconds: float) -> tuple[int, bytes]:
     """The status and the body of an answer. Raises OSError and HTTPException."""
     from http.client import HTTPConnection
     from urllib.parse import urlsplit
 
     place = urlsplit(endpoint_url)
-    connection = HTTPConnection(place.hostname or "", place.port, timeout=ANSWER_SECONDS)
+    connection = HTTPConnection(place.hostname or "", place.port, timeout=seconds)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

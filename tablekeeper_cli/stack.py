@@ -70,7 +70,8 @@ class Stack:
         if name:
             return cls.on_aws(name, region, profile)
         if local_file() and not region and not profile:
-            return replace(cls.on_local_engine(), by_default=True)
+            by_default = not os.environ.get(LOCAL_VARIABLE)
+            return replace(cls.on_local_engine(), by_default=by_default)
         raise UsageError(
             "which stack? --stack NAME (or the environment variable TABLEKEEPER_STACK), "
             "or --local for the engine that `make up` started"
@@ -93,7 +94,7 @@ class Stack:
                 "start the engine with `make up`"
             )
         held = json.loads(found.read_text())
-        engine.check(held["endpoint_url"], held["outputs"]["SourceBucketName"])
+        engine.check(held["endpoint_url"], held["outputs"]["SourceBucketName"], found.parent)
         session = Session(
             aws_access_key_id=held["access_key_id"],
             aws_secret_access_key=held["secret_access_key"],
@@ -129,6 +130,12 @@ class Stack:
         if "LedgerTableName" not in outputs:
             raise CommandError(f"stack {name} is no stack of Tablekeeper: it has no ledger")
         return cls(name, str(session.region_name), outputs, session=session)
+
+    def guard_engine(self) -> None:
+        """Ends this process with a sentence when the local engine ends or falls silent."""
+        found = local_file()
+        if self.endpoint_url and found:
+            engine.guard(self.endpoint_url, found.parent)
 
     def impatient(self, read_seconds: float, attempts: int) -> Stack:
         """The same stack, whose requests end sooner when nothing answers."""

@@ -44,7 +44,7 @@ def console(
 
             webbrowser.open(address)
 
-    serve(context.stack, _listener(port), tell)
+    serve(context.unguarded_stack, _listener(port), tell)
 
 
 def _listener(port: int | None) -> socket:

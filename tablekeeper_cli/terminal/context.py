@@ -37,7 +37,18 @@ class Context:
 
     @cached_property
     def stack(self) -> Stack:
-        """The stack that the options name. Raises CommandError."""
+        """The stack that the options name; a local engine is guarded while the command runs.
+
+        Raises CommandError.
+        """
+        found = self.unguarded_stack
+        if found.endpoint_url:
+            found.guard_engine()
+        return found
+
+    @cached_property
+    def unguarded_stack(self) -> Stack:
+        """The same for what outlives its engine. Raises CommandError."""
         found = Stack.find(
             self.stack_name, local=self.local, region=self.region, profile=self.profile
         )

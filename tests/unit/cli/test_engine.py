@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -66,6 +68,36 @@ def test_an_engine_that_is_frozen_is_said_within_ten_seconds() -> None:
         with pytest.raises(CommandError, match="does not answer within 4 s"):
             engine.check(f"http://127.0.0.1:{silent.getsockname()[1]}", "bucket")
         assert time.monotonic() - begun < 10
+
+
+def test_an_engine_that_make_down_ended_is_said(tmp_path: Path) -> None:
+    second = tmp_path / "stacks" / "second"
+    second.mkdir(parents=True)
+    for folder, name in ((tmp_path, ""), (second, " NAME=second")):
+        (folder / "kept.json").write_text("{}")
+        with pytest.raises(CommandError, match=f"`make down{name}` ended it; `make up{name}`"):
+            engine.check("http://127.0.0.1:9", "bucket", folder)
+
+
+def test_an_engine_that_freezes_or_ends_while_a_command_runs_ends_it_with_a_sentence() -> None:
+    code = (
+        "import sys, time; from tablekeeper_cli import engine; "
+        "engine.guard(sys.argv[1], pause=0.1, patience=0.3); time.sleep(60)"
+    )
+    with socket.socket() as silent, socket.socket() as free:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        free.bind(("127.0.0.1", 0))
+        said = {silent: "does not answer within 0.3 s", free: "has ended: nothing listens"}
+        for place, sentence in said.items():
+            address = f"http://127.0.0.1:{place.getsockname()[1]}"
+            ran = subprocess.run(
+                [sys.executable, "-c", code, address],
+                capture_output=True, text=True, check=False, timeout=30,
+            )  # fmt: skip
+            assert (ran.returncode, ran.stdout) == (4, "")
+            assert ran.stderr.startswith("tablekeeper: the local engine")
+            assert sentence in ran.stderr
 
 
 @pytest.mark.parametrize("health", [b"<html>", b"[]"], ids=["page", "other-json"])
