@@ -212,8 +212,9 @@ def _shown_history(events: list[Event]) -> RenderableType:
         Column("what", least=20),
         Column("version", goes=4),
         Column("event", goes=3, least=14),
-        Column("who", goes=1, least=9),
-        Column("execution", goes=2, least=13, middle=True),
+        Column("who", goes=1, least=16),
+        Column("execution", goes=2, least=9, middle=True),
+        Column("requester", goes=5, least=12, middle=True),
     )
     for each in events:
         running = each.outcome == RUNNING
@@ -227,7 +228,7 @@ def _shown_history(events: list[Event]) -> RenderableType:
             aside = each.details.get("set_aside")
             what += f", set aside: {aside}" if aside else ""
         version = each.details.get("version_id") or each.details.get("etag") or ""
-        who = f"{each.who}: {each.requester}" if each.requester else each.who
+        who, requester = _who(each)
         shown.add_row(
             f"since {each.at[11:19]}Z" if running else utc(each.at),
             outcome(each.outcome),
@@ -236,5 +237,16 @@ def _shown_history(events: list[Event]) -> RenderableType:
             told(each.reason),
             told(who),
             told(each.execution.rpartition(":")[2]),
+            told(requester),
         )
     return shown
+
+
+def _who(event: Event) -> tuple[str, str]:
+    """What started an execution, by a person's name alone; and who that is in full, or who asked
+    S3 for the change.
+    """
+    started, by, arn = event.who.partition(" by arn:")
+    if not by:
+        return event.who, event.requester
+    return f"{started} by {arn.rpartition('/')[2].rpartition(':')[2]}", f"arn:{arn}"
