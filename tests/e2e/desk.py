@@ -46,6 +46,20 @@ class Desk:
         """What a command answers with --json, whatever its exit code when `code` is None."""
         return json.loads(self._run((*arguments, "--json"), code).stdout)
 
+    def first_line(self, *arguments: str) -> Any:
+        """The first line of a command that goes on without an end, with --json."""
+        with subprocess.Popen(
+            [COMMAND, *arguments, "--json", "--local"],
+            env={**os.environ, **self.variable},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            assert process.stdout
+            try:
+                return json.loads(process.stdout.readline())
+            finally:
+                process.terminate()
+
     def _run(
         self, arguments: tuple[str, ...], code: int | None
     ) -> subprocess.CompletedProcess[str]:

@@ -34,8 +34,21 @@ def test_json_has_the_members_that_it_had(desk: Desk, schemas: str, tmp_path: Pa
     desk.settled(BAD, "INVALID")
     mended = tmp_path / "mended.json"
     mended.write_text('[{"pk": "json", "sk": "1", "price": 2}]')
+    report = tmp_path / "own"
+    report.mkdir()
+    (report / "own.schema.json").write_text('{"type": "object", "x-tablekeeper": {"prefix": "o/"}}')
+    desk.stack.client("sqs").send_message(
+        QueueUrl=desk.stack.outputs["FailedEventsQueueUrl"], MessageBody="not an event"
+    )
     calls: dict[str, tuple[tuple[str, ...], int]] = {
         "env": ((), 0),
+        "events": ((), 1),
+        "events redrive": ((), 1),
+        "schemas check": ((str(report),), 0),
+        "backfill": (("--prefix", "notes/json/", "--dry-run", "--no-wait"), 0),
+        "failure --report": ((BAD,), 0),
+        "plan --offline": ((str(mended), "--key", GOOD, "--schemas", schemas), 0),
+        "reprocess --dry-run": ((BAD,), 0),
         "status": ((GOOD,), 0),
         "history": ((BAD,), 0),
         "items": ((GOOD,), 0),
@@ -50,7 +63,9 @@ def test_json_has_the_members_that_it_had(desk: Desk, schemas: str, tmp_path: Pa
     }
     found = {}
     for name, (arguments, code) in calls.items():
-        found[name] = shape(desk.ask(name, *arguments, code=code))
+        found[name] = shape(desk.ask(*name.split(), *arguments, code=code))
+    found["watch"] = shape(desk.first_line("watch", "notes/json/", "--problems"))
+    desk.stack.client("sqs").purge_queue(QueueUrl=desk.stack.outputs["FailedEventsQueueUrl"])
     desk.put(BAD, [])
     text = json.dumps(found, indent=1) + "\n"
     if os.environ.get("UPDATE_EXPECTED"):
