@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from local.console_process import start_console, stop_console
+from local.deploy_options import DeployOptions, parsed
 from local.deployment import BUILD, build, deploy
 from local.engine_process import (
     free_port,
@@ -28,7 +29,6 @@ from local.engine_process import (
 )
 from local.environment import DEFAULT_PORT, LOCAL, ROOT
 from local.errors import LocalStackError, say
-from local.given import Given, parsed
 from local.own_schemas import check_schemas, dataset_files, put_files
 from local.processes import engine_process, locked
 from local.stack import Stack
@@ -40,31 +40,31 @@ def up(state_dir: Path, schemas: Path | None, parameters: str) -> None:
     """Starts and deploys, and prints what to paste into a shell; where an engine is up already, or
     has been, deploys only what changed.
     """
-    before = Given.load(state_dir)
-    given = before.then(schemas, parsed(parameters))
-    check_schemas(given.schemas or ROOT / "schemas", given.item_keys)
+    before = DeployOptions.load(state_dir)
+    options = before.then(schemas, parsed(parameters))
+    check_schemas(options.schemas or ROOT / "schemas", options.item_keys)
     with locked(state_dir / "up.lock"):
-        template = build(given.schemas, beside=False)
+        template = build(options.schemas, beside=False)
         port = _engine(state_dir)
-        given.save(state_dir)
-        stack = _deployed(state_dir, port, template, given)
+        options.save(state_dir)
+        stack = _deployed(state_dir, port, template, options)
         say(f"up: {stack.endpoint_url}, logs in {state_dir / 'engine.log'}")
-        if given != Given():
-            say(str(given))
+        if options != DeployOptions():
+            say(str(options))
         start_console(stack)
-    print("\n".join(_to_paste(stack, given)), flush=True)
+    print("\n".join(_to_paste(stack, options)), flush=True)
 
 
 def _engine(state_dir: Path) -> int:
     """The port of the engine, which is up: started, or with what it held before."""
-    found = engine_process(state_dir)
-    if found:
-        if not is_healthy(found[1]):
+    process = engine_process(state_dir)
+    if process:
+        if not is_healthy(process[1]):
             raise LocalStackError(
-                f"the engine on port {found[1]} does not answer: it is stopped or overloaded; "
+                f"the engine on port {process[1]} does not answer: it is stopped or overloaded; "
                 "`make down` and `make up` start it anew"
             )
-        return found[1]
+        return process[1]
     if has_kept_state(state_dir):
         say("starting the engine with what it held before")
         return resume_engine(state_dir)
@@ -73,25 +73,25 @@ def _engine(state_dir: Path) -> int:
     return start_engine(state_dir, free_port(DEFAULT_PORT), keeps_state=True)
 
 
-def _deployed(state_dir: Path, port: int, template: Path, given: Given) -> Stack:
+def _deployed(state_dir: Path, port: int, template: Path, options: DeployOptions) -> Stack:
     stamp = state_dir / "deployed"
-    fingerprint = f"{(BUILD / 'fingerprint').read_text()} {template} {given.parameters}"
+    fingerprint = f"{(BUILD / 'fingerprint').read_text()} {template} {options.parameters}"
     stack = Stack.load(state_dir)
     if stack and stamp.exists() and stamp.read_text() == fingerprint:
         return stack
     stamp.unlink(missing_ok=True)
-    stack = deploy(Stack.on(port, state_dir), template, given.parameters)
+    stack = deploy(Stack.on(port, state_dir), template, options.parameters)
     stamp.write_text(fingerprint)
     return stack
 
 
-def _to_paste(stack: Stack, given: Given) -> list[str]:
+def _to_paste(stack: Stack, options: DeployOptions) -> list[str]:
     """Lines for a shell, as `tablekeeper env` prints them."""
     named = NamedStack(stack.stack_name, stack.region, stack.outputs, stack.endpoint_url)
     file = Path(stack.state_dir) / "stack.json"
     lines = shell_lines(named, (stack.access_key_id, stack.secret_access_key), file)
-    if given.schemas:
-        lines.append(f"export TABLEKEEPER_SCHEMAS={given.schemas}")
+    if options.schemas:
+        lines.append(f"export TABLEKEEPER_SCHEMAS={options.schemas}")
     return lines
 
 
@@ -142,10 +142,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands: dict[str, Callable[[], object]] = {
         "build": build,
-        "up": lambda: up(_state_dir(given.name), given.schemas, given.parameters),
-        "down": lambda: down(_state_dir(given.name)),
-        "wipe": lambda: wipe(_state_dir(given.name)),
-        "schemas": lambda: own_schemas(given.schemas),
+        "up": lambda: up(_state_dir(args.name), args.schemas, args.parameters),
+        "down": lambda: down(_state_dir(args.name)),
+        "wipe": lambda: wipe(_state_dir(args.name)),
+        "schemas": lambda: own_schemas(args.schemas),
     }
     parser.add_argument("command", choices=sorted(commands))
     parser.add_argument(
@@ -161,9 +161,9 @@ def main() -> None:
         help="the template's, where they are not to have their defaults",
     )
     parser.add_argument("--name", default="", help="a second stack beside the first one")
-    given = parser.parse_args()
+    args = parser.parse_args()
     try:
-        commands[given.command]()
+        commands[args.command]()
     except LocalStackError as error:
         sys.exit(f"local stack: {error}")
 

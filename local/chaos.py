@@ -99,13 +99,13 @@ class Chaos:
     def odds(self) -> Odds | None:
         """The odds now; None when nothing is to happen."""
         try:
-            found = self.path.stat()
+            stat = self.path.stat()
         except FileNotFoundError:
             return None
-        if found.st_mtime_ns != self._read_at:
+        if stat.st_mtime_ns != self._read_at:
             text = self.path.read_text()
             self._odds = Odds(**json.loads(text)) if text else Odds()
-            self._read_at = found.st_mtime_ns
+            self._read_at = stat.st_mtime_ns
         return None if self._odds == Odds() else self._odds
 
     def deliveries(self, event: str) -> list[float]:

@@ -26,11 +26,11 @@ def start_console(stack: Stack) -> None:
     """
     described = (Path(stack.state_dir) / "stack.json").read_text()
     state_dir = Path(stack.state_dir)
-    found = _console(state_dir)
-    if found and found.get("stack") == described:
-        say(f"console: {found['address']}")
+    before = _console(state_dir)
+    if before and before.get("stack") == described:
+        say(f"console: {before['address']}")
         return
-    if found:
+    if before:
         say("the console was that of another engine: it is started anew")
         stop_console(state_dir)
     with (
@@ -65,10 +65,10 @@ def start_console(stack: Stack) -> None:
 
 def stop_console(state_dir: Path) -> None:
     """Ends the console that `start_console` started."""
-    found = _console(state_dir)
-    if found:
+    process = _console(state_dir)
+    if process:
         with suppress(ProcessLookupError):
-            os.killpg(found["pid"], signal.SIGTERM)
+            os.killpg(process["pid"], signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
         while _console(state_dir) and time.monotonic() < deadline:  # its port is free then
             time.sleep(0.02)

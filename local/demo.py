@@ -126,7 +126,7 @@ class Demo:
 
     def _row(self) -> dict[str, str]:
         """The file's revision in the ledger, and the status that a person is shown."""
-        found = self.stack.client("dynamodb").get_item(
+        answer = self.stack.client("dynamodb").get_item(
             TableName=self.stack.outputs["LedgerTableName"],
             Key={
                 "pk": {"S": f"s3://{self.stack.outputs['SourceBucketName']}/{KEY}"},
@@ -134,7 +134,7 @@ class Demo:
             },
             ConsistentRead=True,
         )
-        row = found.get("Item", {})
+        row = answer.get("Item", {})
         status = row.get("problem_status") or row.get("status")
         return {
             **({"revision": row["revision"]["N"]} if "revision" in row else {}),

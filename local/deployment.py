@@ -188,8 +188,8 @@ def _fingerprint(paths: Iterable[Path], extra: Iterable[str]) -> str:
     """A digest of the files' names and contents."""
     digest = hashlib.sha256("\n".join(extra).encode())
     for path in paths:
-        found = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in found:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(f"\0{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
     return digest.hexdigest()

@@ -93,10 +93,10 @@ def save_engine(state_dir: Path) -> bool | None:
 
     Executions that run fail, with States.ServiceRestart and without an event.
     """
-    found = engine_process(state_dir)
-    if not found:
+    process = engine_process(state_dir)
+    if not process:
         return None
-    pid, port = found
+    pid, port = process
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)  # In case that somebody stopped it.
     saves = is_healthy(port)
@@ -140,10 +140,10 @@ def restart_engine(state_dir: Path) -> None:
     Executions that run fail, with States.ServiceRestart and without an event; functions that run
     are killed; events on their way are lost.
     """
-    found = engine_process(state_dir)
-    if not found:
+    process = engine_process(state_dir)
+    if not process:
         raise LocalStackError(f"no engine runs in {state_dir}")
-    pid, port = found
+    pid, port = process
     os.kill(pid, signal.SIGTERM)
     _wait_for_end(state_dir, SAVE_SECONDS)
     if engine_process(state_dir):
@@ -178,14 +178,14 @@ def _launch(state_dir: Path, port: int, environment: dict[str, str]) -> None:
 
 def stop_engine(state_dir: Path) -> bool:
     """Ends the engine of a state directory, and what it left there; False if none was running."""
-    found = engine_process(state_dir)
-    if found:
-        _end(state_dir, found[0])
+    process = engine_process(state_dir)
+    if process:
+        _end(state_dir, process[0])
     for name in ("engine.json", "stack.json", "deployed", "kept.json"):
         (state_dir / name).unlink(missing_ok=True)
     for name in ("kept", "tmp"):
         shutil.rmtree(state_dir / name, ignore_errors=True)
-    return found is not None
+    return process is not None
 
 
 def _end(state_dir: Path, pid: int) -> None:

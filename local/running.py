@@ -26,8 +26,8 @@ def running_engine(state_dir: Path, **settings: Any) -> Iterator[Stack]:
     with users.open("w") as user:
         with locked(state_dir / "start.lock"):
             fcntl.flock(user, fcntl.LOCK_SH)
-            found = engine_process(state_dir)
-            port = found[1] if found else start_engine(state_dir, ends_with=users, **settings)
+            process = engine_process(state_dir)
+            port = process[1] if process else start_engine(state_dir, ends_with=users, **settings)
         try:
             yield Stack.on(port, state_dir)
         finally:

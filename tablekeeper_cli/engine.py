@@ -24,7 +24,7 @@ def check(endpoint_url: str, bucket: str, state_dir: Path = Path(".local")) -> N
 
     try:
         health, text = _ask(endpoint_url, "GET", HEALTH, ANSWER_SECONDS)
-        found, _ = _ask(endpoint_url, "HEAD", f"/{bucket}", ANSWER_SECONDS)
+        status, _ = _ask(endpoint_url, "HEAD", f"/{bucket}", ANSWER_SECONDS)
     except ConnectionRefusedError:
         raise CommandError(_ended(endpoint_url, state_dir)) from None
     except TimeoutError:
@@ -36,7 +36,7 @@ def check(endpoint_url: str, bucket: str, state_dir: Path = Path(".local")) -> N
             f"another program answers at {endpoint_url}, the address of the local engine: "
             f"`make up{_name(state_dir)}` starts the engine on a free port"
         )
-    if found == 404:
+    if status == 404:
         raise CommandError(
             f"the engine at {endpoint_url} has no bucket {bucket}: it is another one, or was "
             f"started anew; `make up{_name(state_dir)}` deploys to it"

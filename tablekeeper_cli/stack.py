@@ -87,14 +87,14 @@ class Stack:
 
         from boto3.session import Session
 
-        found = local_file()
-        if not found:
+        path = local_file()
+        if not path:
             raise CommandError(
                 f"there is no {os.environ.get(LOCAL_VARIABLE) or LOCAL_FILE} here or above: "
                 "start the engine with `make up`"
             )
-        held = json.loads(found.read_text())
-        engine.check(held["endpoint_url"], held["outputs"]["SourceBucketName"], found.parent)
+        held = json.loads(path.read_text())
+        engine.check(held["endpoint_url"], held["outputs"]["SourceBucketName"], path.parent)
         session = Session(
             aws_access_key_id=held["access_key_id"],
             aws_secret_access_key=held["secret_access_key"],
@@ -133,9 +133,9 @@ class Stack:
 
     def guard_engine(self) -> None:
         """Ends this process with a sentence when the local engine ends or falls silent."""
-        found = local_file()
-        if self.endpoint_url and found:
-            engine.guard(self.endpoint_url, found.parent)
+        path = local_file()
+        if self.endpoint_url and path:
+            engine.guard(self.endpoint_url, path.parent)
 
     def impatient(self, read_seconds: float, attempts: int) -> Stack:
         """The same stack, whose requests end sooner when nothing answers."""

@@ -119,15 +119,15 @@ class Measured:
 
     def _logs(self) -> dict[str, tuple[int, float, int]]:
         """The invocations, seconds and bytes that each log group tells of."""
-        found: dict[str, tuple[int, float, int]] = {}
+        measured: dict[str, tuple[int, float, int]] = {}
         for group in self.logs.describe_log_groups()["logGroups"]:
             name, text = group["logGroupName"], ""
             pages = self.logs.get_paginator("filter_log_events").paginate(logGroupName=name)
             text = "\n".join(event["message"] for page in pages for event in page["events"])
             times = [float(each) for each in REPORT.findall(text)]
             if times:
-                found[name] = (len(times), sum(times) / 1000, len(text.encode()))
-        return found
+                measured[name] = (len(times), sum(times) / 1000, len(text.encode()))
+        return measured
 
     def _memory(self, group: str) -> float:
         """The gigabytes of the function that logs there."""

@@ -149,20 +149,20 @@ def _with_number(record: str, name: str, literal: str) -> str:
 
 def _find_pycountry() -> Path:
     try:
-        found = metadata.version("pycountry")
+        version = metadata.version("pycountry")
     except metadata.PackageNotFoundError:
-        found = "absent"
-    if found != PYCOUNTRY_VERSION:
-        sys.exit(f"pycountry is {found}: python -m pip install pycountry=={PYCOUNTRY_VERSION}")
+        version = "absent"
+    if version != PYCOUNTRY_VERSION:
+        sys.exit(f"pycountry is {version}: python -m pip install pycountry=={PYCOUNTRY_VERSION}")
     return Path(str(metadata.distribution("pycountry").locate_file("pycountry")))
 
 
 def _find_vega_datasets(folder: Path) -> Path:
     package = folder / "package.json"
-    found = json.loads(package.read_text("utf-8"))["version"] if package.is_file() else "absent"
-    if found != VEGA_DATASETS_VERSION:
+    version = json.loads(package.read_text("utf-8"))["version"] if package.is_file() else "absent"
+    if version != VEGA_DATASETS_VERSION:
         sys.exit(
-            f"vega-datasets in {folder} is {found}: "
+            f"vega-datasets in {folder} is {version}: "
             "npm install --ignore-scripts --prefix .local/samples "
             f"vega-datasets@{VEGA_DATASETS_VERSION}"
         )

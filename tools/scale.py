@@ -97,12 +97,12 @@ class Load:
 
 def _rows(page: str) -> dict[str, list[str]]:
     """The last row of each name in the tables of a page."""
-    found = {}
+    rows = {}
     for line in (DOCS / page).read_text("utf-8").splitlines():
         if line.startswith("| "):
             name, *cells = (cell.strip(" *") for cell in line.strip("|").split("|"))
-            found[name.strip(" *")] = cells
-    return found
+            rows[name.strip(" *")] = cells
+    return rows
 
 
 def loads() -> list[Load]:
@@ -118,7 +118,7 @@ def loads() -> list[Load]:
     states = ("Fetch Object", "Validate Records", "Transform Records", "Write Items")
     medians = [re.search(r"median (\d+) ms", speed[name][0]) for name in states]
     seconds = sum(int(each[1]) for each in medians if each) / 1000
-    found = []
+    rows = []
     for column, name in enumerate((STANDARD, EXPRESS, BULK)):
         units = counted("write unit", column)
         takes = {
@@ -134,8 +134,8 @@ def loads() -> list[Load]:
             takes[CONCURRENCY] = counted("Lambda GB-second", column) / FUNCTION_GB
         else:
             takes |= {INVOCATIONS: 1, STARTS: 1, CONCURRENCY: seconds}
-        found.append(Load(name, takes, dollars(column)))
-    return found
+        rows.append(Load(name, takes, dollars(column)))
+    return rows
 
 
 def limit(load: Load, place: str, quota: Quota) -> float | None:

@@ -99,20 +99,20 @@ def cached_client(service: str) -> Any:
 
 def dynamodb() -> DynamoDBClient:
     """The DynamoDB client."""
-    found: DynamoDBClient = client("dynamodb")
-    return found
+    made: DynamoDBClient = client("dynamodb")
+    return made
 
 
 def s3() -> S3Client:
     """The S3 client."""
-    found: S3Client = client("s3")
-    return found
+    made: S3Client = client("s3")
+    return made
 
 
 def states() -> SFNClient:
     """The Step Functions client."""
-    found: SFNClient = client("stepfunctions")
-    return found
+    made: SFNClient = client("stepfunctions")
+    return made
 
 
 def check_deleted(answer: Mapping[str, Any]) -> None:

@@ -39,15 +39,15 @@ def _fire(stock: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
 def _dispatch(stock: Callable[..., Any], event: Json, view: Any = None) -> Any:
     if event.get("Source") == "aws.s3" and view is None:
         detail = json.loads(event["Detail"])
-        found = detail["object"]
+        object_ = detail["object"]
         if version := _version.get():
-            found["version-id"] = version
+            object_["version-id"] = version
         if event["DetailType"] == "Object Deleted":
-            found.pop("size", None)
-            if not found.get("etag"):
-                found.pop("etag", None)
+            object_.pop("size", None)
+            if not object_.get("etag"):
+                object_.pop("etag", None)
         event = {**event, "Detail": json.dumps(detail)}
-        for seconds in CHAOS.deliveries(found["key"]):
+        for seconds in CHAOS.deliveries(object_["key"]):
             if seconds:
                 later = contextvars.copy_context()
                 timer = threading.Timer(seconds, later.run, (stock, event, view))

@@ -124,9 +124,9 @@ def _invalidate(stock: Callable[..., Any], func_name: str, *args: Any, **kwargs:
     with lambda_runtime._lock:
         workers = [
             worker
-            for key, found in lambda_runtime._workers.items()
+            for key, pool in lambda_runtime._workers.items()
             if func_name in key.split(":")
-            for worker in found
+            for worker in pool
         ]
     held = [each for each in workers if each._lock.acquire(timeout=INVOCATION_SECONDS)]
     try:

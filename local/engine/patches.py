@@ -20,9 +20,9 @@ def mends(module: Any, name: str, parameters: str) -> Callable[[Callable[..., An
     `parameters` are the names that the stock function takes. Raises PatchPointError if they differ.
     """
     stock: Any = getattr(module, name, None)
-    found = ", ".join(inspect.signature(stock).parameters) if callable(stock) else "nothing"
-    if found != parameters:
-        raise PatchPointError(f"{module.__name__}.{name} takes ({found}), not ({parameters})")
+    actual = ", ".join(inspect.signature(stock).parameters) if callable(stock) else "nothing"
+    if actual != parameters:
+        raise PatchPointError(f"{module.__name__}.{name} takes ({actual}), not ({parameters})")
 
     def put(mended: Callable[..., Any]) -> None:
         @functools.wraps(stock)

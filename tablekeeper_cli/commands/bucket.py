@@ -142,27 +142,27 @@ def _followed(context: Context, execution: str) -> RunEnd:
 
 
 def _text(text: str) -> RenderableType:
-    from tablekeeper_cli.terminal.showing import told
+    from tablekeeper_cli.terminal.showing import plain
 
-    return told(text)
+    return plain(text)
 
 
 def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> RenderableType:
     from rich.console import Group
     from tablekeeper.bucket.ends import FINDINGS
 
-    from tablekeeper_cli.terminal.showing import outcome, plural, told
+    from tablekeeper_cli.terminal.showing import outcome, plain, plural
     from tablekeeper_cli.terminal.tables import Column, Fields, Table
 
     summary = ended.summary
     if summary is None:
-        return told(f"{ended.status} {ended.error or ''}: {ended.execution}", "bold red")
-    found = {name: count for name, count in summary["findings"].items() if count}
+        return plain(f"{ended.status} {ended.error or ''}: {ended.execution}", "bold red")
+    counts = {name: count for name, count in summary["findings"].items() if count}
     findings = Table(
         "found", Column("files", number=True), Column("which means", goes=1, least=20, wraps=True)
     )
-    for name, count in found.items():
-        findings.add_row(told(name), f"{count:,}", told(FINDINGS.get(name, "")))
+    for name, count in counts.items():
+        findings.add_row(plain(name), f"{count:,}", plain(FINDINGS.get(name, "")))
     outcomes = Table("outcome", Column("files", number=True))
     for name, count in summary["outcomes"].items():
         outcomes.add_row(outcome(name), f"{count:,}")
@@ -173,19 +173,19 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> Re
         Column("file", least=30, middle=True),
     )
     for each in some:
-        ends_as, error = each.get("outcome"), told(each.get("error"))
-        named.add_row(each["finding"], outcome(ends_as or ""), error, told(each["key"]))
+        ends_as, error = each.get("outcome"), plain(each.get("error"))
+        named.add_row(each["finding"], outcome(ends_as or ""), error, plain(each["key"]))
     differ = summary["differences"]
     verdict = f"{plural(differ, 'file')} {'differs' if differ == 1 else 'differ'}"
     failed = summary["failed_batches"]
     lines = [
         ("objects", f"{summary['files']:,}"),
-        ("failed batches", told(f"{failed:,}", "bold red") if failed else None),
-        ("error", told(ended.error, "bold red") if ended.error else None),
+        ("failed batches", plain(f"{failed:,}", "bold red") if failed else None),
+        ("error", plain(ended.error, "bold red") if ended.error else None),
         ("report", str(report) if report else None),
         ("results", summary["results"]),
     ]
     shown = [each for each in (findings, outcomes, named) if each.rows]
     parts: list[RenderableType] = [part for each in shown for part in (each, "")]
-    good = told("nothing differs", "bold green")
-    return Group(*parts, Fields(lines), told(verdict, "bold red") if ended.is_different else good)
+    good = plain("nothing differs", "bold green")
+    return Group(*parts, Fields(lines), plain(verdict, "bold red") if ended.is_different else good)

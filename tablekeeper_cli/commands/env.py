@@ -33,11 +33,11 @@ def env(context: Context) -> None:
         if not held or not file:
             raise CommandError("the local engine's stack.json is gone: `make up` writes it")
         keys = (str(held.access_key), str(held.secret_key))
-    found = variables(stack, keys, file.resolve() if file else None, profile=context.profile)
+    values = variables(stack, keys, file.resolve() if file else None, profile=context.profile)
     if context.json:
-        context.answer(found, lambda: None)
+        context.answer(values, lambda: None)
     else:
-        typer.echo("\n".join(_lines(found)))
+        typer.echo("\n".join(_lines(values)))
 
 
 def variables(
@@ -75,9 +75,9 @@ def shell_lines(stack: Stack, keys: tuple[str, str], file: Path) -> list[str]:
     return _lines(variables(stack, keys, file))
 
 
-def _lines(found: dict[str, str | None]) -> list[str]:
+def _lines(values: dict[str, str | None]) -> list[str]:
     from shlex import quote
 
-    unset = [name for name, value in found.items() if value is None]
-    lines = [f"export {name}={quote(value)}" for name, value in found.items() if value is not None]
+    unset = [name for name, value in values.items() if value is None]
+    lines = [f"export {name}={quote(value)}" for name, value in values.items() if value is not None]
     return [*lines, f"unset {' '.join(unset)}"]

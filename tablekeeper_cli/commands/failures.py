@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.chosen import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command
 
@@ -82,11 +82,11 @@ def failures(
 def _shown_failures(counts: Any, listed: list[Failure], total: int) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import moment_ago, outcome, plural, told, utc
+    from tablekeeper_cli.terminal.showing import moment_ago, outcome, plain, plural, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not total:
-        return told("nothing is wrong", "green")
+        return plain("nothing is wrong", "green")
     by_error = Table(
         "status",
         Column("error", least=16),
@@ -94,7 +94,7 @@ def _shown_failures(counts: Any, listed: list[Failure], total: int) -> Renderabl
         Column("files", number=True),
     )
     for (status, error, dataset), count in counts.most_common():
-        by_error.add_row(outcome(status), told(error), told(dataset), f"{count:,}")
+        by_error.add_row(outcome(status), plain(error), plain(dataset), f"{count:,}")
     each_one = Table(
         Column("since", goes=4),
         Column("last tried", goes=2, number=True),
@@ -109,8 +109,8 @@ def _shown_failures(counts: Any, listed: list[Failure], total: int) -> Renderabl
             moment_ago(each.at),
             _next_try(each),
             outcome("INCOMPLETE" if each.incomplete_since else each.status),
-            told(each.error),
-            told(each.key),
+            plain(each.error),
+            plain(each.key),
         )
     rest = total - len(listed)
     more = [f"and {plural(rest, 'more file')}: --limit 0 lists all"] if rest else []
@@ -131,12 +131,14 @@ def failure(
     from tablekeeper_cli.ledger import files, reports
     from tablekeeper_cli.terminal.text import nested
 
-    found = files.problem(context.stack, key)
+    problem = files.problem(context.stack, key)
     if report:
-        whole = reports.read(context.stack, found)
+        whole = reports.read(context.stack, problem)
         context.answer(whole, lambda: shown_report(whole))
         return
-    context.answer({**vars(found), "input": nested(found.input)}, lambda: shown_problem(found))
+    context.answer(
+        {**vars(problem), "input": nested(problem.input)}, lambda: shown_problem(problem)
+    )
 
 
 def shown_report(report: Any) -> RenderableType:
@@ -158,7 +160,7 @@ def shown_report(report: Any) -> RenderableType:
 
 
 def _violations(violations: list[Violation]) -> RenderableType:
-    from tablekeeper_cli.terminal.showing import told
+    from tablekeeper_cli.terminal.showing import plain
     from tablekeeper_cli.terminal.tables import Column, Table
 
     shown = Table(
@@ -173,10 +175,10 @@ def _violations(violations: list[Violation]) -> RenderableType:
         shown.add_row(
             str(each.record),
             str(each.line or ""),
-            told(each.pointer or '""'),
-            told(each.keyword),
-            told(each.expected),
-            told(each.found),
+            plain(each.pointer or '""'),
+            plain(each.keyword),
+            plain(each.expected),
+            plain(each.found),
         )
     return shown
 
@@ -193,14 +195,14 @@ def shown_problem(problem: Problem) -> RenderableType:
     """A problem, in full."""
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import outcome, told, when
+    from tablekeeper_cli.terminal.showing import outcome, plain, when
     from tablekeeper_cli.terminal.tables import Fields
 
     about = Fields(
         [
             ("file", problem.key),
             ("problem", outcome(problem.status)),
-            ("error", told(problem.error, "bold")),
+            ("error", plain(problem.error, "bold")),
             ("in state", problem.state),
             ("since", when(problem.since)),
             ("last tried", when(problem.at)),
@@ -210,12 +212,12 @@ def shown_problem(problem: Problem) -> RenderableType:
         ]
     )
     if problem.violations:
-        summary = told(problem.message.partition("\n")[0])
+        summary = plain(problem.message.partition("\n")[0])
         rest = (problem.violation_count or 0) - SHOWN_VIOLATIONS
         more = [f"and {rest:,} more; --report shows all"] if rest > 0 else []
         shown = _violations(problem.violations[:SHOWN_VIOLATIONS])
         what: RenderableType = Group(summary, "", shown, *more)
     else:
-        what = told(problem.message)
-    todo = told(f"What to do: {problem.advice}", "bold")
+        what = plain(problem.message)
+    todo = plain(f"What to do: {problem.advice}", "bold")
     return Group(about, "", what, "", todo)

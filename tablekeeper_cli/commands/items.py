@@ -38,9 +38,9 @@ def items(
 
     from tablekeeper_cli.ledger import items as ledger_items
 
-    found = ledger_items.keys_of_file(context.stack, key)
-    listed = list(islice(found, limit or None))
-    rest = next(found, None) is not None
+    keys = ledger_items.keys_of_file(context.stack, key)
+    listed = list(islice(keys, limit or None))
+    rest = next(keys, None) is not None
     data = {"items": listed, "more": rest}
     context.answer(data, lambda: _shown_keys(listed, rest))
 
@@ -48,15 +48,15 @@ def items(
 def _shown_keys(keys: list[dict[str, str]], rest: bool) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import told
+    from tablekeeper_cli.terminal.showing import plain
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not keys:
-        return told("the file has no items")
+        return plain("the file has no items")
     names = list(keys[0])
     shown = Table(*(Column(name, least=12, middle=True) for name in names))
     for each in keys:
-        shown.add_row(*(told(each[name]) for name in names))
+        shown.add_row(*(plain(each[name]) for name in names))
     return Group(shown, *(["and more: --limit 0 lists all"] if rest else []))
 
 
@@ -76,8 +76,8 @@ def item(
             context.answer(keys, lambda: _shown_partition(keys))
             return
         sk = list(keys[0].values())[1]
-    found = ledger_items.item(context.stack, pk, sk)
-    context.answer(found, lambda: _shown_item(found))
+    record = ledger_items.item(context.stack, pk, sk)
+    context.answer(record, lambda: _shown_item(record))
 
 
 def _shown_partition(keys: list[dict[str, str]]) -> RenderableType:
@@ -87,7 +87,7 @@ def _shown_partition(keys: list[dict[str, str]]) -> RenderableType:
     return Group(head, "", _shown_keys(keys, rest=False))
 
 
-def _shown_item(found: Item) -> RenderableType:
+def _shown_item(item: Item) -> RenderableType:
     import json
 
     from rich.console import Group
@@ -96,10 +96,10 @@ def _shown_item(found: Item) -> RenderableType:
     from tablekeeper_cli.terminal.tables import Fields
     from tablekeeper_cli.terminal.text import clean
 
-    if found.lineage:
+    if item.lineage:
         names = ("key", "version_id", "etag", "dataset", "execution", "time")
         shown: list[Any] = [
-            ("file" if name == "key" else name.replace("_", " "), found.lineage.get(name))
+            ("file" if name == "key" else name.replace("_", " "), item.lineage.get(name))
             for name in names
         ]
         lineage: RenderableType = Fields(shown)
@@ -108,7 +108,7 @@ def _shown_item(found: Item) -> RenderableType:
     attributes = Fields(
         [
             (clean(name), json.dumps(value, ensure_ascii=False))
-            for name, value in sorted(found.attributes.items())
+            for name, value in sorted(item.attributes.items())
         ]
     )
     return Group(lineage, "", attributes)

@@ -263,21 +263,21 @@ def _all(
 
             context.write_json(members())
         else:
-            told = [_object(made) for made in counted() if total.is_told(made)]
+            parts = [_object(made) for made in counted() if total.is_shown(made)]
     if not context.json:
-        _show_all(context, dataset, schemas, total, told)
+        _show_all(context, dataset, schemas, total, parts)
     return total.fine
 
 
 def _show_all(
-    context: Context, dataset: str, schemas: str, total: _Total, told: list[Text]
+    context: Context, dataset: str, schemas: str, total: _Total, parts: list[Text]
 ) -> None:
     from rich.text import Text
 
-    for line in told:
+    for line in parts:
         context.out.print(line, soft_wrap=True)
-    if total.different > len(told):
-        context.out.print(f"... and {total.different - len(told):,} more; --json has all")
+    if total.different > len(parts):
+        context.out.print(f"... and {total.different - len(parts):,} more; --json has all")
     counts = ", ".join(f"{count:,} {name}" for name, count in total.outcomes.items())
     lines = [f"{dataset}: {counts or 'no objects in the bucket'}; schemas: {schemas}"]
     items = ", ".join(f"{count:,} {name}" for name, count in total.items.items() if count)
@@ -304,7 +304,7 @@ class _Total:
         self.now_good += made.fine and was_bad
         self.different += _is_different(made)
 
-    def is_told(self, made: Plan) -> bool:
+    def is_shown(self, made: Plan) -> bool:
         return _is_different(made) and self.different <= SHOWN
 
     def summary(self) -> dict[str, Any]:

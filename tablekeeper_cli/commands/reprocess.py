@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.chosen import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command, group
 
@@ -181,7 +181,7 @@ class _Run:
 def _shown_plan(keys: Sequence[str], problems: dict[str, Problem]) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import outcome, plural, told
+    from tablekeeper_cli.terminal.showing import outcome, plain, plural
     from tablekeeper_cli.terminal.tables import Column, Table
 
     shown = Table(
@@ -191,8 +191,8 @@ def _shown_plan(keys: Sequence[str], problems: dict[str, Problem]) -> Renderable
         problem = problems.get(key)
         shown.add_row(
             outcome(problem.status) if problem else "",
-            told(problem.error) if problem else "",
-            told(key),
+            plain(problem.error) if problem else "",
+            plain(key),
         )
     return Group(f"{plural(len(keys), 'file')} would be reprocessed", "", shown)
 
@@ -206,17 +206,17 @@ def _shown_ends(
 ) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import outcome, plural, told
+    from tablekeeper_cli.terminal.showing import outcome, plain, plural
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not wait:
-        return told(f"{plural(len(started), 'execution')} started")
+        return plain(f"{plural(len(started), 'execution')} started")
     counts = Table("outcome", Column("files", number=True))
     for name, count in outcomes.most_common():
         counts.add_row(outcome(name), f"{count:,}")
     bad = [each for each in ended if each.is_bad]
     if not bad:
-        return counts if ended else told("nothing to reprocess", "green")
+        return counts if ended else plain("nothing to reprocess", "green")
     again = Table(
         "outcome",
         Column("error", goes=2, least=12),
@@ -225,7 +225,7 @@ def _shown_ends(
     )
     for each in bad[:SHOWN]:
         says = (each.message or "").partition("\n")[0]
-        again.add_row(outcome(each.outcome), told(each.error), told(each.key), told(says))
+        again.add_row(outcome(each.outcome), plain(each.error), plain(each.key), plain(says))
     rest = len(bad) - SHOWN
     more = [f"and {plural(rest, 'more file')}: `tablekeeper failures`"] if rest > 0 else []
     return Group(counts, "", again, *more)
@@ -243,27 +243,27 @@ def list_events(
     from tablekeeper_cli.executions import failed_events
     from tablekeeper_cli.terminal.text import nested
 
-    found = failed_events.waiting(context.stack, limit)
+    events = failed_events.waiting(context.stack, limit)
     context.answer(
         [
             {
                 **{name: value for name, value in vars(each).items() if name != "receipt"},
                 "body": nested(each.body),
             }
-            for each in found
+            for each in events
         ],
-        lambda: _shown_events(found),
+        lambda: _shown_events(events),
     )
-    if found:
+    if events:
         raise typer.Exit(DIFFERENT)
 
 
-def _shown_events(found: Sequence[Any]) -> RenderableType:
-    from tablekeeper_cli.terminal.showing import moment_ago, told, utc
+def _shown_events(events: Sequence[Any]) -> RenderableType:
+    from tablekeeper_cli.terminal.showing import moment_ago, plain, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 
-    if not found:
-        return told("no event waits", "green")
+    if not events:
+        return plain("no event waits", "green")
     shown = Table(
         Column("sent", goes=3),
         Column("age", goes=2, number=True),
@@ -271,13 +271,13 @@ def _shown_events(found: Sequence[Any]) -> RenderableType:
         Column("event", goes=1, least=14),
         Column("why it could not start", least=22, wraps=True),
     )
-    for each in found:
+    for each in events:
         shown.add_row(
             utc(each.sent),
             moment_ago(each.sent),
-            told(each.key),
-            told(each.reason),
-            told(each.error),
+            plain(each.key),
+            plain(each.reason),
+            plain(each.error),
         )
     return shown
 
@@ -319,15 +319,15 @@ def redrive(
 def _shown_redriven(done: Sequence[Any], stay: Sequence[Any]) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import plural, told
+    from tablekeeper_cli.terminal.showing import plain, plural
     from tablekeeper_cli.terminal.tables import Column, Table
 
-    summary = told(f"{plural(len(done) - len(stay), 'execution')} started")
+    summary = plain(f"{plural(len(done) - len(stay), 'execution')} started")
     if not stay:
         return summary
     shown = Table(
         Column("file", least=24, middle=True), Column("why it stays", least=22, wraps=True)
     )
     for each in stay:
-        shown.add_row(told(each.event.key), told(each.problem))
+        shown.add_row(plain(each.event.key), plain(each.problem))
     return Group(summary, "", shown)

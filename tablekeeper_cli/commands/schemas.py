@@ -55,15 +55,20 @@ def check(
     if not folder.is_dir():
         raise UsageError(f"there is no folder {printable(str(folder))}")
     key, ttl_attribute = _table(context, item_keys)
-    found = check(folder, key, ttl_attribute)
-    errors = sum(each.severity == ERROR for each in found)
+    findings = check(folder, key, ttl_attribute)
+    errors = sum(each.severity == ERROR for each in findings)
     if context.json:
-        data = {"folder": str(folder), "item_keys": str(key), "errors": errors, "findings": found}
+        data = {
+            "folder": str(folder),
+            "item_keys": str(key),
+            "errors": errors,
+            "findings": findings,
+        }
         context.answer(data, lambda: None)
     else:
-        for line in _lines(found):
+        for line in _lines(findings):
             context.out.print(line, soft_wrap=True)
-        counts = f"{plural(errors, 'error')}, {plural(len(found) - errors, 'warning')}"
+        counts = f"{plural(errors, 'error')}, {plural(len(findings) - errors, 'warning')}"
         context.out.print(f"{printable(str(folder))}: {counts}", markup=False)
     if errors:
         raise typer.Exit(DIFFERENT)
@@ -93,10 +98,10 @@ def _table(context: Context, item_keys: str | None) -> tuple[TableKey, str]:
     return table_key(parameters), parameters["TtlAttribute"]
 
 
-def _lines(found: list[Finding]) -> Iterator[Text]:
+def _lines(findings: list[Finding]) -> Iterator[Text]:
     from rich.text import Text
 
-    for each in found:
+    for each in findings:
         line = Text(f"{printable(each.file)}{printable(each.pointer and ' ' + each.pointer)}: ")
         line.append(each.severity, "bold red" if each.severity == "error" else "yellow")
         line.append(f": {printable(each.what)}")

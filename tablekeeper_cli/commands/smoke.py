@@ -68,10 +68,10 @@ def smoke(
             context.out.print(Text.assemble(verdict, f"{point.name}: {point.seen}"), soft_wrap=True)
             context.flush()
     broken = [each for each in points if each.verdict == BROKEN]
-    told = {"stack": stack.name, "region": stack.region, "broken": len(broken), "points": points}
+    data = {"stack": stack.name, "region": stack.region, "broken": len(broken), "points": points}
     held_points = sum(each.verdict == HELD for each in points)
     context.answer(
-        told, lambda: Text(f"{held_points} of {len(points)} points held, {len(broken)} broken")
+        data, lambda: Text(f"{held_points} of {len(points)} points held, {len(broken)} broken")
     )
     if broken or points[0].verdict != HELD:
         raise typer.Exit(DIFFERENT)

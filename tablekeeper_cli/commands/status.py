@@ -49,17 +49,17 @@ def status(
 
     now = _running(context, key)
     try:
-        found = files.file(context.stack, key)
+        file = files.file(context.stack, key)
     except UnknownError:
         if not now:
             raise
-        found = files.unknown(context.stack, key)
-    data = {**vars(found), "running": [_running_data(each) for each in now]}
+        file = files.unknown(context.stack, key)
+    data = {**vars(file), "running": [_running_data(each) for each in now]}
     if now:
         data["status"] = RUNNING
-    if found.problem:
-        data["problem"] = {**vars(found.problem), "input": nested(found.problem.input)}
-    context.answer(data, lambda: _shown_file(found, now))
+    if file.problem:
+        data["problem"] = {**vars(file.problem), "input": nested(file.problem.input)}
+    context.answer(data, lambda: _shown_file(file, now))
 
 
 def _running(context: Context, key: str) -> list[Progress]:
@@ -104,7 +104,7 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.executions import bucket_runs
-    from tablekeeper_cli.terminal.showing import outcome, plural, told, when
+    from tablekeeper_cli.terminal.showing import outcome, plain, plural, when
     from tablekeeper_cli.terminal.tables import Column, Fields, Table
 
     counts, run, events = data["files"], data["last_run"], data["failed_events"]
@@ -118,7 +118,7 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
     shown.header[1:] = map(outcome, statuses)
     for dataset, numbers in counts.items():
         cells = (f"{numbers[each]:,}" if each in numbers else "" for each in statuses)
-        shown.add_row(told(dataset), *cells)
+        shown.add_row(plain(dataset), *cells)
     if len(counts) > 1:
         sums = (sum(each.get(status, 0) for each in counts.values()) for status in statuses)
         shown.add_row("all", *(f"{number:,}" for number in sums), style="bold")
@@ -129,44 +129,44 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
     lines = Fields(
         [
             ("running", f"{more}{plural(data['running_executions'], 'execution')}{oldest}"),
-            ("failed events", told(plural(events, "event"), "bold red" if events else "")),
-            ("last run", told(bucket_runs.sentence(run), bad) if run else None),
+            ("failed events", plain(plural(events, "event"), "bold red" if events else "")),
+            ("last run", plain(bucket_runs.sentence(run), bad) if run else None),
         ]
     )
     return Group(shown if counts else "no files yet", "", lines)
 
 
-def _shown_file(found: File, now: list[Progress]) -> RenderableType:
+def _shown_file(file: File, now: list[Progress]) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.commands.failures import shown_problem
-    from tablekeeper_cli.terminal.showing import outcome, plural, size, told, when
+    from tablekeeper_cli.terminal.showing import outcome, plain, plural, size, when
     from tablekeeper_cli.terminal.tables import Fields
 
-    items = "many" if found.items is None else f"{found.items:,}"
-    of_items = found.outcome and found.status != found.outcome
+    items = "many" if file.items is None else f"{file.items:,}"
+    of_items = file.outcome and file.status != file.outcome
     shown: list[tuple[str, Any]] = [
-        ("file", found.key),
-        ("status", outcome(RUNNING if now else found.status)),
-        *(("now", told(f"{each.sentence}; since {when(each.started)}")) for each in now),
+        ("file", file.key),
+        ("status", outcome(RUNNING if now else file.status)),
+        *(("now", plain(f"{each.sentence}; since {when(each.started)}")) for each in now),
         *(("by", each.execution) for each in now[:1]),
-        ("before", outcome(found.status) if now and found.status != RUNNING else None),
-        ("items are", outcome(found.outcome) if of_items and found.outcome else None),
-        ("dataset", found.dataset),
-        ("items", items if found.outcome else None),
-        ("set aside", plural(found.set_aside, "bad record") if found.set_aside else None),
-        ("version", found.version_id),
-        ("etag", found.etag),
-        ("size", size(found.size)),
-        ("modified", when(found.last_modified) if found.last_modified else None),
-        ("committed", when(found.committed_at) if found.committed_at else None),
-        ("execution", found.execution),
-        ("being written by", found.writing),
-        ("incomplete since", when(found.incomplete_since) if found.incomplete_since else None),
-        ("revision", str(found.revision) if found.revision else None),
+        ("before", outcome(file.status) if now and file.status != RUNNING else None),
+        ("items are", outcome(file.outcome) if of_items and file.outcome else None),
+        ("dataset", file.dataset),
+        ("items", items if file.outcome else None),
+        ("set aside", plural(file.set_aside, "bad record") if file.set_aside else None),
+        ("version", file.version_id),
+        ("etag", file.etag),
+        ("size", size(file.size)),
+        ("modified", when(file.last_modified) if file.last_modified else None),
+        ("committed", when(file.committed_at) if file.committed_at else None),
+        ("execution", file.execution),
+        ("being written by", file.writing),
+        ("incomplete since", when(file.incomplete_since) if file.incomplete_since else None),
+        ("revision", str(file.revision) if file.revision else None),
     ]
     about = Fields(shown)
-    return Group(about, "", shown_problem(found.problem)) if found.problem else about
+    return Group(about, "", shown_problem(file.problem)) if file.problem else about
 
 
 def history(
@@ -197,13 +197,13 @@ def history(
 def _event(now: Progress) -> Event:
     from tablekeeper_cli.ledger import history as ledger_history
 
-    found = ledger_history.event_of(now.execution, now.started, RUNNING, now.event)
-    found.details.update({"state": now.sentence})
-    return found
+    event = ledger_history.event_of(now.execution, now.started, RUNNING, now.event)
+    event.details.update({"state": now.sentence})
+    return event
 
 
 def _shown_history(events: list[Event]) -> RenderableType:
-    from tablekeeper_cli.terminal.showing import outcome, told, utc
+    from tablekeeper_cli.terminal.showing import outcome, plain, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 
     shown = Table(
@@ -232,12 +232,12 @@ def _shown_history(events: list[Event]) -> RenderableType:
         shown.add_row(
             f"since {each.at[11:19]}Z" if running else utc(each.at),
             outcome(each.outcome),
-            told(what),
-            told(str(version)[:12]),
-            told(each.reason),
-            told(who),
-            told(each.execution.rpartition(":")[2]),
-            told(requester),
+            plain(what),
+            plain(str(version)[:12]),
+            plain(each.reason),
+            plain(who),
+            plain(each.execution.rpartition(":")[2]),
+            plain(requester),
         )
     return shown
 

@@ -55,12 +55,12 @@ def trace(
     """
     from tablekeeper_cli.executions import traces
 
-    found = traces.read(context.stack, what, data=data)
+    execution = traces.read(context.stack, what, data=data)
     if html or look:
         from tablekeeper_cli.web.pages import trace_page
 
-        page = html or _temporary(found.name)
-        page.write_text(trace_page(found), encoding="utf-8")
+        page = html or _temporary(execution.name)
+        page.write_text(trace_page(execution), encoding="utf-8")
         context.err.print(f"written: {page}", markup=False)
         if look:
             import webbrowser
@@ -68,19 +68,19 @@ def trace(
             webbrowser.open(page.resolve().as_uri())
         if not context.json:
             return
-    context.answer(_data(found), lambda: _shown(found))
+    context.answer(_data(execution), lambda: _shown(execution))
 
 
-def _data(found: Trace) -> dict[str, Any]:
+def _data(trace: Trace) -> dict[str, Any]:
     """A trace in JSON: the definition, which is long, is left out, and text that is JSON nested."""
     from tablekeeper_cli.terminal.text import nested
 
-    shown = {name: value for name, value in vars(found).items() if name != "definition"}
+    shown = {name: value for name, value in vars(trace).items() if name != "definition"}
     visits = [
         {**vars(each), "input": nested(each.input), "output": nested(each.output)}
-        for each in found.visits
+        for each in trace.visits
     ]
-    return {**shown, "event": nested(found.event), "visits": visits}
+    return {**shown, "event": nested(trace.event), "visits": visits}
 
 
 def _temporary(name: str) -> Path:
@@ -90,40 +90,40 @@ def _temporary(name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix="tablekeeper-")) / f"{name}.html"
 
 
-def _shown(found: Trace) -> RenderableType:
+def _shown(trace: Trace) -> RenderableType:
     from rich.console import Group
 
-    from tablekeeper_cli.terminal.showing import duration, outcome, told, when
+    from tablekeeper_cli.terminal.showing import duration, outcome, plain, when
     from tablekeeper_cli.terminal.tables import Fields
 
     about = Fields(
         [
-            ("file", found.key or "the input names none"),
-            ("status", outcome(found.status)),
-            ("execution", found.execution),
-            ("started", when(found.started)),
-            ("took", duration(found.seconds) if found.stopped else None),
-            ("redrives", str(found.redrives) if found.redrives else None),
-            ("error", told(found.error, "bold") if found.error else None),
-            ("in state", found.failed_in),
-            ("AWS console", found.console_url),
+            ("file", trace.key or "the input names none"),
+            ("status", outcome(trace.status)),
+            ("execution", trace.execution),
+            ("started", when(trace.started)),
+            ("took", duration(trace.seconds) if trace.stopped else None),
+            ("redrives", str(trace.redrives) if trace.redrives else None),
+            ("error", plain(trace.error, "bold") if trace.error else None),
+            ("in state", trace.failed_in),
+            ("AWS console", trace.console_url),
         ]
     )
-    parts: list[RenderableType] = [about, "", _states(found)]
-    for reason in _reasons(found):
-        parts += ["", told(reason)]
-    if found.cause:
-        parts += ["", told(found.cause)]
-    for visit in found.visits:
+    parts: list[RenderableType] = [about, "", _states(trace)]
+    for reason in _reasons(trace):
+        parts += ["", plain(reason)]
+    if trace.cause:
+        parts += ["", plain(trace.cause)]
+    for visit in trace.visits:
         for name, text in (("input", visit.input), ("output", visit.output)):
             if text is not None:
-                parts += ["", told(f"{visit.state}, {name}", "bold"), told(text)]
+                parts += ["", plain(f"{visit.state}, {name}", "bold"), plain(text)]
     return Group(*parts)
 
 
-def _states(found: Trace) -> RenderableType:
+def _states(trace: Trace) -> RenderableType:
     from tablekeeper_cli.executions.visits import attempts_by_error
-    from tablekeeper_cli.terminal.showing import duration, outcome, told
+    from tablekeeper_cli.terminal.showing import duration, outcome, plain
     from tablekeeper_cli.terminal.tables import Column, Table
 
     shown = Table(
@@ -134,35 +134,35 @@ def _states(found: Trace) -> RenderableType:
         Column("output", goes=2, number=True),
         Column("error", least=20, middle=True),
     )
-    for visit in found.visits:
+    for visit in trace.visits:
         sizes = (visit.input_bytes, visit.output_bytes)
         shown.add_row(
-            told(visit.state),
+            plain(visit.state),
             outcome(visit.status),
             duration(visit.seconds) if visit.exited else "so far",
             *("" if size is None else f"{size:,} B" for size in sizes),
-            told(visit.error or ""),
+            plain(visit.error or ""),
         )
         if len(visit.attempts) == 1 and visit.exited:
             continue
         for each in attempts_by_error(visit.attempts):
             shown.add_row(
-                told(f"  {each.sentence}", "dim"),
+                plain(f"  {each.sentence}", "dim"),
                 outcome(each.status),
                 duration(each.seconds),
                 "",
                 "",
-                told(each.error or ""),
+                plain(each.error or ""),
             )
     return shown
 
 
-def _reasons(found: Trace) -> Iterator[str]:
+def _reasons(trace: Trace) -> Iterator[str]:
     """Why attempts failed, each reason once, but for what ended the execution."""
     from tablekeeper_cli.executions.visits import attempts_by_error
 
-    said = {found.cause}
-    for visit in found.visits:
+    said = {trace.cause}
+    for visit in trace.visits:
         for each in attempts_by_error(visit.attempts):
             if each.cause and each.cause not in said:
                 said.add(each.cause)

@@ -87,10 +87,10 @@ def verify(
         summary = verification.summary
         if file:
             for each in verification.findings():
-                file.write(json.dumps(_told(each, values), ensure_ascii=False) + "\n")
+                file.write(json.dumps(_data(each, values), ensure_ascii=False) + "\n")
         if context.json:
-            told = (_told(each, values) for each in verification.findings())
-            context.write_json([*asdict(summary).items(), ("findings", told)])
+            data = (_data(each, values) for each in verification.findings())
+            context.write_json([*asdict(summary).items(), ("findings", data)])
         else:
             for line in _lines(summary, verification, values, report):
                 context.out.print(line, soft_wrap=True)
@@ -148,7 +148,7 @@ def _verified(context: Context, verifier: Verifier) -> Verification:
         raise CommandError(f"{error}. `tablekeeper schemas check` says more") from None
 
 
-def _told(finding: Finding, values: bool) -> dict[str, Any]:
+def _data(finding: Finding, values: bool) -> dict[str, Any]:
     """A finding in JSON; what a value is when it is not told, is its type."""
     tell = (lambda value: value) if values else _type
     return {

@@ -60,7 +60,7 @@ def _line(each: Outcome | LeftOut, context: Context) -> Text:
     from rich.text import Text
 
     from tablekeeper_cli.executions.outcomes import LeftOut
-    from tablekeeper_cli.terminal.showing import duration, outcome, plural, told
+    from tablekeeper_cli.terminal.showing import duration, outcome, plain, plural
     from tablekeeper_cli.terminal.tables import cut
 
     width, bucket = context.out.width, context.stack.bucket
@@ -72,13 +72,13 @@ def _line(each: Outcome | LeftOut, context: Context) -> Text:
     line.append(" " * max(1, 11 - len(each.outcome)))
     took = duration(each.seconds)
     room = max(width - len(line.plain) - len(took) - 2, 16)
-    line.append_text(cut(told(each.key), room, middle=True))
+    line.append_text(cut(plain(each.key), room, middle=True))
     line.append(f"  {took}", "dim")
     if each.error:
         message = (each.message or "").partition("\n")[0]
         message = message.removeprefix(f"s3://{bucket}/{each.key}: ")
         indent = "" if width == UNLIMITED else "\n" + " " * 11
-        why = told(f"{each.error}: {message}" if message else each.error)
+        why = plain(f"{each.error}: {message}" if message else each.error)
         line.append(indent or "  ")
         line.append_text(cut(why, max(width - 11, 16), middle=False))
     return line

@@ -78,10 +78,10 @@ def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> RunE
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
     summary = json.loads(said["output"]) if said["status"] == "SUCCEEDED" else None
-    found = summary or last(stack)
-    if not found or found["execution"] != execution:
-        found = None
-    return RunEnd(execution, said["status"], said.get("error"), found)
+    report = summary or last(stack)
+    if not report or report["execution"] != execution:
+        report = None
+    return RunEnd(execution, said["status"], said.get("error"), report)
 
 
 def last(stack: Stack) -> dict[str, Any] | None:
@@ -99,10 +99,10 @@ def sentence(summary: dict[str, Any]) -> str:
     """What the last run was and what came of it."""
     what = "reconcile" if summary["orphans"] else "backfill"
     dry = " --dry-run" if summary["how"] == "look" else ""
-    found = plural(sum(summary["findings"].values()), "difference")
+    differences = plural(sum(summary["findings"].values()), "difference")
     left = f", {summary['differences']:,} left" if summary["differences"] else ""
     error = f", {summary['error']}" if summary["error"] else ""
-    return f"{what}{dry} ended {when(summary['ended'])}: {found} found{left}{error}"
+    return f"{what}{dry} ended {when(summary['ended'])}: {differences} found{left}{error}"
 
 
 def is_bad(summary: dict[str, Any]) -> bool:

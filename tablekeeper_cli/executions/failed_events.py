@@ -44,10 +44,10 @@ def waiting(stack: Stack, most: int) -> list[FailedEvent]:
     """Events of the queue, at most so many, in no order; they are hidden from others while they
     are read, and there again when this returns.
     """
-    found: list[FailedEvent] = []
-    with _shown_again(stack, found):
-        found.extend(islice(_all(stack, min(MOST_AT_ONCE, most)), most))
-    return found
+    events: list[FailedEvent] = []
+    with _shown_again(stack, events):
+        events.extend(islice(_all(stack, min(MOST_AT_ONCE, most)), most))
+    return events
 
 
 @dataclass(frozen=True)

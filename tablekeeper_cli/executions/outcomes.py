@@ -104,15 +104,15 @@ class Watch:
         does not tell them apart, and the index of problems does.
         """
         since = min(each["startDate"] for each in ended)
-        found = failures(self.stack, ProblemFilter(PARTIAL, since=since))
-        return {each.execution for each in problems(self.stack, (each.key for each in found))}
+        files = failures(self.stack, ProblemFilter(PARTIAL, since=since))
+        return {each.execution for each in problems(self.stack, (each.key for each in files))}
 
     def _told(self) -> Iterator[Outcome]:
         now, self.waiting = self.waiting[:DESCRIBED], self.waiting[DESCRIBED:]
         for each in now:
-            found = self._outcome(each["executionArn"])
-            if (found.key or "").startswith(self.prefix):
-                yield found
+            outcome = self._outcome(each["executionArn"])
+            if (outcome.key or "").startswith(self.prefix):
+                yield outcome
 
     def _outcome(self, arn: str) -> Outcome:
         said = self.stack.client("stepfunctions").describe_execution(executionArn=arn)

@@ -105,7 +105,7 @@ def within_rate(things: Iterable[Thing], rate: float) -> Iterator[Thing]:
 def follow(
     stack: Stack,
     started: Sequence[StartedExecution],
-    told: Callable[[ExecutionEnd], None] = lambda _: None,
+    on_end: Callable[[ExecutionEnd], None] = lambda _: None,
 ) -> list[ExecutionEnd]:
     """Waits until each has ended; tells of every end as it is seen.
 
@@ -114,42 +114,42 @@ def follow(
     """
     open_ones, ended, pause = list(started), [], POLL_SECONDS
     while open_ones:
-        found = _outcomes(stack, open_ones)
-        for each in found:
-            told(each)
-        ended += found
-        names = {each.execution for each in found}
+        ends = _outcomes(stack, open_ones)
+        for each in ends:
+            on_end(each)
+        ended += ends
+        names = {each.execution for each in ends}
         open_ones = [each for each in open_ones if each.execution not in names]
         if open_ones:
-            pause = POLL_SECONDS if found else min(pause * 1.5, LONGEST_POLL_SECONDS)
+            pause = POLL_SECONDS if ends else min(pause * 1.5, LONGEST_POLL_SECONDS)
             time.sleep(pause)
     return ended
 
 
 def _outcomes(stack: Stack, started: Sequence[StartedExecution]) -> list[ExecutionEnd]:
-    found: list[ExecutionEnd] = []
+    ends: list[ExecutionEnd] = []
     for place in range(0, len(started), BATCH):
-        found += _batch(stack, started[place : place + BATCH])
-    return found
+        ends += _batch(stack, started[place : place + BATCH])
+    return ends
 
 
 def _batch(stack: Stack, started: Sequence[StartedExecution]) -> list[ExecutionEnd]:
     keys = {(stack.uri(each.key), each.audit_key): each for each in started}
     asked = {stack.ledger: {"Keys": [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]}}
     rows = stack.client("dynamodb").batch_get_item(RequestItems=asked)["Responses"][stack.ledger]
-    found = []
+    ends = []
     for row in rows:
         each = keys.pop((row["pk"]["S"], row["sk"]["S"]))
         text = {name: value["S"] for name, value in row.items() if "S" in value}
         message = message_of(text["cause"]) if "cause" in text else None
-        found.append(
+        ends.append(
             ExecutionEnd(each.key, each.execution, text["outcome"], text.get("error"), message)
         )
     overdue = time.monotonic() - DESCRIBE_AFTER_SECONDS
-    found += [
+    ends += [
         end for each in keys.values() if each.at < overdue and (end := _described(stack, each))
     ]
-    return found
+    return ends
 
 
 def _described(stack: Stack, each: StartedExecution) -> ExecutionEnd | None:

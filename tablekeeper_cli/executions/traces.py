@@ -126,13 +126,13 @@ def _newest_arn(stack: Stack, what: str) -> str:
     if now := of_file(stack, what):
         return now[0].execution
     try:
-        found = files.file(stack, what)
+        file = files.file(stack, what)
     except UnknownError:
         newest = next(history.history(stack, what, 1), None)
         machine = stack.state_machine.replace(":stateMachine:", ":execution:")
         return newest.execution if newest else f"{machine}:{what}"
-    if found.writing:  # it has not ended, so it has no audit row yet
-        return found.writing
+    if file.writing:  # it has not ended, so it has no audit row yet
+        return file.writing
     newest = next(history.history(stack, what, 1), None)
-    known = found.problem.execution if found.problem else found.execution
+    known = file.problem.execution if file.problem else file.execution
     return newest.execution if newest else known or what

@@ -60,14 +60,14 @@ class Attempts:
 
 def attempts_by_error(attempts: Sequence[Attempt]) -> list[Attempts]:
     """The attempts of a visit, those of one error told once; the cause is the last one's."""
-    found: list[Attempts] = []
+    groups: list[Attempts] = []
     place = 0
     for (status, error), group in groupby(attempts, lambda each: (each.status, each.error)):
         same = list(group)
         seconds = _between(same[0].started, same[-1].ended)
-        found.append(Attempts(place + 1, len(same), status, seconds, error, same[-1].cause))
+        groups.append(Attempts(place + 1, len(same), status, seconds, error, same[-1].cause))
         place += len(same)
-    return found
+    return groups
 
 
 @dataclass

@@ -34,12 +34,12 @@ class Facts:
 def facts(stack: Stack, keys: Iterable[str]) -> dict[str, Facts]:
     """By key, of those files that the ledger knows. Reads are eventually consistent."""
     rest = iter(keys)
-    found: dict[str, Facts] = {}
+    by_key: dict[str, Facts] = {}
     while batch := list(islice(rest, 100)):
         for row in _rows(stack, batch):
             each = _facts(stack, row)
-            found[each.file.key] = each
-    return found
+            by_key[each.file.key] = each
+    return by_key
 
 
 def _rows(stack: Stack, keys: list[str]) -> Iterator[Attributes]:

@@ -167,7 +167,7 @@ def unknown(stack: Stack, key: str) -> File:
 
 def problem(stack: Stack, key: str) -> Problem:
     """A file's problem. Raises UnknownError: nothing is known of the file, or nothing is wrong."""
-    found = file(stack, key)
-    if not found.problem:
-        raise UnknownError(f"nothing is wrong with {found.key}: it is {found.status}")
-    return found.problem
+    known = file(stack, key)
+    if not known.problem:
+        raise UnknownError(f"nothing is wrong with {known.key}: it is {known.status}")
+    return known.problem

@@ -87,11 +87,11 @@ def item(stack: Stack, partition: str, sort: str | None = None) -> Item:
     answer = stack.client("dynamodb").get_item(TableName=stack.items, Key=key, ConsistentRead=True)
     if "Item" not in answer:
         raise UnknownError(f"no item has the key {json.dumps(key)}")
-    found = answer["Item"]
-    source = found.get("_source", {}).get("M")
+    attributes = answer["Item"]
+    source = attributes.get("_source", {}).get("M")
     return Item(
         key={name: next(iter(value.values())) for name, value in key.items()},
-        attributes={name: value for name, value in found.items() if name != "_source"},
+        attributes={name: value for name, value in attributes.items() if name != "_source"},
         lineage={name: str(value.get("S")) for name, value in source.items()} if source else None,
     )
 

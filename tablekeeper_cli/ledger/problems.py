@@ -152,9 +152,9 @@ def problems(stack: Stack, keys: Iterable[str]) -> Iterator[Problem]:
         while asked:
             answer = client.batch_get_item(RequestItems=asked)
             for row in answer["Responses"].get(stack.ledger, ()):
-                found = problem_of(stack, stack.key(row["pk"]["S"]), row)
-                if found:
-                    yield found
+                problem = problem_of(stack, stack.key(row["pk"]["S"]), row)
+                if problem:
+                    yield problem
             asked = answer.get("UnprocessedKeys")
 
 

@@ -70,8 +70,8 @@ def get_row(stack: Stack, pk: str, sk: str) -> Attributes | None:
     answer = stack.client("dynamodb").get_item(
         TableName=stack.ledger, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
     )
-    found: Attributes | None = answer.get("Item")
-    return found
+    row: Attributes | None = answer.get("Item")
+    return row
 
 
 def text_of(row: Attributes, name: str) -> str | None:

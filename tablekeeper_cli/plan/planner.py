@@ -81,16 +81,16 @@ class Planner(Target):
         used = dataset.object_fields if dataset else frozenset[str]()
         if used & {"version_id", "*"} and self._has_versions():
             seen["version_id"] = UNKNOWN_VERSION
-        found, refused = judge(seen, row, dataset, self.settings, force=False)
-        assumptions = list(_assumptions(found, used))
+        snapshot, refused = judge(seen, row, dataset, self.settings, force=False)
+        assumptions = list(_assumptions(snapshot, used))
         limit = self.settings.max_document_bytes
 
         def text() -> Text:
             if refused:
-                return read_document(refused, found, limit)
+                return read_document(refused, snapshot, limit)
             return Text(_FileContent(path), limit)
 
-        content = FileContent(found, self.catalogue, text)
+        content = FileContent(snapshot, self.catalogue, text)
         return self._plan(content, row, assumptions, is_local=True)
 
     def of_object(self, key: str) -> Plan:
@@ -107,15 +107,15 @@ class Planner(Target):
         for _ in range(ROUNDS):
             payload = {"event": {"detail": named}, "round": 0, "entered": now()}
             answer = fetch(payload, self.settings, self.catalogue)
-            found, row = Snapshot.read(answer["found"]), self._row(key)
-            if found.action == "delete" and not row.revision:
-                raise UnknownError(f"neither the bucket nor the ledger knows {found.uri}")
-            if row.revision != found.revision:
+            snapshot, row = Snapshot.read(answer["found"]), self._row(key)
+            if snapshot.action == "delete" and not row.revision:
+                raise UnknownError(f"neither the bucket nor the ledger knows {snapshot.uri}")
+            if row.revision != snapshot.revision:
                 continue
             text = partial(
-                read_document, answer["document"], found, self.settings.max_document_bytes
+                read_document, answer["document"], snapshot, self.settings.max_document_bytes
             )
-            content = FileContent(found, self.catalogue, text)
+            content = FileContent(snapshot, self.catalogue, text)
             try:
                 return self._plan(content, row, [], is_local=False)
             except ObjectChangedError:
@@ -191,16 +191,16 @@ class Planner(Target):
             raise
 
 
-def _assumptions(found: Snapshot, used: frozenset[str]) -> Iterator[str]:
-    if found.action == "unchanged" or used & {"etag", "*"}:
+def _assumptions(snapshot: Snapshot, used: frozenset[str]) -> Iterator[str]:
+    if snapshot.action == "unchanged" or used & {"etag", "*"}:
         yield (
             "the etag is the MD5 of the file, as after an upload in one part that is not encrypted "
             "with SSE-KMS"
         )
     if used & {"last_modified", "*"}:
         yield "`_object.last_modified` is the time of this plan"
-    if found.version_id:
-        yield f"`_object.version_id` is unknown before the upload: {found.version_id}"
+    if snapshot.version_id:
+        yield f"`_object.version_id` is unknown before the upload: {snapshot.version_id}"
 
 
 class _FileContent:

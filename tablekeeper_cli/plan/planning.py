@@ -59,14 +59,14 @@ class Planning:
         assumptions: list[str],
         store: LocalStore,
     ) -> None:
-        found = content.snapshot
-        self.target, self.content, self.found = target, content, found
+        snapshot = content.snapshot
+        self.target, self.content, self.snapshot = target, content, snapshot
         self.row, self.store = row, store
         self.table_key = target.settings.item_keys
         self.made = Plan(
-            found.key,
-            found.dataset,
-            found.digest,
+            snapshot.key,
+            snapshot.dataset,
+            snapshot.digest,
             "SYNCED",
             row.revision,
             shown_status(row),
@@ -80,12 +80,12 @@ class Planning:
             made.assumptions.append(
                 "a large write of this file is under way, or was cut off, and is taken over"
             )
-        if self.found.action == "unchanged":
+        if self.snapshot.action == "unchanged":
             made.outcome = "UNCHANGED"
-            if self.found.etag:
+            if self.snapshot.etag:
                 self._all_unchanged()
-        elif self.found.action in ("ignore", "delete"):
-            made.outcome = "IGNORED" if self.found.action == "ignore" else "DELETED"
+        elif self.snapshot.action in ("ignore", "delete"):
+            made.outcome = "IGNORED" if self.snapshot.action == "ignore" else "DELETED"
             self._remove_vanished()
         else:
             self._synced_or_refused()
@@ -100,7 +100,7 @@ class Planning:
             self._remove_vanished()
         except InvalidFileError as error:
             if not isinstance(error, KeyOwnershipError):
-                error = error.of_file(self.found.uri, no_data_hint(self.found.key))
+                error = error.of_file(self.snapshot.uri, no_data_hint(self.snapshot.key))
             self._refuse("INVALID", error, sentence_and_values(str(error))[0])
         except DatasetDefinitionError as error:
             self._refuse("FAILED", error, f"{error} {error.advice}")
@@ -126,10 +126,10 @@ class Planning:
         if not content.is_acceptable():
             raise BadRecordsError(message)
         made.outcome, made.error = PARTIAL, BadRecordsError.__name__
-        made.cause = f"{self.found.uri}: {message}. {BadRecordsError.advice}"
+        made.cause = f"{self.snapshot.uri}: {message}. {BadRecordsError.advice}"
         made.set_aside = content.records_bad
         aside = SetAside(content.records_bad, content.records_read, "", message)
-        content.snapshot = replace(self.found, set_aside=aside)
+        content.snapshot = replace(self.snapshot, set_aside=aside)
 
     def _value(self, fault: Violation | Refusal) -> str | None:
         """The value that violates, of a file on this machine."""
@@ -164,14 +164,14 @@ class Planning:
             item = json.loads(text)
             if have is None:
                 self.store.add_entry(PUT, key, place, item=item)
-            elif owner(have) != self.found.uri:
+            elif owner(have) != self.snapshot.uri:
                 self.store.add_entry(REFUSED, key, place, owner=owner(have))
                 if first is None or place < first[0]:
                     first = place, KeyOwnershipError(ItemKey(key), owner(have))
             else:
                 have.pop("_source")
-                found = list(changes(have, item))
-                self.store.add_entry(CHANGED if found else UNCHANGED, key, place, changes=found)
+                changed = list(changes(have, item))
+                self.store.add_entry(CHANGED if changed else UNCHANGED, key, place, changes=changed)
         if first:
             raise first[1]
 
@@ -179,7 +179,7 @@ class Planning:
         self._read_old()
         vanished = ((key, -1, "") for key in self.store.vanished())
         for key, _, _, have in self._with_current(vanished):
-            if have is not None and owner(have) == self.found.uri:
+            if have is not None and owner(have) == self.snapshot.uri:
                 self.store.add_entry(REMOVED, key, None)
 
     def _all_unchanged(self) -> None:

@@ -48,8 +48,8 @@ class LocalStore:
         row = key, place, item
         if self.database.execute("INSERT OR IGNORE INTO new VALUES (?, ?, ?)", row).rowcount:
             return None
-        ((found,),) = self.database.execute("SELECT place FROM new WHERE key = ?", (key,))
-        return int(found)
+        ((first,),) = self.database.execute("SELECT place FROM new WHERE key = ?", (key,))
+        return int(first)
 
     def new(self) -> Iterator[tuple[str, int, str]]:
         yield from self.database.execute("SELECT key, place, item FROM new")

@@ -186,8 +186,8 @@ class _Automaton:
 
     def _category(self, name: str) -> frozenset[int]:
         belongs = _CATEGORIES[name.replace("_NOT_", "_")]
-        found = frozenset(each for each in self._alphabet if belongs(chr(each)))
-        return self._alphabet - found if "_NOT_" in name else found
+        members = frozenset(each for each in self._alphabet if belongs(chr(each)))
+        return self._alphabet - members if "_NOT_" in name else members
 
 
 def _sum(one: _Ways, other: _Ways, times: int = 1) -> _Ways:
@@ -241,11 +241,11 @@ def _is_ambiguous(automaton: _Automaton) -> bool:
 
 def _reached(state: int, follow: list[_Ways]) -> set[int]:
     """The states that one leads to."""
-    found: set[int] = set()
+    states: set[int] = set()
     pending = list(follow[state])
     while pending:
         each = pending.pop()
-        if each not in found:
-            found.add(each)
+        if each not in states:
+            states.add(each)
             pending += follow[each]
-    return found
+    return states

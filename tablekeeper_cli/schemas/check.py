@@ -50,18 +50,18 @@ _DRAFTS = "https://json-schema.org/draft/2020-12/schema, or that of an earlier d
 
 def check(folder: Path, table_key: TableKey, ttl_attribute: str = "expires_at") -> list[Finding]:
     """Everything that is wrong with the files of a folder, by file and place."""
-    return sorted(set(_Check(folder, table_key, ttl_attribute).findings()))
+    return sorted(set(_Check(folder, table_key, ttl_attribute).run()))
 
 
 class _Check:
     def __init__(self, folder: Path, table_key: TableKey, ttl_attribute: str) -> None:
         self.folder, self.table_key, self.ttl_attribute = folder, table_key, ttl_attribute
         self.schemas: dict[str, dict[str, Any]] = {}
-        self.found = Findings()
+        self.findings = Findings()
         self.no_patterns: set[str] = set()
         self.no_items: set[str] = set()
 
-    def findings(self) -> list[Finding]:
+    def run(self) -> list[Finding]:
         for path in sorted(self.folder.iterdir()):
             self._read(path)
         good = {name for name, schema in self.schemas.items() if self._is_good_schema(name, schema)}
@@ -85,25 +85,25 @@ class _Check:
             for mistake in globs(dataset):
                 self._warn(dataset.name, *mistake)
             checked = DatasetCheck(
-                self.found, catalogue, dataset, self.table_key, self.ttl_attribute
+                self.findings, catalogue, dataset, self.table_key, self.ttl_attribute
             )
             if not checked.allows_objects():
                 no_records.add(dataset.name)
             elif not checked.may_make_items():
                 self.no_items.add(dataset.name)
         examples = ExampleCheck(
-            self.found, self.schemas, self.table_key, self.ttl_attribute, self.no_items
+            self.findings, self.schemas, self.table_key, self.ttl_attribute, self.no_items
         )
         for name in catalogue.schemas:
             if leads[name] and name not in self.no_patterns | no_records:
                 examples.check(catalogue, name)
-        return self.found
+        return self.findings
 
     def _say(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.found.say(name, path, what, advice)
+        self.findings.add(name, path, what, advice)
 
     def _warn(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.found.say(name, path, what, advice, WARNING)
+        self.findings.add(name, path, what, advice, WARNING)
 
     def _read(self, path: Path) -> None:
         if path.name == META or path.name.startswith(".") or path.is_dir():
@@ -112,7 +112,7 @@ class _Check:
             if path.suffix.lower() == ".json" or ".schema." in path.name:
                 advice = f"Name it <dataset>{SUFFIX}, or move it out of the folder."
                 what = f"nothing reads this file: its name does not end in {SUFFIX}"
-                self.found.append(Finding(path.name, "", WARNING, what, advice))
+                self.findings.append(Finding(path.name, "", WARNING, what, advice))
             return
         name = path.name.removesuffix(SUFFIX)
         try:
@@ -135,12 +135,12 @@ class _Check:
             validator = Draft202012Validator
             advice = f"Name {_DRAFTS}."
             self._warn(name, ("$schema",), "this is no known draft; it is read as 2020-12", advice)
-        before = len(self.found)
+        before = len(self.findings)
         plain = json.loads(json.dumps(schema, default=float))
         for error in validator(validator.META_SCHEMA).iter_errors(plain):
             what = f"is no JSON Schema: {shortened(error.message)}"
             self._say(name, tuple(error.absolute_path), what, "Mend the keyword.")
-        bad = len(self.found) > before
+        bad = len(self.findings) > before
         if not bad:
             for path, each in subschemas(schema):
                 self._check_subschema(name, path, each)
@@ -170,7 +170,7 @@ class _Check:
             self._warn(name, (*path, "format"), f'the format "{known}" is not checked', advice)
 
     def _is_good_keyword(self, name: str) -> bool:
-        before = len(self.found)
+        before = len(self.findings)
         keyword = self.schemas[name][KEYWORD]
         meta = _meta_schema()
         for error in Draft202012Validator(meta).iter_errors(keyword):
@@ -182,13 +182,13 @@ class _Check:
                 except DatasetDefinitionError as error:
                     advice = "Mend the expression: https://jmespath.org/specification.html"
                     self._say(name, (KEYWORD, *path), shortened(str(error)), advice)
-        if len(self.found) == before:
+        if len(self.findings) == before:
             try:
                 Dataset.read(name, self.schemas[name])
             except DatasetDefinitionError as error:
                 what = str(error).removeprefix(f"{name}{SUFFIX}: ")
                 self._say(name, (KEYWORD,), what, "Mend the keyword.")
-        return len(self.found) == before
+        return len(self.findings) == before
 
     def _say_keyword(self, name: str, keyword: Any, error: Any, meta: Mapping[str, Any]) -> None:
         path = (KEYWORD, *error.absolute_path)
@@ -250,8 +250,8 @@ class _Check:
 def _meta_schema() -> dict[str, Any]:
     """The keyword's schema: in the checkout or, where the command is installed, in its package."""
     places = (SCHEMAS / META, Path(tablekeeper.__file__).with_name(META))
-    found = next(place for place in places if place.is_file())
-    meta: dict[str, Any] = json.loads(found.read_text("utf-8"))
+    path = next(place for place in places if place.is_file())
+    meta: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return meta
 
 

@@ -31,13 +31,13 @@ class DatasetCheck:
 
     def __init__(
         self,
-        found: Findings,
+        findings: Findings,
         catalogue: Catalogue,
         dataset: Dataset,
         table_key: TableKey,
         ttl_attribute: str,
     ) -> None:
-        self.found, self.dataset = found, dataset
+        self.findings, self.dataset = findings, dataset
         self.table_key, self.ttl_attribute = table_key, ttl_attribute
         self.types = ExpressionTypes(catalogue, dataset.name)
 
@@ -56,10 +56,10 @@ class DatasetCheck:
 
     def may_make_items(self) -> bool:
         """Whether no expression and no key is certainly wrong."""
-        before = len(self.found)
+        before = len(self.findings)
         self._check_calls()
         self._check_keys()
-        good = all(each.severity != ERROR for each in self.found[before:])
+        good = all(each.severity != ERROR for each in self.findings[before:])
         self._check_expiry()
         for reserved in (*RESERVED, *self.dataset.own_names):
             if reserved in self.dataset.schema.get("properties", ()):
@@ -69,7 +69,7 @@ class DatasetCheck:
         return good
 
     def _say(self, path: Path_, what: str, advice: str, severity: str = ERROR) -> None:
-        self.found.say(self.dataset.name, path, what, advice, severity)
+        self.findings.add(self.dataset.name, path, what, advice, severity)
 
     def _check_calls(self) -> None:
         """`records` sees a document, of which the schema says nothing."""
@@ -84,7 +84,7 @@ class DatasetCheck:
             what = f'the table has no key attribute "{member}"; its key is {self.table_key}'
             self._say((KEYWORD, "key", member), what, "Remove or rename it.")
         for name, kind in self.table_key.attributes:
-            if not self.found.has_error(self.dataset.name, (KEYWORD, "key", name)):
+            if not self.findings.has_error(self.dataset.name, (KEYWORD, "key", name)):
                 self._check_key(name, KEY_TYPES[kind])
 
     def _check_expiry(self) -> None:

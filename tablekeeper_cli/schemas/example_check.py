@@ -29,21 +29,21 @@ class ExampleCheck:
 
     def __init__(
         self,
-        found: Findings,
+        findings: Findings,
         schemas: Mapping[str, Any],
         table_key: TableKey,
         ttl_attribute: str,
         no_items: set[str],
     ) -> None:
-        self.found, self.schemas = found, schemas
+        self.findings, self.schemas = findings, schemas
         self.table_key, self.ttl_attribute = table_key, ttl_attribute
         self.no_items = no_items
 
     def _say(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.found.say(name, path, what, advice)
+        self.findings.add(name, path, what, advice)
 
     def _warn(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.found.say(name, path, what, advice, WARNING)
+        self.findings.add(name, path, what, advice, WARNING)
 
     def check(self, catalogue: Catalogue, name: str) -> None:
         schema = self.schemas[name]
@@ -66,9 +66,9 @@ class ExampleCheck:
                 self._say(name, path, what, "Rename the field: Tablekeeper itself uses the name.")
                 continue
             record = Record(0, example, name="example")
-            before = len(self.found)
+            before = len(self.findings)
             self._try(name, path, partial(self._validate, record, path, dataset, probe))
-            is_valid = len(self.found) == before and "_document" not in dataset.own_names
+            is_valid = len(self.findings) == before and "_document" not in dataset.own_names
             if is_valid and KEYWORD in schema and name not in self.no_items:
                 self._try(name, path, partial(self._transform, record, path, dataset, probe))
 
@@ -95,7 +95,7 @@ class ExampleCheck:
         self, record: Record, path: Path_, dataset: Dataset, catalogue: Catalogue
     ) -> None:
         key = _example_key(dataset)
-        found = Snapshot(
+        snapshot = Snapshot(
             action="validate",
             bucket="example-bucket",
             key=key,
@@ -108,7 +108,7 @@ class ExampleCheck:
             size=1,
             last_modified=now(),
         )
-        for made in make_items([record], found, dataset, self.table_key, self.ttl_attribute):
+        for made in make_items([record], snapshot, dataset, self.table_key, self.ttl_attribute):
             if not is_readable(made.text):
                 self._warn(dataset.name, path, f"the example has {WHAT}", ADVICE)
 

@@ -138,28 +138,28 @@ class ExpressionTypes:
         """
         if isinstance(step, int):
             return self._element(parts, step)
-        found: list[_Part] = []
+        next_parts: list[_Part] = []
         for schema, file in parts:
             members = schema.get("properties", {})
             if step in members:
-                found += self._parts(members[step], file)
+                next_parts += self._parts(members[step], file)
             elif schema.get("additionalProperties") is False and "patternProperties" not in schema:
                 return None, False
-        return found, any(step in schema.get("required", ()) for schema, _ in parts)
+        return next_parts, any(step in schema.get("required", ()) for schema, _ in parts)
 
     def _element(self, parts: list[_Part], place: int) -> tuple[list[_Part] | None, bool]:
-        found: list[_Part] = []
+        next_parts: list[_Part] = []
         for schema, file in parts:
             first = schema.get("prefixItems", ())
             rest = schema.get("items", True)
             if isinstance(rest, list):
                 first, rest = rest, schema.get("additionalItems", True)
             if 0 <= place < len(first):
-                found += self._parts(first[place], file)
+                next_parts += self._parts(first[place], file)
             elif place >= 0 or not first:
-                found += self._parts(rest, file)
+                next_parts += self._parts(rest, file)
         least = max((schema.get("minItems", 0) for schema, _ in parts), default=0)
-        return found, 0 <= place < least
+        return next_parts, 0 <= place < least
 
     def _types(self, parts: list[_Part], depth: int = 0) -> Types:
         types = ANY

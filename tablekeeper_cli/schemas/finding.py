@@ -28,7 +28,7 @@ class Finding:
 class Findings(list[Finding]):
     """What was found so far."""
 
-    def say(
+    def add(
         self, name: str, path: Path_ | str, what: str, advice: str, severity: str = ERROR
     ) -> None:
         """Adds a finding in the file of a schema, at a path or a JSON Pointer."""

@@ -103,8 +103,8 @@ class Place:
             Key={"pk": {"S": self.stack.uri(key)}, "sk": {"S": "CURRENT"}},
             ConsistentRead=True,
         )
-        found: Mapping[str, Any] = answer.get("Item", {})
-        return found
+        row: Mapping[str, Any] = answer.get("Item", {})
+        return row
 
     def shown(self, key: str) -> tuple[str, str]:
         """The status of a file, that of its problem if it has one, and the problem's error."""
@@ -136,8 +136,8 @@ class Place:
         answer = self.stack.client("dynamodb").get_item(
             TableName=self.stack.items, Key=key, ConsistentRead=True
         )
-        found: Mapping[str, Any] = answer.get("Item", {})
-        return found
+        item: Mapping[str, Any] = answer.get("Item", {})
+        return item
 
     def start(self, machine: str, given: Mapping[str, Any]) -> str:
         """Starts an execution; its ARN."""

@@ -16,10 +16,10 @@ NO_LIFE = "sweep-stopped"
 
 def traced_file(place: Place) -> str:
     """The newest execution of a file can be read, state by state."""
-    found = traces.read(place.stack, f"{place.prefix}{NEW}")
-    states = [visit.state for visit in found.visits]
+    trace = traces.read(place.stack, f"{place.prefix}{NEW}")
+    states = [visit.state for visit in trace.visits]
     if states[:1] != ["Fetch Object"] or states[-1] not in ("Write Items", "Delete Items"):
-        raise BrokenError(f"the states of {found.execution} are {', '.join(states)}")
+        raise BrokenError(f"the states of {trace.execution} are {', '.join(states)}")
     return ", ".join(states)
 
 
@@ -79,35 +79,35 @@ def metrics(place: Place) -> str:
     client = place.stack.client("cloudwatch")
     service = [{"Name": "service", "Value": place.stack.name}]
 
-    def found() -> set[str]:
+    def names() -> set[str]:
         page = client.list_metrics(Namespace="Tablekeeper", Dimensions=service)
         return {each["MetricName"] for each in page["Metrics"]}
 
-    if place.stack.endpoint_url and not found():
+    if place.stack.endpoint_url and not names():
         raise NotReachedError("the local engine makes no metrics of logs")
     wanted = {"Files", "OpenProblems"}
-    place.until(lambda: found() >= wanted, lambda: f"metrics are {sorted(found())}")
-    return ", ".join(sorted(found()))
+    place.until(lambda: names() >= wanted, lambda: f"metrics are {sorted(names())}")
+    return ", ".join(sorted(names()))
 
 
 def alarms(place: Place) -> str:
     """The alarms are there, tell somebody, and know whether the sweep lives."""
     client = place.stack.client("cloudwatch")
     pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{place.stack.name}-")
-    found: dict[str, Any] = {
+    states: dict[str, Any] = {
         each["AlarmName"].removeprefix(f"{place.stack.name}-"): each
         for page in pages
         for each in page["MetricAlarms"]
     }
-    if NO_LIFE not in found:
-        raise BrokenError(f"there is no alarm {NO_LIFE}, but {sorted(found)}")
-    mute = [name for name, each in found.items() if not each.get("AlarmActions")]
+    if NO_LIFE not in states:
+        raise BrokenError(f"there is no alarm {NO_LIFE}, but {sorted(states)}")
+    mute = [name for name, each in states.items() if not each.get("AlarmActions")]
     if mute:
         raise BrokenError(f"alarms without an action: {', '.join(mute)}")
-    if not place.stack.endpoint_url and found[NO_LIFE]["StateValue"] == "ALARM":
-        raise BrokenError(f"{NO_LIFE} is in ALARM: {found[NO_LIFE].get('StateReason', '')}")
-    on = [name for name, each in found.items() if each["StateValue"] == "ALARM"]
-    return f"{len(found)} alarms; in ALARM: {', '.join(on) or 'none'}"
+    if not place.stack.endpoint_url and states[NO_LIFE]["StateValue"] == "ALARM":
+        raise BrokenError(f"{NO_LIFE} is in ALARM: {states[NO_LIFE].get('StateReason', '')}")
+    on = [name for name, each in states.items() if each["StateValue"] == "ALARM"]
+    return f"{len(states)} alarms; in ALARM: {', '.join(on) or 'none'}"
 
 
 def dashboard(place: Place) -> str:

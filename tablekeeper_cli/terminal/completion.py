@@ -32,13 +32,13 @@ def statuses(incomplete: str) -> list[str]:
 def keys(ctx: typer.Context, incomplete: str) -> list[str]:
     """The keys of objects in the bucket that begin so."""
 
-    def found(stack: "Stack") -> Iterator[str]:
+    def objects(stack: "Stack") -> Iterator[str]:
         listed = stack.client("s3").list_objects_v2(
             Bucket=stack.bucket, Prefix=incomplete, MaxKeys=MOST
         )
         return (each["Key"] for each in listed.get("Contents", ()))
 
-    return _of_stack(ctx, incomplete, found)
+    return _of_stack(ctx, incomplete, objects)
 
 
 def bad_keys(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -71,7 +71,7 @@ def _failures(stack: "Stack") -> Iterator[Any]:
 
 
 def _of_stack(
-    ctx: typer.Context, incomplete: str, found: "Callable[[Stack], Iterator[str]]"
+    ctx: typer.Context, incomplete: str, read: "Callable[[Stack], Iterator[str]]"
 ) -> list[str]:
     from tablekeeper_cli.stack import Stack
 
@@ -82,7 +82,7 @@ def _of_stack(
             region=ctx.params.get("region"),
             profile=ctx.params.get("profile"),
         )
-        offered = sorted({each for each in found(stack) if each.startswith(incomplete)})[:MOST]
+        offered = sorted({each for each in read(stack) if each.startswith(incomplete)})[:MOST]
         return [_word(each) for each in offered]
     return []
 

@@ -41,20 +41,20 @@ class Context:
 
         Raises CommandError.
         """
-        found = self.unguarded_stack
-        if found.endpoint_url:
-            found.guard_engine()
-        return found
+        stack = self.unguarded_stack
+        if stack.endpoint_url:
+            stack.guard_engine()
+        return stack
 
     @cached_property
     def unguarded_stack(self) -> Stack:
         """The same for what outlives its engine. Raises CommandError."""
-        found = Stack.find(
+        stack = Stack.find(
             self.stack_name, local=self.local, region=self.region, profile=self.profile
         )
-        if found.by_default and self.err.is_terminal and not self.json:
-            self.err.print(f"on the local engine {found.endpoint_url}", style="dim", markup=False)
-        return found
+        if stack.by_default and self.err.is_terminal and not self.json:
+            self.err.print(f"on the local engine {stack.endpoint_url}", style="dim", markup=False)
+        return stack
 
     @cached_property
     def out(self) -> Console:

@@ -28,14 +28,14 @@ STYLES = {
 }
 
 
-def told(text: object, style: str = "") -> Text:
+def plain(text: object, style: str = "") -> Text:
     """Text that is not markup, cleaned; a dash for None."""
     return Text("-" if text is None else clean(str(text)), style=style, overflow="fold")
 
 
 def outcome(name: str) -> Text:
     """An outcome in its colour."""
-    return told(name, STYLES.get(name, ""))
+    return plain(name, STYLES.get(name, ""))
 
 
 def when(time: str | None) -> str:

@@ -11,7 +11,7 @@ from tablekeeper.model.times import CLOCK_SKEW
 
 from tablekeeper_cli.verify.findings import CLAIM, STALE, UNKNOWN, UNVERIFIABLE
 
-CURRENT, COMMITTED, NOTHING, UNTOLD = "current", "committed", "nothing", "untold"
+CURRENT, COMMITTED, NOTHING, UNDECIDED = "current", "committed", "nothing", "undecided"
 """The items are those of the object as it is now; of the version that the row names; there are
 none; nobody can tell.
 """
@@ -31,7 +31,7 @@ class Present:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Expectation:
     """What the items stand for: one of the four above.
 
     kind and detail say what is wrong with the row, if anything; when the file is `behind`, that
@@ -44,7 +44,7 @@ class Standing:
     behind: bool = False
 
 
-def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
+def expected_of(row: Row, present: Present | None, *, ignored: bool) -> Expectation:
     """What the items of a file stand for; present is None when the object is gone.
 
     A file that has failed stands for what was committed last: the ledger tells why the newest
@@ -52,42 +52,44 @@ def standing(row: Row, present: Present | None, *, ignored: bool) -> Standing:
     """
     if row.claim:
         if row.claim.state == INCOMPLETE:
-            return Standing(UNTOLD, CLAIM, "INCOMPLETE: nobody can finish the write")
-        return Standing(UNTOLD, CLAIM, f"{row.claim.state}: begun, not ended", behind=True)
+            return Expectation(UNDECIDED, CLAIM, "INCOMPLETE: nobody can finish the write")
+        return Expectation(UNDECIDED, CLAIM, f"{row.claim.state}: begun, not ended", behind=True)
     if row.problem and row.has_failed:
         committed = COMMITTED if row.is_written else NOTHING
         if present is None or ignored:
             why = "matches IgnorePatterns" if ignored else "is gone"
-            return Standing(
+            return Expectation(
                 committed, STALE, f"it has a problem, and the object {why}", behind=True
             )
         failed = row.problem.get("etag", {}).get("S")
         if failed and failed != present.etag:
             detail = f"its problem is of etag {failed}, but the object's is {present.etag}"
-            return Standing(committed, STALE, detail, behind=True)
+            return Expectation(committed, STALE, detail, behind=True)
         if row.status == RELEASED:
             detail = "RELEASED: it gave up what its content no longer has, until it can be written"
-            return Standing(UNTOLD, STALE, detail, behind=True)
+            return Expectation(UNDECIDED, STALE, detail, behind=True)
         if _unanswered(row, present):
-            return Standing(committed, STALE, "changed after its problem was recorded", behind=True)
-        return Standing(committed)
+            return Expectation(
+                committed, STALE, "changed after its problem was recorded", behind=True
+            )
+        return Expectation(committed)
     if ignored or present is None:
         why = "matches IgnorePatterns" if ignored else "is gone"
         if row.is_written:
-            return Standing(NOTHING, STALE, f"{row.status}, but the object {why}", behind=True)
-        return Standing(NOTHING)
+            return Expectation(NOTHING, STALE, f"{row.status}, but the object {why}", behind=True)
+        return Expectation(NOTHING)
     if present.unreadable and row.is_written and row.etag == present.etag:
-        return Standing(UNTOLD, UNVERIFIABLE, str(present.unreadable))
+        return Expectation(UNDECIDED, UNVERIFIABLE, str(present.unreadable))
     if row.revision == 0:
-        return Standing(CURRENT, UNKNOWN, "the ledger does not know the object", behind=True)
+        return Expectation(CURRENT, UNKNOWN, "the ledger does not know the object", behind=True)
     if not row.is_written:
-        return Standing(CURRENT, STALE, f"{row.status}, but the object is there", behind=True)
+        return Expectation(CURRENT, STALE, f"{row.status}, but the object is there", behind=True)
     if row.etag != present.etag:
         detail = f"{row.status} with etag {row.etag}, but the object's is {present.etag}"
-        return Standing(CURRENT, STALE, detail, behind=True)
+        return Expectation(CURRENT, STALE, detail, behind=True)
     # Another version with the same content makes the same items, unless an expression has the
     # version: then the items themselves differ.
-    return Standing(CURRENT)
+    return Expectation(CURRENT)
 
 
 def version_of(version_id: str | None) -> str | None:

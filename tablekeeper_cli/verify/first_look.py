@@ -28,7 +28,7 @@ from tablekeeper.model.objects import key_of
 from tablekeeper_cli.compare.items import BATCH_KEYS, fingerprint, read_items, stored_key
 from tablekeeper_cli.compare.side_by_side import side_by_side
 from tablekeeper_cli.verify.conflicts import is_refused_for_an_item
-from tablekeeper_cli.verify.expectation import UNTOLD
+from tablekeeper_cli.verify.expectation import UNDECIDED
 from tablekeeper_cli.verify.notebook import DERIVED, HELD, LISTED_KEY, NOBODY, Notebook, Sighting
 from tablekeeper_cli.verify.sources import GoneError, Sources
 from tablekeeper_cli.verify.verifier import Progress, Verifier
@@ -105,13 +105,13 @@ class FirstLook:
             with self._lock:
                 self.counts.problems[row.problem["status"]["S"]] += 1
         try:
-            with self.sources.content(key, row) as (stands, _, made):
-                if stands.kind:
+            with self.sources.content(key, row) as (expectation, _, made):
+                if expectation.kind:
                     self.notebook.suspect([(key, "")])
                 elif is_refused_for_an_item(row):
                     with self._lock:
                         self.counts.conflicts += 1
-                if stands.items != UNTOLD:
+                if expectation.items != UNDECIDED:
                     self._saw(self._derived(key, made))
                     keys = self.sources.keys_of_row(row)
                     self._saw(Sighting(each, LISTED_KEY, key) for each in keys)
@@ -161,8 +161,8 @@ class FirstLook:
                 page = next(pages, None)
             if page is None:
                 break
-            found: Any = page["Items"]
-            seen = [self._held(item) for item in found]
+            items: Any = page["Items"]
+            seen = [self._held(item) for item in items]
             held += sum(bool(each.file) for each in seen)
             self.notebook.saw(seen)
             self.progress("items", len(seen))

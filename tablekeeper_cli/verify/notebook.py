@@ -109,8 +109,8 @@ class Notebook:
 
     def is_suspect(self, file: str, key: str) -> bool:
         """Whether the key is to be looked at."""
-        found = self._rows("SELECT 1 FROM suspect WHERE file = ? AND key = ?", file, key)
-        return bool(found)
+        rows = self._rows("SELECT 1 FROM suspect WHERE file = ? AND key = ?", file, key)
+        return bool(rows)
 
     def derived(self, file: str, key: str) -> bool:
         """Notes that a file makes this suspect; False when it was noted before."""
@@ -139,7 +139,7 @@ class Notebook:
         ((state,),) = self._rows("SELECT state FROM moving WHERE file = ?", file)
         return str(state)
 
-    def found(self, finding: Finding) -> None:
+    def add_finding(self, finding: Finding) -> None:
         """Adds a finding."""
         self._run(
             "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?)",

@@ -30,8 +30,8 @@ from tablekeeper_cli.compare.items import (
 )
 from tablekeeper_cli.verify.expectation import (
     COMMITTED,
-    UNTOLD,
-    Standing,
+    UNDECIDED,
+    Expectation,
 )
 from tablekeeper_cli.verify.findings import (
     DIFFERENT,
@@ -71,52 +71,54 @@ class SecondLook:
         """
         row = self._row()
         try:
-            with self.sources.content(self.file, row) as (stands, present, made):
+            with self.sources.content(self.file, row) as (expectation, present, made):
                 state = f"{row.revision} {present and (present.etag, present.version_id)}"
-                self._find(row, stands, made)
+                self._find(row, expectation, made)
         except GoneError as gone:
             finding = Finding(UNVERIFIABLE, self.file, detail=str(gone), is_difference=False)
-            self.notebook.found(finding)
-            stands, state = Standing(UNTOLD), ""
+            self.notebook.add_finding(finding)
+            expectation, state = Expectation(UNDECIDED), ""
         except ObjectChangedError:
             raise MovedError(str(row.revision)) from None
         if self._row().revision != row.revision:
             raise MovedError(str(row.revision))
-        return state if stands.behind else None
+        return state if expectation.behind else None
 
-    def _find(self, row: Row, stands: Standing, made: Iterator[RecordItem]) -> None:
-        if stands.kind:
-            detail, tells = stands.detail, stands.kind != UNVERIFIABLE
-            self.notebook.found(Finding(stands.kind, self.file, None, detail, (), tells))
-        if stands.items == UNTOLD:
+    def _find(self, row: Row, expectation: Expectation, made: Iterator[RecordItem]) -> None:
+        if expectation.kind:
+            detail, differs = expectation.detail, expectation.kind != UNVERIFIABLE
+            self.notebook.add_finding(
+                Finding(expectation.kind, self.file, None, detail, (), differs)
+            )
+        if expectation.items == UNDECIDED:
             return
         try:
             self._compare_derived(made)
         except InvalidFileError as error:
             self.notebook.look_again(self.file)
-            self._found_bad(row, stands, error)
+            self._found_bad(row, expectation, error)
             return
         self._compare_extra()
         is_outdated = self._is_outdated(row)
-        if stands.kind and stands.items != COMMITTED:
+        if expectation.kind and expectation.items != COMMITTED:
             return  # the row does not speak of this content
         if not is_outdated:
             self._compare_listed(row)
         elif self.items_differ:
             detail = f"written under {row.digest}; its items differ from what it makes now"
-            self.notebook.found(Finding(OUTDATED, self.file, detail=detail))
+            self.notebook.add_finding(Finding(OUTDATED, self.file, detail=detail))
 
-    def _found_bad(self, row: Row, stands: Standing, error: InvalidFileError) -> None:
+    def _found_bad(self, row: Row, expectation: Expectation, error: InvalidFileError) -> None:
         """What the file makes now is nothing; what its items are cannot be told by it."""
         name = type(error).__name__
-        if stands.kind:
-            detail = f"{stands.detail}; its content is bad ({name})"
-            self.notebook.found(Finding(stands.kind, self.file, detail=detail))
+        if expectation.kind:
+            detail = f"{expectation.detail}; its content is bad ({name})"
+            self.notebook.add_finding(Finding(expectation.kind, self.file, detail=detail))
         elif self._is_outdated(row):
             detail = f"written under {row.digest}; now its content is bad ({name})"
-            self.notebook.found(Finding(OUTDATED, self.file, detail=detail))
+            self.notebook.add_finding(Finding(OUTDATED, self.file, detail=detail))
         else:
-            self.notebook.found(Finding(UNRECORDED, self.file, detail=f"{name}: {error}"))
+            self.notebook.add_finding(Finding(UNRECORDED, self.file, detail=f"{name}: {error}"))
 
     def _is_outdated(self, row: Row) -> bool:
         catalogue = self.verifier.catalogue
@@ -158,18 +160,18 @@ class SecondLook:
 
     def _found(self, kind: str, key: ItemKey, detail: str = "", changed: Any = ()) -> None:
         self.items_differ = True
-        self.notebook.found(Finding(kind, self.file, key.attributes, detail, changed))
+        self.notebook.add_finding(Finding(kind, self.file, key.attributes, detail, changed))
 
     def _compare_listed(self, row: Row) -> None:
         try:
             self.notebook.listed(self.file, list(self._suspects_of_row(row)))
         except StagedSetMissingError as error:
-            self.notebook.found(Finding(UNLISTED, self.file, detail=str(error)))
+            self.notebook.add_finding(Finding(UNLISTED, self.file, detail=str(error)))
             return
         for text, derived, listed in self.notebook.suspected_keys(self.file):
             if text and derived != listed:
                 kind = UNLISTED if derived else LISTED
-                self.notebook.found(Finding(kind, self.file, ItemKey(text).attributes))
+                self.notebook.add_finding(Finding(kind, self.file, ItemKey(text).attributes))
 
     def _suspects_of_row(self, row: Row) -> Iterator[str]:
         for key in self.sources.keys_of_row(row):

@@ -28,9 +28,9 @@ from tablekeeper_cli.verify.conflicts import settled_conflict
 from tablekeeper_cli.verify.expectation import (
     COMMITTED,
     CURRENT,
+    Expectation,
     Present,
-    Standing,
-    standing,
+    expected_of,
     version_of,
 )
 from tablekeeper_cli.verify.findings import STALE
@@ -50,7 +50,7 @@ class Sources:
     @contextmanager
     def content(
         self, key: str, row: Row
-    ) -> Generator[tuple[Standing, Present | None, Iterator[RecordItem]]]:
+    ) -> Generator[tuple[Expectation, Present | None, Iterator[RecordItem]]]:
         """What the items of a file stand for, the object that is there now, and the items.
 
         Making them raises InvalidFileError, ObjectChangedError and TransientServiceError.
@@ -58,21 +58,23 @@ class Sources:
         bucket = self.target.settings.source_bucket
         with _opened(bucket, key) as (present, chunks):
             ignored = is_ignored(key, self.target.settings.ignore_patterns)
-            stands = standing(row, present, ignored=ignored)
-            if not stands.kind and (why := settled_conflict(self.target, row, self._item_keys)):
-                stands = replace(stands, kind=STALE, detail=why, behind=True)
-            if stands.items == CURRENT and present:
-                yield stands, present, self._make(key, present, chunks)
-            elif stands.items != COMMITTED:
-                yield stands, present, iter(())
+            expectation = expected_of(row, present, ignored=ignored)
+            if not expectation.kind and (
+                why := settled_conflict(self.target, row, self._item_keys)
+            ):
+                expectation = replace(expectation, kind=STALE, detail=why, behind=True)
+            if expectation.items == CURRENT and present:
+                yield expectation, present, self._make(key, present, chunks)
+            elif expectation.items != COMMITTED:
+                yield expectation, present, iter(())
             elif present and (row.etag, version_of(row.version_id)) == (
                 present.etag,
                 version_of(present.version_id),
             ):
-                yield stands, present, self._make(key, present, chunks)
+                yield expectation, present, self._make(key, present, chunks)
             else:
                 with self._committed(key, row) as made:
-                    yield stands, present, made
+                    yield expectation, present, made
 
     @contextmanager
     def _committed(self, key: str, row: Row) -> Generator[Iterator[RecordItem]]:
@@ -92,7 +94,7 @@ class Sources:
         if present.unreadable:
             raise present.unreadable
         dataset = catalogue.get(key)
-        found = Snapshot(
+        snapshot = Snapshot(
             action="validate",
             bucket=settings.source_bucket,
             key=key,
@@ -109,9 +111,9 @@ class Sources:
         limit = max(settings.max_document_bytes, present.size)
 
         def text() -> Text:
-            return Text(ObjectContent(found, chunks), limit)
+            return Text(ObjectContent(snapshot, chunks), limit)
 
-        made = FileContent(found, catalogue, text).valid_items(settings)
+        made = FileContent(snapshot, catalogue, text).valid_items(settings)
         yield from takewhile(lambda _: not self.stopped.is_set(), made)
 
     def _item_keys(self, key: str) -> Iterator[ItemKey]:

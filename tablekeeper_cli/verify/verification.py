@@ -136,7 +136,7 @@ class Verification:
         else:
             return
         self.notebook.look_again(file)
-        self.notebook.found(Finding(IN_FLIGHT, file, detail=why, is_difference=False))
+        self.notebook.add_finding(Finding(IN_FLIGHT, file, detail=why, is_difference=False))
 
     def _running(self) -> set[str] | None:
         """The keys that executions are at; None when they are too many to be looked at."""
@@ -195,6 +195,6 @@ class Verification:
                 if self.verifier.file_of(item) == NOBODY:
                     key = stored_key(item, self.settings.item_keys).attributes
                     mine = self.verifier.owns_table
-                    self.notebook.found(
+                    self.notebook.add_finding(
                         Finding(FOREIGN, None, key, whose(item), is_difference=mine)
                     )

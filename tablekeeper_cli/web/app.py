@@ -17,8 +17,8 @@ from tablekeeper_cli.ledger import files, history, items, problems
 from tablekeeper_cli.ledger.queries import iso
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal import showing
-from tablekeeper_cli.web import copied, error_pages, file_list, looks, pages, plain_json
-from tablekeeper_cli.web.kept import PAUSE, Kept, T
+from tablekeeper_cli.web import error_pages, file_list, looks, pages, plain_json, shell_commands
+from tablekeeper_cli.web.cache import PAUSE, Cached, T
 from tablekeeper_cli.web.now import progress
 from tablekeeper_cli.web.reading import Reader
 
@@ -53,9 +53,9 @@ def create_app(stack: Stack) -> Flask:
         run_sentence=bucket_runs.sentence,
         is_bad_run=bucket_runs.is_bad,
         stack=stack,
-        command=lambda *words: copied.command(stack, *words),
-        quoted=copied.quoted,
-        upload=copied.upload(stack),
+        command=lambda *words: shell_commands.command(stack, *words),
+        quoted=shell_commands.quoted,
+        upload=shell_commands.upload(stack),
         problem_statuses=(*problems.PROBLEMS, problems.INCOMPLETE),
         ordered=looks.ordered,
         origin=history.origin,
@@ -101,9 +101,9 @@ def shown(template: str, every: float, **values: Any) -> str:
     )
 
 
-def _of(kept: Kept[T]) -> T:
-    """A value that is kept; the page is as of its time."""
-    reading = kept.get()
+def _of(cached: Cached[T]) -> T:
+    """A cached value; the page is as of its time."""
+    reading = cached.get()
     g.readings.append(reading)
     return reading.value
 
@@ -162,7 +162,7 @@ class _Views:
             totals=totals,
             datasets=counts.by_dataset(),
             known=None if choice.prefix or choice.status == visits.RUNNING else known,
-            orders={name: told for name, (told, _, _) in file_list.ORDERS.items()},
+            orders={name: label for name, (label, _, _) in file_list.ORDERS.items()},
             sorted=file_list.SORTED,
             page_size=file_list.PAGE,
             now={each.key: far for each, far in self._progress(under_way[:SHOWN_RUNNING])},
@@ -177,12 +177,12 @@ class _Views:
             wanted["status"] or None, wanted["error"] or None, wanted["dataset"] or None
         )
         known = _of(self.reader.problems)
-        found = list(islice(problems.failures(self.stack, asked), at_most + 1))
+        failures = list(islice(problems.failures(self.stack, asked), at_most + 1))
         return shown(
             "failures.html",
             OFTEN,
-            failures=found[:at_most],
-            more=len(found) > at_most,
+            failures=failures[:at_most],
+            more=len(failures) > at_most,
             pages=at_most // file_list.PAGE + 1,
             known=known,
             count=known.files_like(*wanted.values()),
@@ -194,16 +194,16 @@ class _Views:
         key = self.stack.key(self.stack.uri(request.args.get("key", "")))
         now = self._progress(_of(self.reader.now).of_file(key)[:SHOWN_RUNNING])
         try:
-            found = files.file(self.stack, key)
+            file = files.file(self.stack, key)
         except UnknownError:
             if not now:
                 raise
-            found = files.unknown(self.stack, key)
+            file = files.unknown(self.stack, key)
         events = list(history.history(self.stack, key, SHOWN_EVENTS + 1))
         return shown(
             "file.html",
             SOON if now else OFTEN,
-            file=found,
+            file=file,
             now=now,
             history=events[:SHOWN_EVENTS],
             older=len(events) > SHOWN_EVENTS,
@@ -212,10 +212,8 @@ class _Views:
         )
 
     def one_item(self) -> str:
-        found = items.item(self.stack, request.args.get("pk", ""), request.args.get("sk"))
-        return shown(
-            "item.html", SELDOM, item=found, attributes=plain_json.of_item(found.attributes)
-        )
+        item = items.item(self.stack, request.args.get("pk", ""), request.args.get("sk"))
+        return shown("item.html", SELDOM, item=item, attributes=plain_json.of_item(item.attributes))
 
     def one_execution(self) -> str:
         trace = self.reader.trace(request.args.get("name", ""))
@@ -223,12 +221,12 @@ class _Views:
         return shown("execution.html", every, **pages.trace_parts(trace))
 
 
-def serve(stack: Stack, listener: socket, told: Callable[[str], None]) -> None:
+def serve(stack: Stack, listener: socket, show: Callable[[str], None]) -> None:
     """Serves on a socket that listens, until Ctrl-C; tells the address."""
     from waitress.server import create_server
 
     server: Any = create_server(create_app(stack), sockets=[listener], threads=8)
-    told(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+    show(f"http://127.0.0.1:{listener.getsockname()[1]}/")
     try:
         server.run()
     finally:

@@ -74,8 +74,8 @@ def add_to(app: Flask, stack: Stack, shown: Callable[..., str]) -> None:
         """What AWS refuses, and what does not answer; of a local engine, what is wrong with it."""
         try:
             check_engine(stack)
-        except DeadEngineError as found:
-            return dead(found)
+        except DeadEngineError as reason:
+            return dead(reason)
         if isinstance(error, HTTPClientError):
             return page(502, f"{stack.name} does not answer", f"{error}.")
         return page(502, "A service refused what the page asks for", str(error))

@@ -106,17 +106,17 @@ def page(stack: Stack, choice: Choice, now: UnderWay) -> Page:
     """Reads a page."""
     chosen = _chosen(stack, choice, now)
     if choice.sort == "key":
-        found = list(islice(chosen, PAGE + 1))
-        more = {"after": found[PAGE - 1].key} if len(found) > PAGE else None
-        return Page(_rows(stack, found[:PAGE], now), more)
-    found = list(islice(chosen, SORTED + 1))
+        files = list(islice(chosen, PAGE + 1))
+        more = {"after": files[PAGE - 1].key} if len(files) > PAGE else None
+        return Page(_rows(stack, files[:PAGE], now), more)
+    files = list(islice(chosen, SORTED + 1))
     _, by, reverse = ORDERS[choice.sort]
-    rows = sorted(_rows(stack, found[:SORTED], now), key=by, reverse=reverse)
+    rows = sorted(_rows(stack, files[:SORTED], now), key=by, reverse=reverse)
     end = choice.place + PAGE
     return Page(
         rows[choice.place : end],
         {"place": end} if len(rows) > end else None,
-        partial=len(found) > SORTED,
+        partial=len(files) > SORTED,
     )
 
 
@@ -140,6 +140,6 @@ def _chosen(stack: Stack, choice: Choice, now: UnderWay) -> Iterator[ListedFile]
         )
 
 
-def _rows(stack: Stack, found: list[ListedFile], now: UnderWay) -> list[Row]:
-    known = facts.facts(stack, [each.key for each in found])
-    return [Row(each, known.get(each.key), now.of_file(each.key)) for each in found]
+def _rows(stack: Stack, files: list[ListedFile], now: UnderWay) -> list[Row]:
+    known = facts.facts(stack, [each.key for each in files])
+    return [Row(each, known.get(each.key), now.of_file(each.key)) for each in files]

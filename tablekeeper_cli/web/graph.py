@@ -331,13 +331,13 @@ def _box(box: Box, kind: str, visit: Visit | None, count: int) -> Markup:
         f", {count} times" if count > 1 else f" {MARKS['retried']} {tried} attempts" * (tried > 1)
     )
     return Markup(
-        '<g class="state {look}"><title>{state}: {told}</title>'
+        '<g class="state {look}"><title>{state}: {visit}</title>'
         '<rect x="{x:.1f}" y="{y:.1f}" width="{w}" height="{h}" rx="6"/>'
         '<text class="name" x="{cx:.1f}" y="{y1:.1f}">{mark}{state}</text>'
         '<text class="kind" x="{cx:.1f}" y="{y2:.1f}">{kind}{times}</text></g>'
     ).format(
         look=look or "unvisited",
-        told=look or "not visited",
+        visit=look or "not visited",
         state=box.state,
         x=box.x,
         y=box.y,

@@ -59,12 +59,12 @@ def attempts(visit: Visit) -> list[tuple[SameAttempts, str]]:
     """The attempts of a visit, those of one error once, each with the status that is shown: one
     that failed is RETRIED, and the last one what came of it.
     """
-    found = attempts_by_error(visit.attempts)
+    groups = attempts_by_error(visit.attempts)
     shown = []
-    for place, each in enumerate(found):
+    for place, each in enumerate(groups):
         status = each.status
         if status == FAILED:
-            ended = place == len(found) - 1 and visit.exited
+            ended = place == len(groups) - 1 and visit.exited
             status = visit.status if ended else RETRIED
         shown.append((each, status))
     return shown

@@ -46,8 +46,10 @@ class Now:
         arns = [each["executionArn"] for each in listed]
         new = [arn for arn in arns if arn not in self.known]
         asked = dict.fromkeys([*new[:ASKED_NEWEST], *new[-ASKED_OLDEST:]])
-        found = {each.execution: each for each in running.described(self.stack, list(asked))}
-        self.known = {arn: each for arn, each in (self.known | found).items() if arn in set(arns)}
+        described = {each.execution: each for each in running.described(self.stack, list(asked))}
+        self.known = {
+            arn: each for arn, each in (self.known | described).items() if arn in set(arns)
+        }
         return UnderWay(
             running.work_of(self.stack, listed, MOST),
             [self.known[arn] for arn in arns if arn in self.known],

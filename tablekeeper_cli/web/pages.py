@@ -83,10 +83,10 @@ def ago(time: str | None) -> Markup:
     if not time:
         return Markup("")
     then, today = moment(time), moment(now())
-    told = showing.ago(then)
+    words = showing.ago(then)
     if then > today:
-        told = f"in {showing.ago(today - (then - today)).removesuffix(' ago')}"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(time, showing.utc(time), told)
+        words = f"in {showing.ago(today - (then - today)).removesuffix(' ago')}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(time, showing.utc(time), words)
 
 
 def trace_page(trace: Trace) -> str:
@@ -157,15 +157,15 @@ def timeline(visits: Sequence[Visit]) -> Timeline:
 
     rows = []
     for visit in visits:
-        told = [
+        attempts = [
             (attempt, status)
             for same, status in looks.attempts(visit)
             for attempt in visit.attempts[same.first - 1 : same.first - 1 + same.count]
         ]
-        of_visit = "idle" if told else looks.visit_look(visit)
+        of_visit = "idle" if attempts else looks.visit_look(visit)
         length = showing.duration(visit.seconds) if visit.exited else "so far"
         bars = [bar(of_visit, visit.entered, visit.exited, f"{visit.state}: {length}")]
-        for number, (attempt, status) in enumerate(told, start=1):
+        for number, (attempt, status) in enumerate(attempts, start=1):
             title = f"attempt {number}: {status}, {showing.duration(attempt.seconds)}"
             bars.append(bar(looks.look(status), attempt.started, attempt.ended, title))
         same = looks.attempts(visit)

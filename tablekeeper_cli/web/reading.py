@@ -1,4 +1,4 @@
-"""What the pages read of a stack, kept for some seconds."""
+"""What the pages read of a stack, cached for some seconds."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from threading import Lock
 from tablekeeper_cli.executions import bucket_runs, traces, visits
 from tablekeeper_cli.ledger import files, problems
 from tablekeeper_cli.stack import Stack
-from tablekeeper_cli.web.kept import Kept
+from tablekeeper_cli.web.cache import Cached
 from tablekeeper_cli.web.now import Now
 from tablekeeper_cli.web.recent import Recent
 
-KEPT_SECONDS, KEPT_TRACES = 3.0, 20
+CACHE_SECONDS, CACHE_TRACES = 3.0, 20
 Kind = tuple[str, str, str]
 """Status, error and dataset of a problem."""
 
@@ -70,29 +70,29 @@ class Reader:
         self.stack = stack
         for service in ("dynamodb", "stepfunctions", "sqs"):
             stack.client(service)  # else the first read would seem long, and be kept for long
-        self.counts = Kept(lambda: Counts(files.counts(stack)), KEPT_SECONDS)
-        self.problems = Kept(self._problems, KEPT_SECONDS)
-        self.now = Kept(Now(stack).read, KEPT_SECONDS)
-        self.hour = Kept(Recent(stack).read, KEPT_SECONDS)
-        self.run = Kept(lambda: bucket_runs.last(stack), KEPT_SECONDS)
-        self.ended = _Ended(KEPT_TRACES)
+        self.counts = Cached(lambda: Counts(files.counts(stack)), CACHE_SECONDS)
+        self.problems = Cached(self._problems, CACHE_SECONDS)
+        self.now = Cached(Now(stack).read, CACHE_SECONDS)
+        self.hour = Cached(Recent(stack).read, CACHE_SECONDS)
+        self.run = Cached(lambda: bucket_runs.last(stack), CACHE_SECONDS)
+        self.ended = _EndedTraces(CACHE_TRACES)
 
     def trace(self, name: str) -> traces.Trace:
         """The trace of an execution, with the data of its states."""
         return self.ended.trace(self.stack, name)
 
     def _problems(self) -> Problems:
-        found = Problems()
+        counted = Problems()
         for status in problems.PROBLEMS:
             wanted = problems.ProblemFilter(status=status)
             for each in problems.failures(self.stack, wanted):
                 kind = (each.status, each.error, each.dataset)
-                found.counts[kind] += 1
-                found.newest.setdefault(kind, each)
-        return found
+                counted.counts[kind] += 1
+                counted.newest.setdefault(kind, each)
+        return counted
 
 
-class _Ended:
+class _EndedTraces:
     """Traces of executions that have ended: their histories do not change any more."""
 
     def __init__(self, most: int) -> None:
@@ -103,10 +103,10 @@ class _Ended:
         with self.lock:
             if name in self.traces:
                 return self.traces[name]
-        found = traces.read(stack, name, data=True)
-        if found.status != visits.RUNNING and name in (found.name, found.execution):
+        trace = traces.read(stack, name, data=True)
+        if trace.status != visits.RUNNING and name in (trace.name, trace.execution):
             with self.lock:
-                self.traces[name] = found
+                self.traces[name] = trace
                 while len(self.traces) > self.most:
                     self.traces.popitem(last=False)
-        return found
+        return trace

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.given import FIXED, parsed
+from local.deploy_options import FIXED, parsed
 from tests.support.project import ROOT, template
 
 GUIDE = (ROOT / "docs" / "deploy.md").read_text()

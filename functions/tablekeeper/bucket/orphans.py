@@ -69,9 +69,9 @@ def sync_orphans(search: Search, before: Progress, run: Run) -> Progress:
             files += len(rows)
             are_gone = pool.map(partial(_is_orphan, run), rows)
             gone = [row.key for row, is_gone in zip(rows, are_gone, strict=True) if is_gone]
-            found = _removed(run, gone, search.how)
-            ends += found
-            outcomes.update(end.outcome or search.how for end in found)
+            removals = _removed(run, gone, search.how)
+            ends += removals
+            outcomes.update(end.outcome or search.how for end in removals)
             if run.remaining() < LAST_SECONDS or len(ends) >= MAX_ORPHANS:
                 break
     if ends:

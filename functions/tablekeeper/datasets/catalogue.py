@@ -93,11 +93,11 @@ class Catalogue:
         and no other has a longer one.
         """
         matching = [dataset for dataset in self.datasets.values() if dataset.matches(key)]
-        found = max(matching, key=lambda dataset: len(dataset.prefix), default=None)
+        nearest = max(matching, key=lambda dataset: len(dataset.prefix), default=None)
         for prefix, error in self.unusable.items():
-            if key.startswith(prefix) and (found is None or len(found.prefix) <= len(prefix)):
+            if key.startswith(prefix) and (nearest is None or len(nearest.prefix) <= len(prefix)):
                 raise DatasetDefinitionError(str(error))
-        return found
+        return nearest
 
     def get(self, key: str) -> Dataset:
         """Like `find`, but raises NoDatasetError where there is none."""
@@ -145,16 +145,16 @@ class Catalogue:
 
     def references(self, name: str) -> set[str]:
         """The schema and every one it refers to, directly or through another."""
-        found, new = {name}, [name]
+        names, new = {name}, [name]
         while new:
             schema = self.schemas[new.pop()]
             for reference in _reference_values(schema):
                 uri = urldefrag(urljoin(str(schema.get("$id", "")), reference)).url
                 target = self.resolve(uri) if uri else None
-                if target and target not in found:
-                    found.add(target)
+                if target and target not in names:
+                    names.add(target)
                     new.append(target)
-        return found
+        return names
 
 
 def _files(folder: Path) -> Iterable[tuple[str, Path]]:
@@ -166,11 +166,11 @@ def _prefix_in(text: bytes) -> str | None:
     """The prefix that the text of a schema file names, whatever else is wrong with it; None where
     it names none, or more than one.
     """
-    found = set(_PREFIX.findall(text))
-    if len(found) != 1:
+    prefixes = set(_PREFIX.findall(text))
+    if len(prefixes) != 1:
         return None
     try:
-        prefix: str = json.loads(found.pop())
+        prefix: str = json.loads(prefixes.pop())
     except ValueError:
         return None
     return prefix

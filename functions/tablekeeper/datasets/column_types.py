@@ -57,13 +57,13 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
     """The schema that a reference within the file leads to; None for every other."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
-    found: Any = root
+    schema: Any = root
     for escaped in reference.removeprefix("#").split("/")[1:]:
         step = escaped.replace("~1", "/").replace("~0", "~")
-        if not isinstance(found, dict) or step not in found:
+        if not isinstance(schema, dict) or step not in schema:
             return None
-        found = found[step]
-    return found
+        schema = schema[step]
+    return schema
 
 
 def _type(value: Any) -> str:

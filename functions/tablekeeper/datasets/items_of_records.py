@@ -55,7 +55,7 @@ class RecordItem(NamedTuple):
 
 def make_items(
     records: Iterable[Record],
-    found: Snapshot,
+    snapshot: Snapshot,
     dataset: Dataset,
     table_key: TableKey,
     ttl_attribute: str,
@@ -65,7 +65,7 @@ def make_items(
     Raises:
         InvalidFileError: a record makes no item that the table can hold.
     """
-    source = found.object_scope()
+    source = snapshot.object_scope()
     for record in records:
         yield make_item(record, source, dataset, table_key, ttl_attribute)
 
@@ -139,13 +139,13 @@ def _chosen(
     if dataset.all_fields and dataset.has_all_fields:
         values = dict(fields)
     elif dataset.all_fields:
-        found = _result(dataset.all_fields, scope, where)
-        if found is not None and not isinstance(found, dict):
+        result = _result(dataset.all_fields, scope, where)
+        if result is not None and not isinstance(result, dict):
             raise ExpressionError(
                 f'{where}: "{dataset.all_fields.text}" gives no object, whose members "*" in '
                 "`attributes` takes"
             )
-        values = dict(found or {})
+        values = dict(result or {})
     for name in dataset.left_out:
         values.pop(name, None)
     for name, expression in attributes.items():

@@ -78,8 +78,8 @@ class Interpreter(TreeInterpreter):
 
     def _projected(self, node: Any, base: list[Any]) -> list[Any]:
         self._spend(len(base))
-        found = (self.visit(node, each) for each in base)
-        return [each for each in found if each is not None]
+        results = (self.visit(node, each) for each in base)
+        return [each for each in results if each is not None]
 
     def visit_comparator(self, node: Any, value: Any) -> Any:
         sides = [self.visit(child, value) for child in node["children"]]

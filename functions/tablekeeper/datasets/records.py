@@ -61,24 +61,24 @@ def records_and_errors(text: Iterable[str], key: str, dataset: Dataset) -> Itera
     """
     reserved = (*RESERVED, *dataset.own_names)
     lines = dataset.is_json_lines(key)
-    for place, found in enumerate(_values(text, dataset, lines=lines)):
-        error = found.error or _unfit(found, place, reserved, lines=lines)
-        value = {} if error else found.value
-        record = Record(place, value, found.line, found.name, found.document, error)
+    for place, element in enumerate(_values(text, dataset, lines=lines)):
+        error = element.error or _unfit(element, place, reserved, lines=lines)
+        value = {} if error else element.value
+        record = Record(place, value, element.line, element.name, element.document, error)
         if error:
             error.values |= record.values()
         yield record
 
 
 def _unfit(
-    found: Value, place: int, reserved: Sequence[str], *, lines: bool
+    element: Value, place: int, reserved: Sequence[str], *, lines: bool
 ) -> InvalidFileError | None:
-    if not isinstance(found.value, dict):
-        return DocumentShapeError(_no_record(found, place, lines=lines))
+    if not isinstance(element.value, dict):
+        return DocumentShapeError(_no_record(element, place, lines=lines))
     for name in reserved:
-        if name in found.value:
+        if name in element.value:
             return ReservedAttributeError(
-                f'{_name(found, place, lines=lines)} has a field "{name}", a name that '
+                f'{_name(element, place, lines=lines)} has a field "{name}", a name that '
                 "Tablekeeper itself uses"
             )
     return None
@@ -93,20 +93,20 @@ def _values(text: Iterable[str], dataset: Dataset, *, lines: bool) -> Iterator[V
 
 
 def _lines(text: Iterable[str]) -> Iterator[Value]:
-    for found in Document(text).lines():
-        if found.value != []:  # how a file says in any format that it has no records
-            yield found
+    for element in Document(text).lines():
+        if element.value != []:  # how a file says in any format that it has no records
+            yield element
 
 
-def _name(found: Value, place: int, *, lines: bool) -> str:
+def _name(element: Value, place: int, *, lines: bool) -> str:
     if lines:
-        return f"line {found.line}"
-    return "the file" if found.is_file and place == 0 else f"record {place}"
+        return f"line {element.line}"
+    return "the file" if element.is_file and place == 0 else f"record {place}"
 
 
-def _no_record(found: Value, place: int, *, lines: bool) -> str:
-    holds = f"{_name(found, place, lines=lines)} holds {_json_type(found.value)}"
-    if lines and isinstance(found.value, list):
+def _no_record(element: Value, place: int, *, lines: bool) -> str:
+    holds = f"{_name(element, place, lines=lines)} holds {_json_type(element.value)}"
+    if lines and isinstance(element.value, list):
         return (
             f"{holds}; in `jsonl` a line is one record. In a dataset whose `format` is json, the "
             "elements of an array are the records"

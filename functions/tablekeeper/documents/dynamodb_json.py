@@ -91,16 +91,16 @@ def _no_item(names: list[str]) -> str:
     return 'the object has neither "Item", as in an export, nor "Items", as in a scan'
 
 
-def _item(document: Document, found: Value, path: Path) -> Value:
-    if found.error:
-        return found
+def _item(document: Document, element: Value, path: Path) -> Value:
+    if element.error:
+        return element
     try:
-        if not isinstance(found.value, dict):
+        if not isinstance(element.value, dict):
             raise _wrong(path, "an item is an object")
-        plain = {name: _plain(value, (*path, name)) for name, value in found.value.items()}
+        plain = {name: _plain(value, (*path, name)) for name, value in element.value.items()}
     except InvalidFileError as error:
-        return found._replace(value=None, error=document.placed(error))
-    return found._replace(value=plain)
+        return element._replace(value=None, error=document.placed(error))
+    return element._replace(value=plain)
 
 
 def _wrong(path: Path, why: str) -> InvalidFileError:

@@ -125,9 +125,9 @@ class _Reader:
             return False
         around = self._all_around()
         for key in document.members(path):
-            found = document.value_or_error((*path, key))
-            if nulls or found.value is not None or found.error:
-                yield found._replace(name=key, document=around)
+            member = document.value_or_error((*path, key))
+            if nulls or member.value is not None or member.error:
+                yield member._replace(name=key, document=around)
         return True
 
     def _keep(self, path: tuple[Any, ...], value: Any) -> None:

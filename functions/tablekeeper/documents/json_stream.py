@@ -178,10 +178,10 @@ class Document(_Window):
 
     def value(self, path: Path = ()) -> Any:
         """What comes next, whole; `path` leads to it."""
-        found = self.value_or_error(path)
-        if found.error:
-            raise found.error
-        return found.value
+        value = self.value_or_error(path)
+        if value.error:
+            raise value.error
+        return value.value
 
     def value_or_error(self, path: Path = ()) -> Value:
         """As `value`; but JSON that cannot be kept comes with its error, and is passed over."""

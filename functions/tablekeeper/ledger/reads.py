@@ -72,5 +72,5 @@ def read_outcome_from_outside(
     millisecond apart from the StartTime that the execution itself names its row by.
     """
     keys = [{"pk": {"S": uri}, "sk": {"S": each}} for each in execution.near_audit_keys]
-    found = {row["sk"]["S"]: row["outcome"]["S"] for row in read_items(client, table, keys)}
-    return found.get(execution.audit_key) or next(iter(found.values()), None)
+    outcomes = {row["sk"]["S"]: row["outcome"]["S"] for row in read_items(client, table, keys)}
+    return outcomes.get(execution.audit_key) or next(iter(outcomes.values()), None)

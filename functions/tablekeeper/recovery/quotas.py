@@ -28,7 +28,7 @@ STARTS_A_SECOND = 5.0
 What heals is to leave Lambda's concurrency, which is 10 in a new account, to what is new.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 """
-KEPT_SECONDS = 3600
+CACHE_SECONDS = 3600
 """How long the row of a second's calls is kept."""
 
 
@@ -65,7 +65,7 @@ def may_describe(client: DynamoDBClient, ledger: str) -> bool:
                 ExpressionAttributeValues={
                     ":zero": {"N": "0"},
                     ":one": {"N": "1"},
-                    ":soon": {"N": str(second + KEPT_SECONDS)},
+                    ":soon": {"N": str(second + CACHE_SECONDS)},
                     ":most": {"N": str(int(DESCRIBES_A_SECOND))},
                 },
             )

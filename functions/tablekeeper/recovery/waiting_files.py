@@ -117,11 +117,11 @@ class WaitingFiles:
         for place in range(0, len(uris), 100):
             some = uris[place : place + 100]
             keys = [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in some]
-            found = {
+            rows = {
                 row["pk"]["S"]: row
                 for row in read_items(self.tables.client, self.tables.ledger, keys)
             }
-            yield from (found[uri] for uri in some if "problem" in found.get(uri, {}))
+            yield from (rows[uri] for uri in some if "problem" in rows.get(uri, {}))
 
     def _refused(self, refused: Sequence[str]) -> Iterator[tuple[Row, bool]]:
         """Refused files whose item has another owner by now than the one named, or none; and owners
@@ -170,7 +170,7 @@ class WaitingFiles:
             self.tables.items,
             [item.attributes for item in dict.fromkeys(item for _, item, _ in blocked)],
         )
-        owners = {self._key(found): owner(found) for found in items}
+        owners = {self._key(each): owner(each) for each in items}
         free += [row for row, item, named in blocked if item not in owners or owners[item] != named]
         held = {named for _, item, named in blocked if named and owners.get(item) == named}
         return free, sorted(held)

@@ -39,7 +39,7 @@ class RepeatedHashes:
             self.held[partition] = array("Q")
 
     def repeated(self) -> set[int]:
-        found: set[int] = set()
+        repeated: set[int] = set()
         for partition, held in enumerate(self.held):
             numbers = array("Q")
             if partition in self.spilled:
@@ -49,10 +49,10 @@ class RepeatedHashes:
                 file.seek(0)
                 numbers.fromfile(file, count)
             numbers.extend(held)
-            found.update(a for a, b in pairwise(sorted(numbers)) if a == b)
-            if len(found) >= MAX_SUSPECTS:
+            repeated.update(a for a, b in pairwise(sorted(numbers)) if a == b)
+            if len(repeated) >= MAX_SUSPECTS:
                 break
-        return found
+        return repeated
 
     def close(self) -> None:
         self.files.close()

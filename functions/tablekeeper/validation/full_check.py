@@ -32,7 +32,7 @@ from tablekeeper.validation.ref_targets import (
     _specification,
     unresolvable,
 )
-from tablekeeper.validation.sentences import expected, found, keyword_of, place_of
+from tablekeeper.validation.sentences import expected, found_of, keyword_of, place_of
 from tablekeeper.validation.violation import Violation
 
 MAX_VIOLATIONS = 10_000
@@ -119,7 +119,7 @@ def _violation(record: Record, error: Any) -> Violation:
         pointer(place_of(error)),
         keyword_of(error),
         expected(error),
-        found(error),
+        found_of(error),
         record.line,
     )
 

@@ -73,7 +73,7 @@ def expected(error: Any) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
-def found(error: Any) -> str:
+def found_of(error: Any) -> str:
     """What stands there: its type and its length."""
     if _missing(error) is not None:
         return "none"

@@ -119,24 +119,24 @@ class Translation:
         _need(self._size <= SCHEMAS_TRANSLATED)
         if "$ref" in schema and self._is_draft_7:
             return self._reference(schema["$ref"], place, exactly=exactly)
-        found: dict[str, Any] = {}
+        translated: dict[str, Any] = {}
         every: list[Any] = []
         if "$ref" in schema:
             every.append(self._reference(schema["$ref"], place, exactly=exactly))
-        self._values(schema, found, every, exactly=exactly)
+        self._values(schema, translated, every, exactly=exactly)
 
         def inner(each: Any, *, exactly: bool = exactly) -> Any:
             return self._schema(each, place, exactly=exactly)
 
-        _applied(schema, found, inner)
-        self._applied_to_items(schema, found, inner)
-        self._applied_by_draft(schema, found, inner)
+        _applied(schema, translated, inner)
+        self._applied_to_items(schema, translated, inner)
+        self._applied_by_draft(schema, translated, inner)
         if every:
-            found["allOf"] = [*found.get("allOf", ()), *every]
-        return found
+            translated["allOf"] = [*translated.get("allOf", ()), *every]
+        return translated
 
     def _values(
-        self, schema: Any, found: dict[str, Any], every: list[Any], *, exactly: bool
+        self, schema: Any, translated: dict[str, Any], every: list[Any], *, exactly: bool
     ) -> None:
         """The keywords that hold no schemas."""
         limits = {word: Decimal(_number(schema[word])) for word in _LIMITS if word in schema}
@@ -146,25 +146,25 @@ class Translation:
             _need(types != [] and all(each in _TYPES for each in types))
         if limits or kind in ("number", "integer"):
             number_type = kind if kind in ("number", "integer") else None
-            found["check"] = len(self._checks)
+            translated["check"] = len(self._checks)
             self._checks.append(_number_check(number_type, limits))
         if "type" in schema and kind not in ("number", "integer"):
-            found["type"] = kind
+            translated["type"] = kind
         for word in _COUNTS:
             if word in schema:
-                found[word] = _count(schema[word])
+                translated[word] = _count(schema[word])
         if "const" in schema:
-            found["const"] = _value(schema["const"])
+            translated["const"] = _value(schema["const"])
         if "enum" in schema:
             _need(isinstance(schema["enum"], list))
-            found["enum"] = _value(schema["enum"])
+            translated["enum"] = _value(schema["enum"])
         if "required" in schema:
-            found["required"] = _names(schema["required"])
+            translated["required"] = _names(schema["required"])
         if "uniqueItems" in schema:
             _need(isinstance(schema["uniqueItems"], bool))
             # jsonschema overlooks some repeated arrays that hold booleans, and so accepts more.
             _need(not (exactly and schema["uniqueItems"]))
-            found["uniqueItems"] = schema["uniqueItems"]
+            translated["uniqueItems"] = schema["uniqueItems"]
         if "format" in schema:
             _need(isinstance(schema["format"], str))
             if schema["format"] in FORMATS:
@@ -172,12 +172,12 @@ class Translation:
         if "pattern" in schema:
             _need(isinstance(schema["pattern"], str))
             if _PLAIN_PATTERN.fullmatch(schema["pattern"]):
-                found["pattern"] = _plain_pattern(schema["pattern"])
+                translated["pattern"] = _plain_pattern(schema["pattern"])
             else:
                 every.append(self._text_check(f"pattern {schema['pattern']}"))
 
     def _applied_to_items(
-        self, schema: Any, found: dict[str, Any], inner: Callable[..., Any]
+        self, schema: Any, translated: dict[str, Any], inner: Callable[..., Any]
     ) -> None:
         prefix, rest = schema.get("prefixItems"), schema.get("items", True)
         if self._is_draft_7:
@@ -189,20 +189,20 @@ class Translation:
         if prefix is not None:
             _need(isinstance(prefix, list))
             if prefix:
-                found["prefixItems"] = [inner(each) for each in prefix]
+                translated["prefixItems"] = [inner(each) for each in prefix]
         if rest is not True:
-            found["items"] = inner(rest)
+            translated["items"] = inner(rest)
         if "contains" in schema:
             most = None if self._is_draft_7 else schema.get("maxContains")
             exactly = {} if most is None else {"exactly": True}
-            found["contains"] = inner(schema["contains"], **exactly)
+            translated["contains"] = inner(schema["contains"], **exactly)
             if not self._is_draft_7:
                 for word in ("minContains", "maxContains"):
                     if word in schema:
-                        found[word] = _count(schema[word])
+                        translated[word] = _count(schema[word])
 
     def _applied_by_draft(
-        self, schema: Any, found: dict[str, Any], inner: Callable[..., Any]
+        self, schema: Any, translated: dict[str, Any], inner: Callable[..., Any]
     ) -> None:
         if self._is_draft_7:
             dependencies = schema.get("dependencies", {})
@@ -216,9 +216,9 @@ class Translation:
             names = _mapped(schema.get("dependentRequired", {}), _names)
             schemas = _mapped(schema.get("dependentSchemas", {}), inner)
         if names:
-            found["dependentRequired"] = names
+            translated["dependentRequired"] = names
         if schemas:
-            found["dependentSchemas"] = schemas
+            translated["dependentSchemas"] = schemas
 
     def _text_check(self, name: str) -> dict[str, Any]:
         """A format of our own, which is how jsonschema-rs calls a function for each string."""
@@ -248,28 +248,28 @@ class Translation:
         return schema
 
 
-def _applied(schema: Any, found: dict[str, Any], inner: Callable[..., Any]) -> None:
+def _applied(schema: Any, translated: dict[str, Any], inner: Callable[..., Any]) -> None:
     """The keywords with schemas that each draft has."""
     for word, strictly in (("allOf", False), ("anyOf", False), ("oneOf", True)):
         if word in schema:
             _need(isinstance(schema[word], list))
             how = {"exactly": True} if strictly else {}
-            found[word] = [inner(each, **how) for each in schema[word]]
+            translated[word] = [inner(each, **how) for each in schema[word]]
     if "not" in schema:
-        found["not"] = inner(schema["not"], exactly=True)
+        translated["not"] = inner(schema["not"], exactly=True)
     _need("if" in schema or not ("then" in schema or "else" in schema))
     if "if" in schema:
-        found["if"] = inner(schema["if"], exactly=True)
+        translated["if"] = inner(schema["if"], exactly=True)
         for word in ("then", "else"):
             if word in schema:
-                found[word] = inner(schema[word])
+                translated[word] = inner(schema[word])
     if "properties" in schema:
-        found["properties"] = _mapped(schema["properties"], inner)
+        translated["properties"] = _mapped(schema["properties"], inner)
     if "patternProperties" in schema:
         members = _mapped(schema["patternProperties"], inner)
-        found["patternProperties"] = {
+        translated["patternProperties"] = {
             _plain_pattern(pattern): each for pattern, each in members.items()
         }
     for word in ("additionalProperties", "propertyNames"):
         if word in schema:
-            found[word] = inner(schema[word])
+            translated[word] = inner(schema[word])

@@ -16,7 +16,7 @@ from boto3.session import Session
 from tablekeeper_cli import engine
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.web import app
-from tablekeeper_cli.web.kept import Kept
+from tablekeeper_cli.web.cache import Cached
 from tests.unit.cli.web.conftest import OUTPUTS
 
 LONGEST = max(
@@ -130,7 +130,7 @@ def test_a_value_is_kept_for_many_times_its_read(monkeypatch: pytest.MonkeyPatch
         clock[0] += 2
         return len(reads)
 
-    value = Kept(read, 3)
+    value = Cached(read, 3)
     assert (value.get().value, value.get().took) == (1, 2)
     clock[0] += 19
     assert value.get().value == 1
@@ -147,7 +147,7 @@ def test_whoever_waits_for_a_read_that_fails_does_not_wait_again() -> None:
         time.sleep(0.2)
         raise ConnectionError
 
-    value = Kept(read, 3)
+    value = Cached(read, 3)
 
     def ask() -> bool:
         with pytest.raises(ConnectionError):

@@ -17,7 +17,7 @@ from tablekeeper.validation.violation import Violation
 from typer.testing import CliRunner
 
 from tablekeeper_cli.app import app
-from tablekeeper_cli.web import copied, file_list
+from tablekeeper_cli.web import file_list, shell_commands
 from tablekeeper_cli.web.app import create_app
 from tests.unit.cli.web.conftest import EXECUTIONS, Shop, before
 
@@ -273,7 +273,9 @@ def test_hostile_names_are_harmless(shop: Shop, client: FlaskClient, address: st
     assert "default-src 'none'" in policy
     assert "script-src 'self'" in policy
     if address == "/file":
-        assert copied.command(shop.stack, "reprocess", HOSTILE) in html.unescape(answer.text)
+        assert shell_commands.command(shop.stack, "reprocess", HOSTILE) in html.unescape(
+            answer.text
+        )
 
 
 @pytest.mark.parametrize(
@@ -282,7 +284,7 @@ def test_hostile_names_are_harmless(shop: Shop, client: FlaskClient, address: st
     ids=["hostile", "space", "dash", "empty", "expansion", "lines", "wide"],
 )
 def test_a_command_that_is_copied_has_each_word_as_it_is(word: str) -> None:
-    quoted = copied.quoted(word)
+    quoted = shell_commands.quoted(word)
     assert quoted.isprintable()
     ran = subprocess.run(
         ["bash", "-c", f"printf %s {quoted}"],
@@ -316,11 +318,11 @@ def test_every_command_on_a_page_is_one_that_there_is(shop: Shop, client: FlaskC
 
 
 def test_a_command_names_the_stack_and_takes_no_key_for_an_option(shop: Shop) -> None:
-    told = copied.command(shop.stack, "reprocess", "--force")
+    told = shell_commands.command(shop.stack, "reprocess", "--force")
     assert told == "tablekeeper reprocess --stack shop --region eu-west-1 -- --force"
     local = replace(shop.stack, endpoint_url="http://127.0.0.1:4566")
-    assert copied.command(local, "history", "a b") == "tablekeeper history --local 'a b'"
-    assert copied.upload(local).endswith("--endpoint-url http://127.0.0.1:4566")
+    assert shell_commands.command(local, "history", "a b") == "tablekeeper history --local 'a b'"
+    assert shell_commands.upload(local).endswith("--endpoint-url http://127.0.0.1:4566")
 
 
 def test_errors_lead_on(shop: Shop, client: FlaskClient) -> None:

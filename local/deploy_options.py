@@ -21,14 +21,14 @@ FIXED = ("Runtime", "Architecture")
 
 
 @dataclass(frozen=True)
-class Given:
+class DeployOptions:
     """A folder of dataset files, None for the project's own, and parameters by name."""
 
     schemas: Path | None = None
     parameters: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, state_dir: Path) -> Given:
+    def load(cls, state_dir: Path) -> DeployOptions:
         """What was given last; nothing before the first time."""
         try:
             held = json.loads((state_dir / "given.json").read_text())
@@ -43,10 +43,10 @@ class Given:
         }
         (state_dir / "given.json").write_text(json.dumps(held))
 
-    def then(self, schemas: Path | None, parameters: Mapping[str, str]) -> Given:
+    def then(self, schemas: Path | None, parameters: Mapping[str, str]) -> DeployOptions:
         """This, with what is given now in its place."""
         own = ROOT / "schemas"
-        return Given(
+        return DeployOptions(
             (None if schemas == own else schemas) if schemas else self.schemas,
             self.parameters | dict(parameters),
         )
@@ -77,14 +77,14 @@ def parsed(text: str) -> dict[str, str]:
         words = shlex.split(text)
     except ValueError as error:
         raise LocalStackError(f"PARAMETERS {text!r}: {error}") from None
-    found = {}
+    parameters = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
             raise LocalStackError(f"PARAMETERS: {word!r} is no Name=value")
         _check(name, value)
-        found[name] = value
-    return found
+        parameters[name] = value
+    return parameters
 
 
 def _check(name: str, value: str) -> None:

@@ -58,10 +58,10 @@ def moment(text: str | None) -> datetime | None:
     if age := _AGE.fullmatch(text):
         return datetime.now(UTC) - timedelta(minutes=int(age[1]) * _MINUTES[age[2]])
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{text!r} is no time: 2026-01-31T12:00:00Z, or an age as 4h") from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class Choice:
         status = self.status.upper() if self.status else None
         if status not in (None, *completion.STATUSES):
             raise UsageError(f"{self.status!r} is none of {', '.join(completion.STATUSES)}")
-        found = False
+        any_file = False
         wanted = ProblemFilter(status, self.error, self.dataset, moment(self.since), self.prefix)
         for each in failures(stack, wanted, capacity):
-            found = True
+            any_file = True
             yield each
-        if not found:
+        if not any_file:
             self._check(stack)
 
     def _check(self, stack: Stack) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from local.deploy_options import DeployOptions, parsed
 from local.environment import ROOT
 from local.errors import LocalStackError
-from local.given import Given, parsed
 
 
 def test_parameters_are_read_as_a_shell_reads_words() -> None:
@@ -42,17 +42,19 @@ def test_what_cloudformation_would_refuse_is_refused(text: str, complaint: str) 
 
 
 def test_what_was_given_once_is_kept_until_other_is_given(tmp_path: Path) -> None:
-    assert Given.load(tmp_path) == Given()
-    first = Given().then(tmp_path, parsed("KeyPrefix=a/ LogLevel=DEBUG"))
+    assert DeployOptions.load(tmp_path) == DeployOptions()
+    first = DeployOptions().then(tmp_path, parsed("KeyPrefix=a/ LogLevel=DEBUG"))
     first.save(tmp_path)
-    second = Given.load(tmp_path).then(None, parsed("KeyPrefix="))
-    assert second == Given(tmp_path, {"KeyPrefix": "", "LogLevel": "DEBUG"})
+    second = DeployOptions.load(tmp_path).then(None, parsed("KeyPrefix="))
+    assert second == DeployOptions(tmp_path, {"KeyPrefix": "", "LogLevel": "DEBUG"})
     assert second.then(ROOT / "schemas", {}).schemas is None
     words = shlex.split(str(second).partition("parameters ")[2])
     assert parsed(shlex.join(words)) == second.parameters
 
 
 def test_datasets_are_checked_against_the_keys_of_the_items_table() -> None:
-    assert Given().item_keys == "pk:S,sk:S"
-    given = Given(parameters=parsed("PartitionKeyName=id PartitionKeyType=N SortKeyName="))
-    assert given.item_keys == "id:N"
+    assert DeployOptions().item_keys == "pk:S,sk:S"
+    options = DeployOptions(
+        parameters=parsed("PartitionKeyName=id PartitionKeyType=N SortKeyName=")
+    )
+    assert options.item_keys == "id:N"

@@ -7,8 +7,8 @@ from itertools import count
 
 import pytest
 
-from tablekeeper_cli.commands import chosen
-from tablekeeper_cli.commands.chosen import Choice
+from tablekeeper_cli.commands import choice
+from tablekeeper_cli.commands.choice import Choice
 from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.ledger import files, problems
 from tablekeeper_cli.ledger.files import ListedFile
@@ -56,7 +56,7 @@ def test_a_large_ledger_is_not_read_to_its_end(
 ) -> None:
     reads = ledger(monkeypatch, "a", "b", more=True)
     assert list(Choice(dataset="typo").failures(STACK)) == []
-    assert next(reads) == chosen.LOOKED_AT
+    assert next(reads) == choice.LOOKED_AT
     told = capsys.readouterr().err
     assert "none of the first 10,000 files belongs to a dataset 'typo'" in told
     assert told.endswith("the ledger knows a, b\n")

@@ -27,7 +27,7 @@ class Reading(Generic[T]):
     took: float
 
 
-class Kept(Generic[T]):
+class Cached(Generic[T]):
     """A value that is read again when it is older than `seconds`, or than PAUSE times what its read
     took.
     """
@@ -48,9 +48,9 @@ class Kept(Generic[T]):
         with self.lock:
             if self.error and self.ended >= asked:
                 raise self.error
-            found = self.reading
-            if found and asked - self.ended <= max(self.seconds, PAUSE * found.took):
-                return found
+            reading = self.reading
+            if reading and asked - self.ended <= max(self.seconds, PAUSE * reading.took):
+                return reading
             return self._read()
 
     def _read(self) -> Reading[T]:
