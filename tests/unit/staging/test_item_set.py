@@ -188,7 +188,7 @@ def test_no_set_waits_until_another_was_read(
     slow, fast = (
         Lines("staging", LinesWriter("staging", name).close()) for name in ("slow", "fast")
     )
-    read, begun, go_on = partitioned_lines._get, threading.Event(), threading.Event()
+    read, begun, go_on = partitioned_lines.read_object, threading.Event(), threading.Event()
 
     def get(bucket: str, key: str, **more: Any) -> bytes:
         if key.startswith("slow/"):
@@ -196,7 +196,7 @@ def test_no_set_waits_until_another_was_read(
             go_on.wait(60)
         return read(bucket, key, **more)
 
-    monkeypatch.setattr(partitioned_lines, "_get", get)
+    monkeypatch.setattr(partitioned_lines, "read_object", get)
     with ThreadPoolExecutor() as pool:
         lengths = [pool.submit(len, slow)]
         begun.wait(60)
