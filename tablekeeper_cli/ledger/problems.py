@@ -212,7 +212,7 @@ def violation_of(values: Mapping[str, Any]) -> Violation:
 def waits_for(each: Failure | Problem) -> str:
     """What a problem waits for that has no next try."""
     if each.error == errors.KeyOwnershipError.__name__:
-        return "when the owner lets go"
+        return "when no other file has the item"
     return "by a person" if each.status == "FAILED" else "when it is mended"
 
 

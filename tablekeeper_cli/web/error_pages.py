@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from flask import Flask, request
+from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
 from tablekeeper_cli import engine
 from tablekeeper_cli.errors import CommandError, UnknownError
-from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.stack import LOCAL_FILE, Stack, local_file
+from tablekeeper_cli.terminal.text import clean
 
 RETRIED_AFTER = 5
 """Seconds after which such a page is asked for again."""
@@ -25,9 +27,21 @@ def check_engine(stack: Stack) -> None:
     if not stack.endpoint_url:
         return
     try:
-        engine.check(stack.endpoint_url, stack.bucket)
+        found = local_file()
+        state_dir = found.parent if found else LOCAL_FILE.parent
+        engine.check(stack.endpoint_url, stack.bucket, state_dir)
     except CommandError as error:
         raise DeadEngineError(str(error)) from None
+
+
+def _marked(text: str) -> Markup:
+    """Text whose commands, between backticks, are marked as such."""
+    parts = clean(text[:1].upper() + text[1:]).split("`")
+    marked = (
+        Markup("<code>{}</code>").format(each) if place % 2 else escape(each)
+        for place, each in enumerate(parts)
+    )
+    return Markup().join(marked) if len(parts) % 2 else escape("`".join(parts))
 
 
 def add_to(app: Flask, stack: Stack, shown: Callable[..., str]) -> None:
@@ -39,7 +53,7 @@ def add_to(app: Flask, stack: Stack, shown: Callable[..., str]) -> None:
             "error.html",
             every,
             title=title,
-            text=text,
+            text=_marked(text),
             code=code,
             key=stack.key(stack.uri(key)) if key else "",
         ), code
@@ -66,7 +80,7 @@ def add_to(app: Flask, stack: Stack, shown: Callable[..., str]) -> None:
 
     @app.errorhandler(DeadEngineError)
     def dead(error: DeadEngineError) -> tuple[str, int]:
-        return page(502, "The local engine does not answer", str(error))
+        return page(502, "The local engine cannot be reached", str(error))
 
     @app.errorhandler(BotoCoreError)
     @app.errorhandler(ClientError)

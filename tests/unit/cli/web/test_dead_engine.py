@@ -70,7 +70,7 @@ def pages_of(endpoint_url: str) -> list[str]:
         answers = list(pool.map(ask, PAGES))
     assert [code for code, _ in answers] == [502] * len(PAGES)
     for _, text in answers:
-        assert "The local engine does not answer" in text
+        assert "The local engine cannot be reached" in text
         assert "make up" in text
         assert "every 5 s" in text
     return [text for _, text in answers]

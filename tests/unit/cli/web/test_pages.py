@@ -117,6 +117,7 @@ def test_a_file_that_is_processed_is_running_on_every_page(shop: Shop, client: F
         assert state in text_of(client, address), address
     assert "● RUNNING ✓ SYNCED" in text_of(client, f"/file?key={KEY}")
     assert "Running 2" in text_of(client, "/")
+    assert "Files 1 · 2 running" in text_of(client, "/files")
     fresh = text_of(client, "/file?key=products/new.json")
     assert "● RUNNING" in fresh
     assert "started by sweep" in fresh
@@ -207,7 +208,7 @@ def test_failures_are_chosen_and_say_when_they_are_tried_again(
     assert "Failures 3" in text
     assert re.search(r"a/slow ✗ FAILED TransientServiceError .*\] in \d+ (s|min)", text)
     assert "when it is mended" in text
-    assert "when the owner lets go" in text
+    assert "when no other file has the item" in text
     chosen = text_of(client, "/failures?error=SchemaViolationError")
     assert "Failures 1" in chosen
     assert "a/slow" not in chosen
