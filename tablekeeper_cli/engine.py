@@ -32,10 +32,7 @@ def check(endpoint_url: str, bucket: str, state_dir: Path = Path(".local")) -> N
     except (OSError, HTTPException):
         health = 0
     if health != 200 or not _is_health(text):
-        raise CommandError(
-            f"another program answers at {endpoint_url}, the address of the local engine: "
-            f"`make up{_name(state_dir)}` starts the engine on a free port"
-        )
+        raise CommandError(_another(endpoint_url, state_dir))
     if status == 404:
         raise CommandError(
             f"the engine at {endpoint_url} has no bucket {bucket}: it is another one, or was "
@@ -91,6 +88,17 @@ def _silent(endpoint_url: str, state_dir: Path, seconds: float) -> str:
         f"or overloaded; `make down{_name(state_dir)}` and `make up{_name(state_dir)}` start it "
         "anew"
     )
+
+
+def _another(endpoint_url: str, state_dir: Path) -> str:
+    answers = f"another program answers at {endpoint_url}, the address of the local engine"
+    if (state_dir / "kept.json").exists():
+        # What the engine kept has its port in the names of queues.
+        return (
+            f"{answers}, which `make down{_name(state_dir)}` ended: end that program, then "
+            f"`make up{_name(state_dir)}`"
+        )
+    return f"{answers}: `make up{_name(state_dir)}` starts the engine on a free port"
 
 
 def _ended(endpoint_url: str, state_dir: Path) -> str:

@@ -137,6 +137,11 @@ def test_an_engine_that_make_down_ended_is_said(tmp_path: Path) -> None:
         (folder / "kept.json").write_text("{}")
         with pytest.raises(CommandError, match=f"`make down{name}` ended it; `make up{name}`"):
             engine.check("http://127.0.0.1:9", "bucket", folder)
+    with (
+        answering(b"<html>", 200) as address,
+        pytest.raises(CommandError, match="end that program, then `make up NAME=second`"),
+    ):
+        engine.check(address, "bucket", second)
 
 
 def test_an_engine_that_freezes_or_ends_while_a_command_runs_ends_it_with_a_sentence() -> None:
