@@ -69,7 +69,7 @@ def test_every_difference_is_told_by_its_name(pipeline: Pipeline) -> None:
     assert set(pipeline.sync_batch("look")) == {"notes/claim.json", "notes/problem.json"}
 
 
-def test_a_file_over_a_limit_that_was_lowered_is_refused_and_keeps_its_items(
+def test_a_file_over_a_lowered_limit_keeps_its_items_and_is_written_when_the_limit_is_raised(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = "notes/a.json"
@@ -78,6 +78,11 @@ def test_a_file_over_a_limit_that_was_lowered_is_refused_and_keeps_its_items(
     monkeypatch.setenv("MAX_DOCUMENT_BYTES", "10")
     assert pipeline.sync_batch() == {key: ("OUTDATED", "INVALID")}
     assert len(pipeline.items()) == 1
+    pipeline.put(key, [{"pk": "a", "sk": "1"}, {"pk": "a", "sk": "2"}])
+    assert pipeline.sync_batch() == {key: ("PROBLEM", "INVALID")}
+    monkeypatch.setenv("MAX_DOCUMENT_BYTES", "1000000")
+    assert pipeline.sync_batch() == {key: ("PROBLEM", "SYNCED")}
+    assert len(pipeline.items()) == 2
 
 
 def test_a_look_and_a_traced_run_write_nothing(pipeline: Pipeline) -> None:
