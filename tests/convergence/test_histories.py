@@ -8,14 +8,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.convergence.world import (
-    WEAKNESSES,
-    first_wrong,
-    history,
-    moto,
-    moto_world,
-    universe,
-)
+from tests.convergence.history import first_wrong, history
+from tests.convergence.services import moto, moto_world
+from tests.convergence.weaknesses import WEAKNESSES
+from tests.convergence.world import universe
 
 HINTS = {
     "event-is-truth": 1,
@@ -30,7 +26,7 @@ HINTS = {
 """Seeds that went wrong once, by what is switched off: tried first, so that the search is short.
 
 Any seed that goes wrong will do. The other weaknesses take a search that is too long for each run
-of the tests: `python -m tests.convergence.world 3000 WEAKNESS` makes it.
+of the tests: `python -m tests.convergence 3000 WEAKNESS` makes it.
 """
 SEARCH = 300
 

@@ -1,0 +1,80 @@
+"""What becomes of items, staged sets and key lists without Tablekeeper."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+from tablekeeper.model.items import owner
+
+from tests.convergence.files import Files
+from tests.convergence.services import Table
+
+
+class Mishaps(Files):
+    """Hands, a TTL and lifecycles, in the tables and the staging bucket of one history."""
+
+    dynamodb: Any
+    edited: set[tuple[str, str]]
+    edits: collections.Counter[str]
+    forced: dict[str, tuple[str, int]]
+    outcomes: dict[str, list[str]]
+    expired: set[str]
+    staged_lost: bool
+
+    def row(self, name: str) -> dict[str, Any]:
+        """The CURRENT row of a file in DynamoDB JSON."""
+        raise NotImplementedError
+
+    def edit(self) -> dict[str, Any] | None:
+        """An item is changed or removed by hand; its file is to be forced."""
+        items = getattr(self.dynamodb.client, "tables", {}).get("items", {})
+        if not items:
+            return None
+        key = self.rng.choice(sorted(items))
+        name = (owner(items[key]) or "").rpartition("/")[2]
+        if self.rng.random() < 0.5:
+            del items[key]
+        else:
+            items[key] = {**items[key], "value": {"N": "-1"}}
+        self.edited.add((name, key[1]))
+        self.edits[name] += 1
+        return self.event(name, force=True)
+
+    def answered(self, name: str) -> bool:
+        """Whether a forced execution has ended since the file's items were edited last."""
+        return any(
+            (file, count) == (name, self.edits[name]) and self.outcomes[one] not in ([], ["FAILED"])
+            for one, (file, count) in self.forced.items()
+        )
+
+    def expire(self) -> None:
+        """Time to live: an item goes, and nobody is told."""
+        items = (
+            self.dynamodb.client.tables.get("items", {})
+            if isinstance(self.dynamodb.client, Table)
+            else {}
+        )
+        if items:
+            key = self.rng.choice(sorted(items))
+            self.expired.add(key[1])
+            del items[key]
+
+    def lose_staged_items(self) -> None:
+        """What is staged for a write expires."""
+        self.staged_lost = True
+        objects = getattr(self.s3.client, "objects", {})
+        for bucket, key in list(objects):
+            if bucket == "staging" and key.startswith("items/"):
+                del objects[bucket, key]
+
+    def lose_a_key_list(self) -> None:
+        """Somebody deletes the list of keys of a file that is not being written."""
+        for name in self.files:
+            row = self.row(name)
+            if "keys_at" in row and "claim" not in row:
+                prefix = row["keys_at"]["S"]
+                for bucket, key in list(getattr(self.s3.client, "objects", {})):
+                    if bucket == "staging" and key.startswith(prefix):
+                        del self.s3.client.objects[bucket, key]
+                return

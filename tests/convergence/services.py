@@ -1,0 +1,167 @@
+"""S3, DynamoDB and Step Functions as the handlers of a history see them: the world may go on before
+and after each call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from moto import mock_aws
+from tablekeeper.model.items import owner
+
+from tests.support.fakes import FakeS3, client_error
+from tests.support.quick import QuickDynamoDB
+
+if TYPE_CHECKING:
+    from tests.convergence.world import World
+
+
+class Table(QuickDynamoDB):
+    """Tables, with an index on `value` that refuses what it cannot hold."""
+
+    def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
+        refused = [
+            bool(self.index) and "S" in each.get("Put", {}).get("Item", {}).get("value", ())
+            for each in TransactItems
+        ]
+        if any(refused):
+            codes = [{"Code": "ValidationError" if each else "None"} for each in refused]
+            raise client_error("TransactionCanceledException", CancellationReasons=codes)
+        return super().transact_write_items(TransactItems)
+
+
+class StepFunctions:
+    """The calls of the Step Functions API that the safety net and the sweep make, answered from a
+    world.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def list_executions(self, statusFilter: str, redriveFilter: str, **_: Any) -> Any:  # noqa: N803
+        ended = [one for one in self.world.executions if one.status == statusFilter]
+        return {
+            "executions": [
+                {
+                    "executionArn": one.context.id,
+                    "name": one.context.name,
+                    "startDate": datetime.now(UTC),
+                    "stopDate": datetime.now(UTC),
+                }
+                for one in ended
+                if redriveFilter == "NOT_REDRIVEN" and "no-safety-net" not in self.world.weak
+            ]
+        }
+
+    def describe_execution(self, executionArn: str) -> Any:  # noqa: N803
+        one = next(each for each in self.world.executions if each.context.id == executionArn)
+        return {
+            "executionArn": executionArn,
+            "name": one.context.name,
+            "status": one.status,
+            "startDate": datetime.fromisoformat(one.context.start),
+            "input": json.dumps(one.context.input),
+            "error": one.error,
+            "cause": one.cause,
+        }
+
+    def get_execution_history(self, executionArn: str, **_: Any) -> Any:  # noqa: N803
+        one = next(each for each in self.world.executions if each.context.id == executionArn)
+        return {
+            "events": [{"stateEnteredEventDetails": {"name": one.context.path[-1]}}]
+            if one.context.path
+            else []
+        }
+
+    def start_execution(self, name: str, input: str, **_: Any) -> None:  # noqa: A002
+        self.world.start(json.loads(input))
+
+
+class Tap:
+    """A client that stops the world before and after each call, and sometimes fails it."""
+
+    def __init__(self, world: World, client: Any) -> None:
+        self.world, self.client = world, client
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*positional: Any, **arguments: Any) -> Any:
+            if str(arguments.get("Key", "")).startswith("items/"):
+                return getattr(self.client, name)(*positional, **arguments)  # never changes
+            self.world.pause()
+            self.world.fault("before")
+            if name == "get_object" and (stashed := self.world.stash.pop(arguments["Key"], None)):
+                answer = stashed
+            else:
+                answer = getattr(self.client, name)(*positional, **arguments)
+            self._note(name, arguments)
+            self.world.pause()
+            self.world.fault("after")
+            return answer
+
+        return call
+
+    def _note(self, name: str, arguments: Any) -> None:
+        """Keeps every outcome that was written, to find executions that have two."""
+        puts = [each.get("Put", {}) for each in arguments.get("TransactItems", ())]
+        for put in [*puts, arguments] if name in ("transact_write_items", "put_item") else ():
+            item = put.get("Item", {})
+            if put.get("TableName") == "items":
+                name = (owner(item) or "").rpartition("/")[2]
+                self.world.edited.discard((name, item["sk"]["S"]))
+            if "outcome" in item and "execution" in item:
+                self.world.outcomes[item["execution"]["S"]].append(item["outcome"]["S"])
+
+
+def fakes() -> tuple[Any, Any]:
+    """S3 and DynamoDB for one history, in memory."""
+    return FakeS3(), Table()
+
+
+def moto() -> tuple[Any, Any]:
+    """S3 and DynamoDB for one history, by moto; within `moto_world`."""
+    _empty_tables()
+    return boto3.client("s3"), boto3.client("dynamodb")
+
+
+@contextmanager
+def moto_world() -> Iterator[None]:
+    """moto's S3 with the buckets that histories share."""
+    with mock_aws():
+        s3 = boto3.client("s3")
+        for bucket in ("source", "staging"):
+            s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
+        yield
+
+
+def _empty_tables() -> None:
+    """moto copies whole tables for each transaction, so every history starts with empty ones."""
+    dynamodb = boto3.client("dynamodb")
+    for table in dynamodb.list_tables()["TableNames"]:
+        dynamodb.delete_table(TableName=table)
+    for table in ("items", "ledger"):
+        index = {
+            "IndexName": "problems",
+            "KeySchema": _key_schema("problem_status", "problem_at"),
+            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["problem_error"]},
+        }
+        names = ["pk", "sk"] + (["problem_status", "problem_at"] if table == "ledger" else [])
+        dynamodb.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=_key_schema("pk", "sk"),
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
+            **({"GlobalSecondaryIndexes": [index]} if table == "ledger" else {}),  # type: ignore[arg-type]
+        )
+
+
+def _key_schema(*names: str) -> Any:
+    return [
+        {"AttributeName": n, "KeyType": kind}
+        for n, kind in zip(names, ("HASH", "RANGE"), strict=True)
+    ]

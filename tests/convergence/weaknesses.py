@@ -1,0 +1,256 @@
+"""Weaknesses: each switches one protection of the real code off."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from botocore.exceptions import ClientError
+from handlers import (
+    fetch_object,
+)
+from tablekeeper import aws, tables
+from tablekeeper.commit import (
+    claiming,
+    file_commit,
+    key_lists,
+    lanes,
+    large_write,
+    patience,
+    plan,
+    questions,
+    release,
+    settlement,
+    transaction,
+)
+from tablekeeper.commit.file_commit import FileCommit
+from tablekeeper.errors import KeyOwnershipError
+from tablekeeper.ledger import failures, reads, writes
+from tablekeeper.ledger.rows import ADDING, Row
+from tablekeeper.ledger.writes import audit_row
+from tablekeeper.model import sizes
+from tablekeeper.model.execution import Execution
+from tablekeeper.model.outcome import Committed
+from tablekeeper.model.snapshot import SetAside, Snapshot
+from tablekeeper.recovery import waiting_files
+from tablekeeper.recovery.waiting_files import WaitingFiles
+from tablekeeper.staging import item_set, partitioned_lines
+from tablekeeper.steps import fetch as fetch_module
+
+if TYPE_CHECKING:
+    from tests.convergence.world import World
+
+
+WEAKNESSES = (
+    "read-bucket-first",
+    "no-revision",
+    "no-claim-check",
+    "no-pending",
+    "no-barrier",
+    "no-rollback",
+    "event-is-truth",
+    "silent-unchanged",
+    "failed-unconditional",
+    "invalid-unconditional",
+    "strict-deletes",
+    "no-sweep",
+    "no-audit-condition",
+    "late-failure-wins",
+    "no-safety-net",
+    "skip-over-replacing",
+    "force-by-row",
+    "force-forgotten",
+    "no-questions",
+    "no-superseded",
+    "no-rebuild",
+    "no-release",
+    "release-unmarked",
+    "partial-forgotten",
+)
+
+
+def weaken_record_failure(weak: frozenset[str], actions: list[Any]) -> None:
+    """Takes conditions off the transaction of Record Failure."""
+    outcome = actions[0]["Put"]["Item"]["outcome"]["S"]
+    update = actions[1]["Update"]
+    if outcome == "FAILED" and "failed-unconditional" in weak:
+        del actions[0]["Put"]["ConditionExpression"]
+    if outcome == "FAILED" and "late-failure-wins" in weak:
+        update["ConditionExpression"] = "attribute_not_exists(as_of) OR as_of <> :bound"
+    if outcome == "INVALID" and "invalid-unconditional" in weak:
+        update["ConditionExpression"] = (
+            "attribute_not_exists(revision) OR revision <> :bound OR revision = :bound"
+        )
+
+
+@contextmanager
+def weakened(world: World) -> Iterator[None]:
+    """Connects the code to this world, with the protections in `weak` switched off."""
+    weak = world.weak
+    patches: list[Any] = [
+        patch.object(aws, "s3", lambda: world.s3),
+        patch.object(aws, "dynamodb", lambda: world.dynamodb),
+        patch.object(tables, "dynamodb", lambda: world.dynamodb),
+        patch.object(fetch_module, "MAX_JITTER", 0),
+        patch.object(sizes, "TRANSACTION_ITEMS", world.fits),
+        patch.object(lanes, "LANES", 2),
+        patch.object(partitioned_lines, "PARTITIONS", 4),
+        patch.object(item_set, "PARTITIONS", 4),
+        patch.object(lanes, "in_parallel", _one_after_another),
+        patch.object(patience, "pause", lambda _: world.pause()),
+    ]
+    read_row, update_row, put_audit_row = reads.read_row, writes.update_row, writes.put_audit_row
+    fetch = fetch_module.fetch
+    why_cancelled = transaction.why_cancelled
+    lane_action = lanes.lane_action
+
+    def bucket_first(client: Any, table: str, uri: str) -> Row:
+        key = uri.removeprefix("s3://source/")
+        with suppress(ClientError):
+            world.stash[key] = world.s3.get_object(Bucket="source", Key=key)
+        return read_row(client, table, uri)
+
+    def any_revision(client: Any, table: str, uri: str) -> Row:
+        row = read_row(client, table, uri)
+        return dataclasses.replace(row, revision=_Any(row.revision))
+
+    def no_condition(*args: Any, **kwargs: Any) -> Any:
+        action = update_row(*args, **kwargs)
+        del action["Update"]["ConditionExpression"]
+        action["Update"]["ExpressionAttributeValues"].pop(":seen", None)
+        return action
+
+    def no_held(*args: Any) -> Any:
+        action = lane_action(*args)
+        action["Update"].pop("ConditionExpression", None)
+        action["Update"]["ExpressionAttributeValues"].pop(":held", None)
+        return action
+
+    def no_pending(row: Row) -> list[str]:
+        return [row.keys_at] if row.keys_at else []
+
+    def forgets(self: Any, *args: Any) -> None:
+        begin(self, *args)
+        self.others = []
+
+    def no_barrier(self: Any) -> None:
+        self.lanes.read()
+        self.plan.keep_keys()
+        self.lanes.run(lanes.REPLACE, self.plan.replaced)
+        run(self)
+
+    begin, run, undo = (
+        plan.Plan.__init__,
+        large_write.LargeWrite.run,
+        large_write.LargeWrite.undo,
+    )
+
+    def not_undone(self: Any, refusal: Any) -> None:
+        with patch.object(self.plan, "added_before", lambda _: iter(())):
+            undo(self, refusal)
+
+    def believe_event(payload: Any, *args: Any) -> Any:
+        answer = fetch(payload, *args)
+        if payload["event"].get("detail-type") == "Object Deleted":
+            answer["found"] |= {"action": "delete"}
+        return answer
+
+    def say_nothing(self: FileCommit) -> Committed:
+        row = audit_row(self.snapshot.uri, self.execution, "UNCHANGED", 1000)
+        self.tables.client.put_item(TableName="ledger", Item=row)
+        return Committed("UNCHANGED")
+
+    def strict(response: Any, *rest: Any) -> Any:
+        taken = why_cancelled(response, *rest)
+        if taken:
+            raise KeyOwnershipError(min(taken), "another file")
+        return taken
+
+    def believing(self: Any) -> bool:
+        before = self.row.claim
+        return not self._is_distrustful and (before is None or before.trusts)
+
+    def believing_all(self: Any) -> bool:
+        before = self.row.claim
+        return not self._is_distrustful and (before is None or before.state == ADDING)
+
+    def never_doubted(attributes: Any) -> Row:
+        return dataclasses.replace(row_of(attributes), doubted=False)
+
+    def unmarked(self: Any, *, released: bool) -> Any:
+        changes = release_changes(self, released=released)
+        changes["problem"]["M"].pop("released", None)
+        return changes
+
+    row_of, release_changes = Row.of, release.Release._changes
+
+    def of_the_commit(snapshot: Snapshot, outcome: str) -> SetAside | None:
+        return snapshot.set_aside if outcome == "PARTIAL" else None
+
+    def unconditional(table: str, row: Any) -> Any:
+        action = put_audit_row(table, row)
+        del action["Put"]["ConditionExpression"]
+        return action
+
+    switches: dict[str, list[Any]] = {
+        "read-bucket-first": [patch.object(fetch_module, "read_row", bucket_first)],
+        "no-revision": [
+            patch.object(file_commit, "update_row", no_condition),
+            patch.object(transaction, "read_row", any_revision),
+        ],
+        "no-claim-check": [
+            patch.object(module, "lane_action", no_held) for module in (claiming, lanes)
+        ],
+        "no-pending": [
+            patch.object(key_lists, "key_lists", no_pending),
+            patch.object(large_write, "key_lists", no_pending),
+            patch.object(plan.Plan, "__init__", forgets),
+        ],
+        "no-barrier": [patch.object(large_write.LargeWrite, "run", no_barrier)],
+        "no-rollback": [patch.object(large_write.LargeWrite, "undo", not_undone)],
+        "event-is-truth": [patch.object(fetch_object, "fetch", believe_event)],
+        "silent-unchanged": [patch.object(FileCommit, "unchanged", say_nothing)],
+        "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
+        "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
+        "no-sweep": [patch.object(WaitingFiles, "_start", lambda *_: False)],
+        "no-audit-condition": [patch.object(writes, "put_audit_row", unconditional)],
+        "skip-over-replacing": [patch.object(claiming.Claiming, "_trusts", property(believing))],
+        "force-by-row": [patch.object(Execution, "forced", False)],
+        "force-forgotten": [
+            patch.object(Row, "of", never_doubted),
+            patch.object(claiming.Claiming, "_trusts", property(believing_all)),
+        ],
+        "no-questions": [patch.object(questions.Questions, "ask", lambda _: None)],
+        "no-superseded": [patch.object(claiming.Claiming, "_superseded", lambda *_: None)],
+        "no-rebuild": [
+            patch.object(module, "check_keys", lambda *_: None)
+            for module in (file_commit, settlement)
+        ],
+        "no-release": [patch.object(waiting_files, "_may_release", lambda _: False)],
+        "release-unmarked": [patch.object(release.Release, "_changes", unmarked)],
+        "partial-forgotten": [patch.object(writes, "_set_aside", of_the_commit)],
+    }
+    with ExitStack() as stack:
+        for each in [*patches, *(one for name in weak for one in switches.get(name, ()))]:
+            stack.enter_context(each)
+        yield
+
+
+def _one_after_another(calls: Sequence[Callable[[], None]]) -> None:
+    for call in calls:
+        call()
+
+
+class _Any(int):
+    """Equal to every revision."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = int.__hash__
