@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -146,3 +147,19 @@ class Files:
             return []
         records: list[dict[str, Any]] | None = None if body == GARBAGE else json.loads(body)
         return records
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The objects of the bucket, as a Distributed Map gets them."""
+        found = []
+        for name in self.files:
+            with suppress(ClientError):
+                each = self.s3.client.get_object(Bucket="source", Key=self.key(name))
+                found.append(
+                    {
+                        "Key": self.key(name),
+                        "Etag": each["ETag"],
+                        "Size": each["ContentLength"],
+                        "LastModified": int(each["LastModified"].timestamp()),
+                    }
+                )
+        return found

@@ -52,21 +52,29 @@ def history(
     changes, lossy, reprocess = rng.randrange(3, 14), rng.random() < 0.4, rng.random() < 0.5
     edits = 3 * world.hand * (clients is fakes)
     expiry = rng.random() < 0.3
-    reconciled, steps, restarts, noticed = not lossy, 0, 0, 0
+    reconciled, steps, restarts, noticed = not (lossy or world.to_deploy), 0, 0, 0
+    whole: Running | None = None
+    at_once, sweeps, runs = rng.random() < 0.5, rng.choice([0, 2]), rng.choice([0, 0, 1, 2])
     with weakened(world):
         while True:
             steps += 1
             if steps > LIMIT:
                 return [("stuck", steps, None)]
-            if not changes and not reconciled:
-                reconciled = True
-                for name in POOL:
-                    world.start(world.event(name))
+            if not changes and not reconciled and not world.to_deploy:
+                if at_once:
+                    reconciled = True
+                    for name in POOL:
+                        world.start(world.event(name))
+                elif whole is None or whole.status in ("FAILED", "ABORTED"):
+                    whole = world.reconcile()
+                reconciled = reconciled or (whole is not None and whole.status == "SUCCEEDED")
             ended = [one for one in world.executions[:] if one.status in ("FAILED", "ABORTED")]
             if len(ended) > noticed and rng.random() < 0.5 and "no-safety-net" not in weak:
                 late += ended[noticed:]
                 noticed = len(ended)
-            if not (changes or edits or queue or world.running or world.zombies or late):
+            world.is_early = changes + edits > 3
+            busy = changes or edits or queue or world.running or world.zombies or late
+            if not busy and not world.to_deploy and reconciled:
                 restarted = 0
                 for name in POOL:
                     problem = world.row(name).get("problem", {}).get("M", {})
@@ -91,6 +99,9 @@ def history(
                 + ["step"] * 6 * bool(world.running or world.zombies)
                 + ["late"] * bool(late)
                 + ["edit"] * bool(edits)
+                + ["deploy"] * bool(world.to_deploy)
+                + ["sweep"] * bool(sweeps)
+                + ["reconcile"] * bool(runs)
             )
             if what == "change":
                 changes -= 1
@@ -110,6 +121,14 @@ def history(
                 world.start(queue.pop(rng.randrange(len(queue))))
             elif what == "late":
                 world.record_late(late.pop(rng.randrange(len(late))))
+            elif what == "deploy":
+                world.deploy()
+            elif what == "sweep":
+                sweeps -= 1
+                world.sweep()
+            elif what == "reconcile":
+                runs -= 1
+                world.reconcile()
             elif world.running:
                 world.step()
             else:

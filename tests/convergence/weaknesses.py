@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -13,8 +14,12 @@ from handlers import (
     fetch_object,
 )
 from tablekeeper import aws, tables
+from tablekeeper.bucket import attempt, batch, orphans
+from tablekeeper.bucket import run as run_module
 from tablekeeper.commit import (
+    claimed_write,
     claiming,
+    digests,
     file_commit,
     key_lists,
     lanes,
@@ -39,6 +44,8 @@ from tablekeeper.recovery import waiting_files
 from tablekeeper.recovery.waiting_files import WaitingFiles
 from tablekeeper.staging import item_set, partitioned_lines
 from tablekeeper.steps import fetch as fetch_module
+
+from tests.convergence.services import is_of_before
 
 if TYPE_CHECKING:
     from tests.convergence.world import World
@@ -101,6 +108,18 @@ def weakened(world: World) -> Iterator[None]:
         patch.object(item_set, "PARTITIONS", 4),
         patch.object(lanes, "in_parallel", _one_after_another),
         patch.object(patience, "pause", lambda _: world.pause()),
+        patch.object(attempt, "_pause", lambda _: world.pause()),
+        patch.object(batch, "ThreadPoolExecutor", _Serial),
+        patch.object(orphans, "ThreadPoolExecutor", _Serial),
+        patch.object(run_module, "states", world.states),
+        *(
+            patch.object(module, "catalogue", partial(world.catalogue_of, module))
+            for module in world.deployed
+        ),
+        *(
+            patch.object(module, "basis", lambda t: "" if is_of_before() else digests.basis(t))
+            for module in (file_commit, claimed_write)
+        ),
     ]
     read_row, update_row, put_audit_row = reads.read_row, writes.update_row, writes.put_audit_row
     fetch = fetch_module.fetch
@@ -242,6 +261,23 @@ def weakened(world: World) -> Iterator[None]:
 def _one_after_another(calls: Sequence[Callable[[], None]]) -> None:
     for call in calls:
         call()
+
+
+class _Serial:
+    """In place of a pool of threads."""
+
+    def __init__(self, _workers: int) -> None:
+        pass
+
+    def __enter__(self) -> _Serial:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, call: Callable[[Any], Any], values: Iterable[Any]) -> Iterator[Any]:
+        """One after the other."""
+        return map(call, list(values))
 
 
 class _Any(int):

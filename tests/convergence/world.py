@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -22,12 +22,15 @@ from handlers import (
     delete_items,
     fetch_object,
     settle_claim,
+    sync_objects,
+    sync_orphans,
     transform_records,
     validate_records,
     write_items,
 )
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.ledger.rows import shard_of
 from tablekeeper.model.items import owner
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.times import iso_milliseconds
@@ -52,6 +55,8 @@ HANDLERS = {
     "DeleteItems": delete_items.handler,
     "SettleClaim": settle_claim.handler,
 }
+WITH_SCHEMAS = (fetch_object, validate_records, transform_records, sync_objects, sync_orphans)
+"""The functions that have a copy of schemas/ each."""
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -76,6 +81,15 @@ SCHEMA = {
     "required": ["pk", "sk", "value"],
     "properties": {"bad": False},
 }
+NEXT_SCHEMA = SCHEMA | {
+    "x-tablekeeper": {
+        "prefix": "h/",
+        "bad_records": {"at_most": 1},
+        "attributes": {"*": "@", "deployed": "`2`"},
+    }
+}
+"""Of the next deployment: its items have one attribute more."""
+CATALOGUES = tuple(Catalogue({"histories": schema}) for schema in (SCHEMA, NEXT_SCHEMA))
 
 
 class Crash(BaseException):
@@ -101,6 +115,7 @@ class Running:
     stopped: str = ""
     error: str | None = None
     cause: str | None = None
+    is_of_before: bool = False
 
 
 class World(Mishaps):
@@ -142,6 +157,14 @@ class World(Mishaps):
         self.index = self.index and isinstance(dynamodb, Table)
         if isinstance(dynamodb, Table):
             dynamodb.index = INDEX if self.index else {}
+        self.names: set[str] = set()
+        self.reconciles: list[Running] = []
+        self.deployed = dict.fromkeys(WITH_SCHEMAS, 0)
+        self.to_deploy: list[tuple[Any, int]] = []
+        for version in rng.choice([(), (), (1,), (1, 0)]):
+            self.to_deploy += [(each, version) for each in rng.sample(WITH_SCHEMAS, 5)]
+        self.knows_before, self.is_early = rng.random() < 0.25, True
+        self.short_of_time = rng.random() < 0.3
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
         self.interpreter = Interpreter(
             load_definition(
@@ -166,6 +189,7 @@ class World(Mishaps):
         for _ in range(2 if self.twice and self.rng.random() < 0.3 else 1):
             context = Context(name, event, begun)
             one = Running(context)
+            one.is_of_before = self.knows_before and self.is_early and self.rng.random() < 0.5
             one.greenlet = greenlet(partial(self._run, one), parent=self.hub)
             self.executions.append(one)
             self.running.append(one)
@@ -189,11 +213,14 @@ class World(Mishaps):
             return self._integration(resource, arguments)
         one = next(each for each in self.running if each.context is context)
         payload = json.loads(json.dumps(arguments["Payload"]))
-        handler: Callable[..., Any] = HANDLERS[arguments["FunctionName"]]
+        return {"Payload": self.call(one, HANDLERS[arguments["FunctionName"]], payload)}
+
+    def call(self, one: Running, handler: Callable[..., Any], payload: Any) -> Any:
+        """What a function answers, in a greenlet of its own. Raises StateError."""
 
         def function() -> Any:
             try:
-                return ("result", handler(payload, None))
+                return ("result", handler(payload, _Time(self)))
             except Exception as error:  # noqa: BLE001 - Lambda reports every exception
                 cause = json.dumps({"errorMessage": str(error), "errorType": type(error).__name__})
                 return ("error", (type(error).__name__, cause))
@@ -201,6 +228,7 @@ class World(Mishaps):
                 return ("error", ("Runtime.ExitError", ""))
 
         one.function = greenlet(function)
+        one.function.is_of_before = one.is_of_before
         try:
             kind, value = one.function.switch()
         except TimedOut:
@@ -209,7 +237,54 @@ class World(Mishaps):
             one.function = None
         if kind == "error":
             raise StateError(*value)
-        return {"Payload": json.loads(json.dumps(value))}
+        return json.loads(json.dumps(value))
+
+    def reconcile(self) -> Running:
+        """Starts a run over the whole bucket, as statemachine/sync_bucket.asl.json has it."""
+        one = Running(Context(f"{self.number}-all-{len(self.reconciles)}", {}, self.clock()))
+        one.greenlet = greenlet(partial(self._reconcile, one), parent=self.hub)
+        self.reconciles.append(one)
+        self.running.append(one)
+        return one
+
+    def _reconcile(self, one: Running) -> None:
+        context = one.context
+        execution = {"id": context.id, "name": context.name, "start": context.start, "redrive": 0}
+        about = {"how": "bulk", "execution": execution}
+        try:
+            listed = self.listed()
+            batch = {"objects": listed, **about}
+            ends: Any = [{"key": each["Key"], "outcome": "TRACED"} for each in listed]
+            with suppress(StateError):
+                ends = self._tried(one, sync_objects.handler, batch)["ends"]
+            for each in ends:
+                if each.get("outcome") == "TRACED":
+                    self.start(self.event(each["key"].rpartition("/")[2]))
+            for shard in sorted({shard_of(object_uri("source", self.key(n))) for n in POOL}):
+                search = {"shard": shard, "prefix": "", "place": "sync/", "before": {}, **about}
+                self._tried(one, sync_orphans.handler, search)
+            one.status = "SUCCEEDED"
+        except StateError as error:
+            one.status, one.error, one.cause = "FAILED", error.error, error.cause
+        except Aborted:
+            one.status = "ABORTED"
+
+    def _tried(self, one: Running, handler: Callable[..., Any], payload: Any) -> Any:
+        """A Task of a run over the bucket, with its Retry."""
+        for _ in range(2):
+            with suppress(StateError):
+                return self.call(one, handler, payload)
+            self.pause()
+        return self.call(one, handler, payload)
+
+    def catalogue_of(self, function: Any) -> Catalogue:
+        """The datasets that a function was deployed with."""
+        return CATALOGUES[self.deployed[function]]
+
+    def deploy(self) -> None:
+        """One function gets its next copy of schemas/."""
+        function, version = self.to_deploy.pop(0)
+        self.deployed[function] = version
 
     def _integration(self, resource: str, arguments: Any) -> Any:
         transaction = resource.endswith("transactWriteItems")
@@ -311,6 +386,11 @@ class World(Mishaps):
         )
         return item
 
+    def deployments_of_items(self) -> dict[str, str]:
+        """Of each item of this history the deployment that made it; "" where it is the first."""
+        items = getattr(self.dynamodb.client, "tables", {}).get("items", {})
+        return {name: item.get("deployed", {}).get("N", "") for (_, name), item in items.items()}
+
     def items(self) -> dict[str, tuple[str | None, int | str]]:
         """Every item of this history: its name, its owner, its value."""
         found = self.dynamodb.client.query(
@@ -327,14 +407,26 @@ class World(Mishaps):
         }
 
 
+class _Time:
+    """The context of one invocation, whose time may be up at any moment."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.left = world, 900_000.0
+
+    def get_remaining_time_in_millis(self) -> float:
+        """In milliseconds."""
+        world = self.world
+        if world.short_of_time and world.faults and world.rng.random() < 0.05:
+            world.faults -= 1
+            self.left = 0.0
+        return self.left
+
+
 @contextmanager
 def universe() -> Iterator[None]:
     """The environment of the handlers, and their one dataset."""
-    catalogue = Catalogue({"histories": SCHEMA})
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
-        for module in (fetch_object, validate_records, transform_records):
-            stack.enter_context(patch.object(module, "catalogue", lambda: catalogue))
         logging.getLogger(context.logger().name).setLevel(logging.CRITICAL)
         stack.callback(aws.cached_client.cache_clear)
         yield

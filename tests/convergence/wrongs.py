@@ -30,6 +30,9 @@ def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
             and doubled[one.context.id] == 1
         ):
             yield ("green, but recorded otherwise", one.context.name, outcomes)
+    for execution, outcomes in world.outcomes.items():
+        if len(outcomes) > 1:
+            yield ("outcomes", execution, outcomes)
     held = world.items()
     for name in POOL:
         yield from _wrong_of(world, name, held, reprocess)
@@ -77,6 +80,10 @@ def _wrong_of(
         else:
             yield from _kept_out(world, name, conflict)
     unforced = set() if world.answered(name) else edited
+    made_by = world.deployments_of_items()
+    final = "2" if all(world.deployed.values()) else ""
+    if good_shown and any(made_by.get(item, final) != final for item in have):
+        yield ("items of another deployment", name, (have, made_by, row))
     if content is not None and good_shown:
         if _differs(_without(have, unforced), _without(content, unforced), world.expired):
             yield ("silent difference", name, (content, have, row))

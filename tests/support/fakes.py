@@ -69,6 +69,13 @@ class FakeS3:
             "Body": _Body(found["Body"]),
         }
 
+    def head_object(self, Bucket: str, Key: str) -> Any:  # noqa: N803
+        try:
+            found = self.get_object(Bucket, Key)
+        except ClientError:
+            raise client_error("404") from None
+        return {name: value for name, value in found.items() if name != "Body"}
+
     def copy_object(self, Bucket: str, Key: str, CopySource: Any) -> None:  # noqa: N803
         self._add(Bucket, Key, self.get_object(**CopySource)["Body"].read())
 
@@ -177,8 +184,21 @@ class FakeDynamoDB:
         return {}
 
     def query(self, TableName: str, ExpressionAttributeValues: Item, **more: Any) -> Any:  # noqa: N803
-        """By pk; on the index `problems` by problem_status."""
+        """By pk; on the indexes `problems` and `files` by what they are indexes of."""
         items = self._table(TableName).values()
+        if more.get("IndexName") == "files":
+            shard, uri = (ExpressionAttributeValues[name] for name in (":shard", ":uri"))
+            of_shard = [
+                each
+                for each in items
+                if each.get("file_shard") == shard and each["pk"]["S"].startswith(uri["S"])
+            ]
+            action = {
+                "ConditionExpression": more["FilterExpression"],
+                "ExpressionAttributeNames": more["ExpressionAttributeNames"],
+                "ExpressionAttributeValues": ExpressionAttributeValues,
+            }
+            return {"Items": copy.deepcopy([each for each in of_shard if holds(action, each)])}
         if more.get("IndexName") == "problems":
             status = ExpressionAttributeValues[":status"]
             found = [each for each in items if each.get("problem_status") == status]
@@ -214,7 +234,7 @@ def holds(action: Mapping[str, Any], item: Item) -> bool:
 
 
 class _Condition:
-    """A condition on an item: attribute_not_exists, comparisons, AND, OR and parentheses."""
+    """A condition on an item: attribute_(not_)exists, comparisons, IN, AND, OR and parentheses."""
 
     def __init__(self, action: Mapping[str, Any], item: Item) -> None:
         self.tokens = list(_tokens(action["ConditionExpression"]))
@@ -254,11 +274,18 @@ class _Condition:
             result = self._or()
             assert self._next() == ")"
             return result
-        if token == "attribute_not_exists":
+        if token in ("attribute_not_exists", "attribute_exists"):
             assert self._next() == "("
             value = self._value(self._next())
             assert self._next() == ")"
-            return value is None
+            return (value is None) == (token == "attribute_not_exists")
+        if self._peek() == "IN":
+            self._next()
+            assert self._next() == "("
+            values = [self._value(self._next())]
+            while self._next() == ",":
+                values.append(self._value(self._next()))
+            return self._value(token) in values
         operator, left, right = self._next(), self._value(token), self._value(self._next())
         if left is None or right is None or left.keys() != right.keys():
             return operator == "<>"

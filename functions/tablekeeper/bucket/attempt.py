@@ -71,12 +71,17 @@ class Attempt:
         rounds = tries = 0
         while True:
             try:
+                view = view or self._view()
                 return self._round(view)
-            except (StaleRevisionError, ObjectChangedError):
+            except StaleRevisionError:
+                # Whoever moved the row may have a newer copy of schemas/ than this function, which
+                # may have begun before a deployment and does not read its own again.
+                return TRACED, None
+            except ObjectChangedError:
                 rounds += 1
                 if rounds > MAX_ROUNDS:
                     raise ContentionError(
-                        f"the ledger row moved in each of {MAX_ROUNDS} rounds"
+                        f"the object changed in each of {MAX_ROUNDS} rounds"
                     ) from None
                 _pause(0.25 * 2 ** min(rounds, 6))
             except TransientServiceError:
@@ -84,12 +89,12 @@ class Attempt:
                 if tries == TRIES:
                     raise
                 _pause(2**tries)
-            view = None
 
-    def _round(self, view: LedgerView | None) -> tuple[str | None, str | None]:
-        if view is None:
-            entered, uri = now(), object_uri(self.settings.source_bucket, self.key)
-            view = LedgerView(read_row(self.tables.client, self.tables.ledger, uri), entered)
+    def _view(self) -> LedgerView:
+        entered, uri = now(), object_uri(self.settings.source_bucket, self.key)
+        return LedgerView(read_row(self.tables.client, self.tables.ledger, uri), entered)
+
+    def _round(self, view: LedgerView) -> tuple[str | None, str | None]:
         snapshot, document = look(self.key, view, self.settings, self._run.catalogue, {})
         if snapshot.action == "unchanged":
             return self._committed(snapshot, self._commit(snapshot, view.row).unchanged())

@@ -73,11 +73,11 @@ def sync_all(run: Run, files: Sequence[File]) -> Iterator[End]:
     """
     waiting: list[File] = []
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-        for end in pool.map(partial(_sync, run), files):
+        for file, end in zip(files, pool.map(partial(_sync, run), files), strict=True):
             if end.outcome:
                 yield end
             else:
-                waiting.append((end.key, end.finding, None))
+                waiting.append(file)
         yield from pool.map(partial(_sync, run, patient=False), waiting)
 
 
