@@ -1,7 +1,7 @@
 """Runs many histories.
 
 python -m tests.convergence 20000            every protection on: nothing wrong
-python -m tests.convergence 2000 WEAKNESS    one protection off: the first to go wrong
+python -m tests.convergence 3000 WEAKNESS    one protection off: the first to go wrong
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -182,19 +183,28 @@ def _empty_tables() -> None:
     for table in dynamodb.list_tables()["TableNames"]:
         dynamodb.delete_table(TableName=table)
     for table in ("items", "ledger"):
-        index = {
-            "IndexName": "problems",
-            "KeySchema": _key_schema("problem_status", "problem_at"),
-            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["problem_error"]},
-        }
-        names = ["pk", "sk"] + (["problem_status", "problem_at"] if table == "ledger" else [])
+        indexes = [
+            {
+                "IndexName": index,
+                "KeySchema": _key_schema(*keys),
+                "Projection": {"ProjectionType": "ALL"},
+            }
+            for index, keys in INDEXES.items()
+        ]
+        names = ["pk", "sk"]
+        if table == "ledger":
+            names = list(dict.fromkeys([*names, *chain.from_iterable(INDEXES.values())]))
         dynamodb.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
             KeySchema=_key_schema("pk", "sk"),
             AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
-            **({"GlobalSecondaryIndexes": [index]} if table == "ledger" else {}),  # type: ignore[arg-type]
+            **({"GlobalSecondaryIndexes": indexes} if table == "ledger" else {}),  # type: ignore[arg-type]
         )
+
+
+INDEXES = {"problems": ("problem_status", "problem_at"), "files": ("file_shard", "pk")}
+"""Of the ledger, and what their keys are."""
 
 
 def _key_schema(*names: str) -> Any:

@@ -1,5 +1,6 @@
 """The promise itself: after any history the table equals the bucket, and nothing is silent."""
 
+import os
 import random
 from collections.abc import Iterator
 from itertools import chain
@@ -14,14 +15,14 @@ from tests.convergence.weaknesses import WEAKNESSES
 from tests.convergence.world import universe
 
 HINTS = {
-    "event-is-truth": 1,
+    "event-is-truth": 2,
     "silent-unchanged": 1,
-    "failed-unconditional": 9,
+    "failed-unconditional": 67,
     "no-audit-condition": 1,
     "no-safety-net": 0,
-    "force-by-row": 60,
-    "no-release": 155,
-    "release-unmarked": 80,
+    "force-by-row": 23,
+    "no-release": 95,
+    "no-claim-check": 8,
 }
 """Seeds that went wrong once, by what is switched off: tried first, so that the search is short.
 
@@ -29,6 +30,7 @@ Any seed that goes wrong will do. The other weaknesses take a search that is too
 of the tests: `python -m tests.convergence 3000 WEAKNESS` makes it.
 """
 SEARCH = 300
+BLOCK = 25
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,14 +39,16 @@ def _universe() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(4))
 def test_the_table_equals_the_bucket_after_any_history(block: int) -> None:
-    for seed in range(block * 25, block * 25 + 25):
-        assert history(random.Random(seed)) == [], f"seed {seed}"
+    """Other histories in each run; those of the environment's HISTORIES_SEED again."""
+    first = int(os.environ.get("HISTORIES_SEED") or random.randrange(10**9)) + block * BLOCK
+    for seed in range(first, first + BLOCK):
+        assert history(random.Random(seed)) == [], f"HISTORIES_SEED={seed - block * BLOCK}"
 
 
 @settings(
-    max_examples=60,
+    max_examples=20,
     deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
@@ -58,7 +62,7 @@ def test_no_history_that_hypothesis_looks_for_goes_wrong(rng: random.Random) -> 
 def test_the_same_histories_hold_on_moto() -> None:
     """moto is a second opinion on what the fakes say that S3 and DynamoDB do."""
     with moto_world():
-        for seed in range(6):
+        for seed in range(2):
             assert history(random.Random(seed), clients=moto) == [], f"seed {seed}"
 
 
