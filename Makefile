@@ -11,6 +11,8 @@ RUN := PYTHONPATH=.:functions $(DEV)/python
 ENVIRONMENTS := $(foreach name,dev engine runtime sam,$(VENVS)/$(name)/.ready)
 
 export SAM_CLI_TELEMETRY := 0
+# Images of containers set it: each of the tests' processes would compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
 # A company's own certificate authority is in the system's store, as pip and curl know it.
 export UV_SYSTEM_CERTS := 1
 

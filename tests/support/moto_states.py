@@ -10,12 +10,12 @@ state may name any error, so as to hand on the one that was caught.
 from __future__ import annotations
 
 import json
-import time
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -53,7 +53,9 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
     WaitFunction,
 )
 from moto.stepfunctions.parser.asl.jsonata import jsonata
+from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from tests.support.interpreter import UNCATCHABLE, StateError, compiled
 
@@ -103,12 +105,13 @@ class MotoStates:
             except StateError as error:
                 raise FailureEventException(_failure(env, error)) from error
 
+        threads = len(TMP_THREADS)
         with _tasks(task):
             arn = self.client.start_execution(
                 stateMachineArn=self.machine, name="e1", input=json.dumps(event)
             )["executionArn"]
-            while (said := self.client.describe_execution(executionArn=arn))["status"] == "RUNNING":
-                time.sleep(0.01)
+            TMP_THREADS[threads].join()
+        said = self.client.describe_execution(executionArn=arn)
         history = self.client.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         entered = (each.get("stateEnteredEventDetails", {}).get("name") for each in history)
         path = [name for name in entered if name]
@@ -123,13 +126,17 @@ def moto_reads_jsonata() -> Iterator[None]:
         patch.dict(default_user_config["stepfunctions"], {"execute_state_machine": True}),
         patch.object(jsonata, "_eval_jsonata", _evaluate),
         patch.object(retrier_decl, "time", unhurried),
-        # Read once more when an execution starts, which takes as long.
+        # A definition is read once, and not at its creation and at each execution's start.
         patch.object(StepFunctionsParserBackend, "_validate_definition", lambda definition: None),
+        patch.object(AmazonStateLanguageParser, "parse", _parsed),
         patch.object(WaitFunction, "_wait_interval", lambda *_args, **_more: None),
         patch.object(custom_error_name, "ILLEGAL_CUSTOM_ERROR_PREFIX", "\0"),
         patch.object(ErrorEqualsDecl, "_eval_body", _matches),
     ):
         yield
+
+
+_parsed = cache(AmazonStateLanguageParser.parse)
 
 
 def _evaluate(expression: str) -> Any:

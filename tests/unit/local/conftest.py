@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from local.environment import REGION
 from local.running import running_engine
@@ -55,6 +57,17 @@ class Engine:
     def client(self, service: str) -> Any:
         """A boto3 client for one of the engine's services."""
         return self.stack.client(service)
+
+    def once(self, service: str) -> Any:
+        """A client of its own, which tries no call again."""
+        return boto3.client(
+            service,
+            endpoint_url=self.stack.endpoint_url,
+            region_name=self.stack.region,
+            aws_access_key_id=self.stack.access_key_id,
+            aws_secret_access_key=self.stack.secret_access_key,
+            config=Config(retries={"max_attempts": 0}),
+        )
 
     def function(self, name: str, source: str = HANDLER, seconds: int = 3) -> str:
         """Creates a function; returns its ARN."""

@@ -53,8 +53,8 @@ def test_functions_are_updated_one_after_the_other(engine: Engine) -> None:
 
 
 def test_executions_are_listed_within_a_quota(engine: Engine) -> None:
-    """A bucket of a hundred calls, and two a second."""
-    client = engine.client("stepfunctions")
+    """A bucket of a hundred calls, and two a second, for a client that tries once."""
+    client = engine.once("stepfunctions")
     machine = "arn:aws:states:us-east-1:000000000000:stateMachine:none"
     codes = []
     with engine.stack.switches.on(STATES_QUOTAS):
