@@ -1,4 +1,4 @@
-"""Settle Claim: ends a large write that stands in the way of a file that has turned bad."""
+"""Settle Claim: ends an unfinished large write of a file whose new content is bad."""
 
 from typing import Any
 

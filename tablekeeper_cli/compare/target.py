@@ -37,7 +37,7 @@ class Target:
 
 
 def fetch_settings(stack: Stack) -> FetchSettings:
-    """What a stack's parameters tell Fetch Object."""
+    """The settings of Fetch Object, from a stack's parameters."""
     parameters = stack.parameters
     return FetchSettings(
         source_bucket=stack.bucket,

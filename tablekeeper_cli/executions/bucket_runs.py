@@ -66,7 +66,7 @@ def start(stack: Stack, how: str, *, orphans: bool, prefix: str | None, concurre
 
 
 def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> RunEnd:
-    """Waits for the end of a run, and tells how far it is."""
+    """Waits for the end of a run, and passes on its progress."""
     states, pause = stack.client("stepfunctions"), POLL_SECONDS
     while True:
         said = states.describe_execution(executionArn=execution)

@@ -101,7 +101,7 @@ class Watch:
 
     def _partial(self, ended: Sequence[Any]) -> set[str]:
         """Those of executions that ended well that left their file PARTIAL. The list of executions
-        does not tell them apart, and the index of problems does.
+        does not distinguish them, and the index of problems does.
         """
         since = min(each["startDate"] for each in ended)
         files = failures(self.stack, ProblemFilter(PARTIAL, since=since))

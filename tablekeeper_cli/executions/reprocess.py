@@ -81,7 +81,7 @@ def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> 
 
 
 def start(stack: Stack, key: str, text: str) -> StartedExecution:
-    """Starts one execution, under a name that tells where it came from."""
+    """Starts one execution, under a name that says where it came from."""
     moment = datetime.now(UTC)
     name = f"reprocess-{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
     answer = stack.client("stepfunctions").start_execution(
@@ -107,7 +107,7 @@ def follow(
     started: Sequence[StartedExecution],
     on_end: Callable[[ExecutionEnd], None] = lambda _: None,
 ) -> list[ExecutionEnd]:
-    """Waits until each has ended; tells of every end as it is seen.
+    """Waits until each has ended; passes on every end as it is seen.
 
     Outcomes are read from the ledger, a hundred at a time: DescribeExecution allows fifteen a
     second.

@@ -1,7 +1,7 @@
 """Traces: the path of one execution through its states, from its history.
 
 The states of sync_object follow each other one at a time, and so they are read here: branches of a
-Parallel or an inline Map, whose events interleave, are not told apart.
+Parallel or an inline Map, whose events interleave, are not distinguished.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Attempts:
 
 
 def attempts_by_error(attempts: Sequence[Attempt]) -> list[Attempts]:
-    """The attempts of a visit, those of one error told once; the cause is the last one's."""
+    """The attempts of a visit, repeated errors as one group; the cause is the last one's."""
     groups: list[Attempts] = []
     place = 0
     for (status, error), group in groupby(attempts, lambda each: (each.status, each.error)):
@@ -97,7 +97,7 @@ class Visit:
 
 
 def visits(events: Iterable[Event], *, data: bool = False) -> list[Visit]:
-    """The visits that a history tells of, in its order."""
+    """The visits in a history, in its order."""
     reader = _Reader(data)
     for event in events:
         reader.read(event)

@@ -1,4 +1,4 @@
-"""Regular expressions that backtrack exponentially, told by their structure.
+"""Finds regular expressions that backtrack exponentially, by their structure.
 
 A pattern becomes an automaton with one state for each character that it may read (Glushkov's). The
 time is exponential where a state has two ways back to itself with the same text, which is where two

@@ -1,4 +1,4 @@
-"""Which types of JSON values a dataset's expression can give, as far as its schema tells.
+"""Which types of JSON values a dataset's expression can give, as far as its schema says.
 
 Where nothing is known every type is possible, so "cannot give a string" is certain and "can" is
 not.

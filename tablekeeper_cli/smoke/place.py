@@ -74,7 +74,7 @@ class Place:
         return f"content-{self.mark}-of-a-record"
 
     def records(self, name: str, count: int, begin: int = 0) -> list[dict[str, Any]]:
-        """Records whose items nobody else has."""
+        """Records whose items no other file has."""
         if name not in self.names:
             self.names.append(name)
         base = self.numbers + 10_000 * self.names.index(name)

@@ -11,7 +11,7 @@ from tablekeeper_cli.smoke.place import Place
 from tablekeeper_cli.smoke.points import BrokenError, NotReachedError
 
 NO_LIFE = "sweep-stopped"
-"""The alarm that tells that the gauges do not come."""
+"""The alarm for gauges that are not published."""
 
 
 def traced_file(place: Place) -> str:
@@ -47,7 +47,7 @@ def listed_execution(place: Place) -> str:
 
 
 def logs(place: Place) -> str:
-    """The functions' logs are there, tell of our files, and hold nothing of what is in them."""
+    """The functions' logs exist, name the files of the run, and hold nothing of their content."""
     client = place.stack.client("logs")
     pages = client.get_paginator("describe_log_groups").paginate(
         logGroupNamePrefix=f"{place.stack.name}-"
@@ -91,7 +91,7 @@ def metrics(place: Place) -> str:
 
 
 def alarms(place: Place) -> str:
-    """The alarms are there, tell somebody, and know whether the sweep lives."""
+    """The alarms exist, have an action, and know whether the sweep runs."""
     client = place.stack.client("cloudwatch")
     pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{place.stack.name}-")
     states: dict[str, Any] = {

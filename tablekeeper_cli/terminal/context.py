@@ -76,7 +76,7 @@ class Context:
     def answer(self, data: Any, show: Callable[[], RenderableType | None]) -> None:
         """Prints the data as JSON with `--json`, else what `show` makes of it.
 
-        Dataclasses, sets, times and Decimals in the data are told in JSON's terms; text from files
+        Dataclasses, sets, times and Decimals in the data become JSON's types; text from files
         is never markup.
         """
         import json

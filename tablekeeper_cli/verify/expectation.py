@@ -47,7 +47,7 @@ class Expectation:
 def expected_of(row: Row, present: Present | None, *, ignored: bool) -> Expectation:
     """What the items of a file stand for; present is None when the object is gone.
 
-    A file that has failed stands for what was committed last: the ledger tells why the newest
+    A file that has failed stands for what was committed last: the ledger says why the newest
     content is not in the table. One that is PARTIAL stands for its good records.
     """
     if row.claim:

@@ -54,7 +54,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be, or, when it is no difference, cannot be told.
+    """One difference, or one thing that could not be compared.
 
     file is an object's key; None for an item that no file stands for. item is an item's key, and
     the values in changes are, in DynamoDB JSON: before what the table holds, after what the file

@@ -12,7 +12,7 @@ from tablekeeper_cli.compare.target import Target
 from tablekeeper_cli.verify.notebook import NOBODY
 
 Progress = Callable[[str, int], None]
-"""Is told a stage, and how many more are done: objects, items, files looked at again."""
+"""Takes a stage, and how many more are done: objects, items, files looked at again."""
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ class _Views:
 
 
 def serve(stack: Stack, listener: socket, show: Callable[[str], None]) -> None:
-    """Serves on a socket that listens, until Ctrl-C; tells the address."""
+    """Serves on a socket that listens, until Ctrl-C; shows the address first."""
     from waitress.server import create_server
 
     server: Any = create_server(create_app(stack), sockets=[listener], threads=8)

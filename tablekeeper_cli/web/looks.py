@@ -11,7 +11,7 @@ from tablekeeper_cli.ledger.problems import PROBLEMS
 RETRIED = "RETRIED"
 """How an attempt ended that failed and was followed by another one."""
 MARKS = {"ok": "✓", "retried": "↻", "caught": "!", "failed": "✗", "running": "●"}
-"""A look's mark: nobody has to tell colours apart."""
+"""A look's mark, so that a look is recognised without its colour."""
 LOOKS = {
     "SYNCED": "ok",
     "UNCHANGED": "ok",

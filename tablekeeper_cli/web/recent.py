@@ -17,7 +17,7 @@ from tablekeeper_cli.stack import Stack
 MINUTES = 60
 RATE_MINUTES = 5
 MOST = 3000
-"""Executions that are listed at most: three requests."""
+"""The most executions that are listed: three requests."""
 ASKED = 20
 """Executions that are asked for their lag in one read: DescribeExecution allows ten a second."""
 SAMPLE = 200

@@ -101,7 +101,7 @@ class Attempt:
         if snapshot.action != "validate":
             return self._committed(snapshot, self._commit(snapshot, view.row).absence())
         if self.finding == ORPHAN:
-            # It is there again, and whoever removes what is gone may not write what is there.
+            # The object exists again, and the function that removes items may not write any.
             return TRACED, None
         if snapshot.claim or document is None or "object" in document:
             return TRACED, None
@@ -162,7 +162,7 @@ class Attempt:
         return hashlib.sha256(self.key.encode()).hexdigest()[:16]
 
     def _failure(self, error: Exception) -> Failure:
-        """As Lambda tells Step Functions of an error."""
+        """An error in the form in which Lambda reports it to Step Functions."""
         name = type(error).__name__
         told = {
             "errorMessage": str(error),

@@ -68,8 +68,8 @@ def _writes(row: Row, listed: ListedObject, run: Run) -> bool:
 def sync_all(run: Run, files: Sequence[File]) -> Iterator[End]:
     """The ends of these files.
 
-    Those that another file's items stand in the way of come last, once more, because the other
-    file may be among them.
+    Files that were refused because another file owns an item are tried again at the end, because
+    the other file may be among them.
     """
     waiting: list[File] = []
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:

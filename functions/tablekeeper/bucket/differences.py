@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ListedObject:
-    """An object as ListObjectsV2 tells of it; size in bytes."""
+    """An object as ListObjectsV2 lists it; size in bytes."""
 
     key: str
     etag: str
@@ -102,7 +102,7 @@ def is_under_way(states: SFNClient, row: Row) -> bool:
 
 
 def _version_id(bucket: str, key: str) -> str | None:
-    """Which no listing of current versions tells; None when the object is gone."""
+    """The version id, which a listing does not have; None when the object is gone."""
     from botocore.exceptions import ClientError
 
     try:

@@ -1,4 +1,4 @@
-"""Claims: who may write what does not fit one transaction, taken from whoever had it."""
+"""Claims: which execution may write in several transactions, and how another takes over."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ def basis(tables: Tables) -> str:
 
 
 def described(tables: Tables) -> Mapping[str, Any]:
-    """The items table as DescribeTable says, a minute ago at most; empty where it is refused.
+    """The items table as DescribeTable describes it, cached for at most a minute; empty where
+    the call is refused.
 
     Raises TransientServiceError.
     """

@@ -89,8 +89,9 @@ class FileCommit:
         return _recorded(lambda: self._transact("UNCHANGED", changes))
 
     def settle(self) -> str:
-        """Ends the claim that stands in the way of a file that has turned bad: UNDONE, when it had
-        replaced nothing; else FINISHED from what it staged, or INCOMPLETE when that is gone.
+        """Ends the claim of an unfinished large write whose file now has bad content:
+        UNDONE, when it had replaced nothing; else FINISHED from what it staged, or INCOMPLETE
+        when that is gone.
 
         Raises:
             StaleRevisionError: the row moved, or has no such claim.

@@ -107,8 +107,9 @@ class LargeWrite:
         return Committed(recorded) if recorded else result
 
     def refuse(self, error: InvalidFileError, execution: Execution) -> None:
-        """Notes what stands in the way, and undoes the write while nothing was replaced. The note
-        comes first: an undo that runs out of time is gone on with, and nothing is added again.
+        """Records the conflicting item in the ledger, and undoes the write while nothing was
+        replaced. The note comes first: the next attempt continues an undo that ran out of time,
+        and adds nothing again.
         """
         refusal = {
             "content": content(self.snapshot),

@@ -1,4 +1,4 @@
-"""Key lists that somebody deleted, made again from the lineage of the items."""
+"""Deleted key lists, made again from the lineage of the items."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEGMENTS = 8
 
 
 def check_keys(file: FileTransactions, row: Row) -> None:
-    """Makes the key list of a row again if somebody deleted it, from the lineage of the items.
+    """Makes the key list of a row again if it was deleted, from the lineage of the items.
 
     It reads the whole table, in memory for the keys of the file. What does not fit the time is left
     to the retry, which reads on where this attempt stopped. Among the keys are those that a claim

@@ -1,4 +1,4 @@
-"""The end of a claim that stands in the way of a file that has turned bad."""
+"""Ends the claim of an unfinished large write whose file now has bad content."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class FileTransactions:
 
         Raises:
             RecordedError: this execution has an outcome.
-            StaleRevisionError: the row moved under somebody else's hand.
+            StaleRevisionError: another execution changed the row.
         """
         try:
             return self.transact(ledger_rows, puts, deletes)

@@ -12,7 +12,7 @@ MAX_STEPS = 50
 
 def column_types(schema: Mapping[str, Any], name: str) -> frozenset[str]:
     """The types that the schema of a record allows its field: by `type`, `const` and `enum`, and
-    through `$ref` within the file, `allOf`, `anyOf` and `oneOf`. Empty where they do not tell.
+    through `$ref` within the file, `allOf`, `anyOf` and `oneOf`. Empty where no type is given.
     """
     types = _field_types(schema, schema, name, MAX_STEPS)
     return types if types != ANY else frozenset()

@@ -161,11 +161,6 @@ class Dataset:
         names = ("_name",) if self.location.kind != FIELD else ()
         return (*names, "_document") if self._document_paths else names
 
-    @property
-    def reads_twice(self) -> bool:
-        """Whether the text of a file may have to be read a second time."""
-        return bool(self.location.around)
-
     @cached_property
     def location(self) -> Location:
         """Where the records of a document are.

@@ -1,7 +1,8 @@
 """The functions of expressions: JMESPath's own, which know Decimal here, and some that it lacks.
 
-jmespath tells types by the names of Python's, which leaves Decimal out; these functions put it
-beside int. Each function of ours is exact, and raises where JMESPath's type check does not suffice.
+jmespath recognises types by the names of Python's classes, and does not know Decimal; these
+functions treat it as int. Each function of ours is exact, and raises where JMESPath's
+type check does not suffice.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ def _result(expression: Expression, scope: Mapping[str, Any], where: str) -> Any
 
 
 def _refuse_expiry(name: str, dataset: Dataset, where: str) -> None:
-    """Raises ReservedAttributeError: DynamoDB would delete an item that nobody said may go."""
+    """Raises ReservedAttributeError: without a `ttl`, DynamoDB would delete the item by it."""
     why = "and `ttl` gives nothing for it" if dataset.ttl else "and its dataset has no `ttl`"
     raise ReservedAttributeError(
         f'{where} has a number in "{name}", the TTL attribute of the table, {why}: DynamoDB would '

@@ -54,7 +54,7 @@ def records_and_errors(text: Iterable[str], key: str, dataset: Dataset) -> Itera
 
     JSON Lines, values one after another, an array, and an array or an object's members behind a
     plain path of fields are read as streams. For any other expression a document is held whole.
-    The text has to be one that can be read twice where `dataset.reads_twice`.
+    The text has to be one that can be read twice where `dataset.location.around`.
 
     Raises:
         InvalidFileError: the text cannot be read to its end.

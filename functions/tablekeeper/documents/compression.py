@@ -84,7 +84,7 @@ COMPRESSIONS = (
     Compression("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _zstd),
 )
 MAGIC_BYTES = 10
-"""How many bytes tell a compression."""
+"""How many bytes at the beginning identify a compression."""
 
 
 def compression_of(head: bytes) -> Compression | None:

@@ -78,7 +78,7 @@ def record_invalid(
     """Records INVALID for the revision that was read, like any commit.
 
     Raises:
-        StaleRevisionError: the row moved, or a large write stands in the way; read again.
+        StaleRevisionError: the row changed, or a large write is unfinished; read again.
         TransientServiceError: a retry helps.
     """
     condition = "revision = :bound"

@@ -233,11 +233,6 @@ class Row:
         refused: list[str | None] = self.refusal["content"]
         return written == refused
 
-    @property
-    def problem_error(self) -> str | None:
-        """The error of the problem, if there is one."""
-        return self.problem["error"]["S"] if self.problem else None
-
     def failing_since(self, etag: str | None) -> str:
         """When the content with this ETag failed first; now, when it has not failed yet. Content
         that nobody could look at when it failed is taken for the same.

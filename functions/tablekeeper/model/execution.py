@@ -80,7 +80,7 @@ def execution_of(payload: Mapping[str, Any]) -> Execution:
 
 
 def occurred_at(event: str) -> datetime | None:
-    """When that happened of which an execution's input tells, by the event's `time`; None when it
+    """The `time` of the event in an execution's input; None when it
     has none, as in an execution started by hand.
     """
     try:

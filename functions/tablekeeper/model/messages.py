@@ -1,7 +1,7 @@
 """Messages: sentences for people and, in a line of JSON behind them, what they are made of.
 
 All that Step Functions keeps of a function's error is its class and its text, so the values of an
-error travel as the text's last line, and whoever needs one reads it there and never a sentence.
+error are JSON in the text's last line. Code reads them there, and never parses a sentence.
 """
 
 from __future__ import annotations

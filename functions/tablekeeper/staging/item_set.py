@@ -60,7 +60,7 @@ class ItemSetWriter:
             self._begin_staging()
 
     def suspects(self) -> set[int]:
-        """Hashes that two keys share, a thousand at most."""
+        """Hashes that several keys share, at most a thousand."""
         return self.hashes.repeated()
 
     def close(self) -> dict[str, Any]:
