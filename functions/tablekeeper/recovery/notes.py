@@ -32,14 +32,21 @@ class Notes:
             yield
         except ServicesDownError:
             raise
-        except Exception as error:
-            self._note(job, what, error)
-            if isinstance(error, TransientServiceError):
-                self.in_a_row += 1
-                if self.in_a_row >= PATIENCE:
-                    raise ServicesDownError(str(error)) from error
+        except Exception as error:  # noqa: BLE001 - see pass_over
+            self.pass_over(job, what, error)
         else:
             self.in_a_row = 0
+
+    def pass_over(self, job: str, what: str, error: Exception) -> None:
+        """Notes an error that ends here.
+
+        Raises ServicesDownError for the third one in a row that passes by itself.
+        """
+        self._note(job, what, error)
+        if isinstance(error, TransientServiceError):
+            self.in_a_row += 1
+            if self.in_a_row >= PATIENCE:
+                raise ServicesDownError(str(error)) from error
 
     @contextmanager
     def ending(self, job: str) -> Iterator[None]:

@@ -60,7 +60,8 @@ class Engine:
 
     def once(self, service: str) -> Any:
         """A client of its own, which tries no call again."""
-        return boto3.client(
+        session: Any = boto3.session.Session()
+        return session.client(
             service,
             endpoint_url=self.stack.endpoint_url,
             region_name=self.stack.region,
