@@ -34,7 +34,7 @@ from tablekeeper.commit import (
 from tablekeeper.commit.file_commit import FileCommit
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger import failures, reads, writes
-from tablekeeper.ledger.rows import ADDING, Row
+from tablekeeper.ledger.rows import ADDING, ItemDigests, Row
 from tablekeeper.ledger.writes import audit_row
 from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
@@ -44,6 +44,7 @@ from tablekeeper.recovery import waiting_files
 from tablekeeper.recovery.waiting_files import WaitingFiles
 from tablekeeper.staging import item_set, partitioned_lines
 from tablekeeper.steps import fetch as fetch_module
+from tablekeeper.steps import transform, validate
 
 from tests.convergence.services import is_of_before
 
@@ -76,6 +77,8 @@ WEAKNESSES = (
     "no-release",
     "release-unmarked",
     "partial-forgotten",
+    "no-digest-check",
+    "digests-unbound",
 )
 
 
@@ -206,6 +209,12 @@ def weakened(world: World) -> Iterator[None]:
 
     row_of, release_changes = Row.of, release.Release._changes
 
+    def unbound(attributes: Any) -> ItemDigests | None:
+        mark = attributes.get("item_digests", {}).get("M", {}).get("mark")
+        return digests_of({**attributes, "discarded": {"L": [mark] if mark else []}})
+
+    digests_of = ItemDigests.of
+
     def of_the_commit(snapshot: Snapshot, outcome: str) -> SetAside | None:
         return snapshot.set_aside if outcome == "PARTIAL" else None
 
@@ -250,6 +259,11 @@ def weakened(world: World) -> Iterator[None]:
         ],
         "no-release": [patch.object(waiting_files, "_may_release", lambda _: False)],
         "release-unmarked": [patch.object(release.Release, "_changes", unmarked)],
+        "no-digest-check": [
+            patch.object(module, "check_dataset", lambda *_: None)
+            for module in (validate, transform)
+        ],
+        "digests-unbound": [patch.object(ItemDigests, "of", unbound)],
         "partial-forgotten": [patch.object(writes, "_set_aside", of_the_commit)],
     }
     with ExitStack() as stack:
