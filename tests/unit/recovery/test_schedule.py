@@ -57,7 +57,7 @@ class Named:
         ("FAILED", "Lambda.TooManyRequestsException", "2026-01-01 02:00:00Z"),
         ("FAILED", "ClientError", "by a person"),
         ("INVALID", "EncodingError", "when it is mended"),
-        ("INVALID", "KeyOwnershipError", "when the owner lets go"),
+        ("INVALID", "KeyOwnershipError", "when no other file has the item"),
     ],
 )
 def test_the_command_says_since_when_and_when_next(status: str, error: str, shown: str) -> None:
