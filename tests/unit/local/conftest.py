@@ -58,7 +58,7 @@ class Engine:
         """A boto3 client for one of the engine's services."""
         return self.stack.client(service)
 
-    def once(self, service: str) -> Any:
+    def once(self, service: Any) -> Any:
         """A client of its own, which tries no call again."""
         session: Any = boto3.session.Session()
         return session.client(
