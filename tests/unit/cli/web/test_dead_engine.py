@@ -96,7 +96,7 @@ def test_an_engine_that_is_frozen_is_said_on_every_page_in_time() -> None:
         silent.listen(32)
         begun = time.monotonic()
         told = pages_of(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 3.5
     assert all("does not answer within" in text for text in told)
 
 
@@ -111,7 +111,7 @@ def test_an_engine_that_freezes_while_a_page_is_read_is_said_in_time() -> None:
         stack = Stack("tablekeeper", "us-east-1", OUTPUTS, address, session=session)
         begun = time.monotonic()
         answer = app.create_app(stack).test_client().get("/")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 6
     assert answer.status_code == 502
     assert "tablekeeper does not answer" in answer.text
 
