@@ -42,7 +42,8 @@ def write_datasets(folder: Path, deployment: int) -> Path:
 
 
 def _dataset(name: str, deployment: int) -> dict[str, Any]:
-    pk = "join('#', ['moved', pk])" if deployment % 3 == 2 else "pk"
+    moves = deployment % 3 == 2
+    pk = "join('#', ['moved', pk])" if moves else "pk"
     own: Mapping[str, dict[str, Any]] = {
         "lines": {"format": "jsonl"},
         "csv": {"format": "csv"},
@@ -66,7 +67,11 @@ def _dataset(name: str, deployment: int) -> dict[str, Any]:
         "x-tablekeeper": {
             "prefix": f"{PREFIX}{name}/",
             "key": {"pk": pk, "sk": "sk"},
-            "attributes": {"*": "@", "deployment": f"'{deployment}'"},
+            "attributes": {
+                "*": "@",
+                "deployment": f"'{deployment}'",
+                **({"pk": None} if moves else {}),
+            },
             "ttl": "expires_at",
             "bad_records": {"at_most": 1},
             **own.get(name, {}),

@@ -31,7 +31,7 @@ from local.chaos import STORM
 from local.deployment import build, deploy
 from local.engine_process import restart_engine
 from local.running import running_stack
-from local.switches import LAMBDA_THROTTLES, STATES_QUOTAS, UPDATES_APART
+from local.switches import STATES_QUOTAS, UPDATES_APART
 from tests.chaos.account import Account, Auditor, by_events, executions
 from tests.chaos.datasets import FORMATS, PREFIX, SET_ASIDE, content, write_datasets
 from tests.e2e.desk import Desk
@@ -208,7 +208,8 @@ class Storm:
     def run(self) -> Account:
         """All of it."""
         begun, account, chaos = time.monotonic(), self.account, self.desk.stack.chaos
-        chaos.begin(STORM)
+        # Throttled in place of LAMBDA_THROTTLES: ten minutes of patience are one here.
+        chaos.begin(replace(STORM, throttled=0.1))
         operations = list(self.operations.drawn(account.operations))
         parts = len(operations) // OPERATIONS_A_RESTART + 2
         for part in range(parts):
@@ -233,7 +234,6 @@ class Storm:
         """
         switches = self.desk.stack.switches
         with (
-            switches.on(LAMBDA_THROTTLES),
             switches.on(STATES_QUOTAS),
             switches.on(UPDATES_APART),
             ThreadPoolExecutor(AT_ONCE + 1) as pool,

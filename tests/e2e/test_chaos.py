@@ -12,7 +12,7 @@ from tests.chaos.storm import storm_over
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
-OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "60"))
+OPERATIONS = int(os.environ.get("CHAOS_OPERATIONS", "40"))
 
 
 def test_after_a_storm_and_one_reconcile_the_table_equals_the_bucket(tmp_path: Path) -> None:

@@ -67,23 +67,22 @@ StateError.
 
 @dataclass(frozen=True)
 class End:
-    """How an execution ended, and what it went through."""
+    """How an execution ended, and how often each task was tried."""
 
     execution: str
     status: str
     error: str | None
     cause: str
-    path: list[str]
     attempts: Counter[str]
 
 
 class MotoStates:
     """A state machine in moto."""
 
-    def __init__(self, definition: Mapping[str, Any]) -> None:
+    def __init__(self, definition: Mapping[str, Any], name: str = "sync") -> None:
         self.client = boto3.client("stepfunctions")
         self.machine = self.client.create_state_machine(
-            name="sync",
+            name=name,
             definition=json.dumps(definition),
             roleArn="arn:aws:iam::123456789012:role/sync",
         )["stateMachineArn"]
@@ -112,10 +111,13 @@ class MotoStates:
             )["executionArn"]
             TMP_THREADS[threads].join()
         said = self.client.describe_execution(executionArn=arn)
-        history = self.client.get_execution_history(executionArn=arn, maxResults=1000)["events"]
-        entered = (each.get("stateEnteredEventDetails", {}).get("name") for each in history)
-        path = [name for name in entered if name]
-        return End(arn, said["status"], said.get("error"), said.get("cause", ""), path, attempts)
+        return End(arn, said["status"], said.get("error"), said.get("cause", ""), attempts)
+
+    def path(self, execution: str) -> list[str]:
+        """The states that an execution entered."""
+        history = self.client.get_execution_history(executionArn=execution, maxResults=1000)
+        entered = (each.get("stateEnteredEventDetails", {}) for each in history["events"])
+        return [each["name"] for each in entered if each.get("name")]
 
 
 @contextmanager

@@ -154,7 +154,8 @@ def test_every_fault_takes_the_path_that_it_takes_on_the_engine(
     assert ended.attempts[case.state] == case.attempts
     left = case.by == SAFETY_NET or (case.state, case.fault) in UNCAUGHT
     assert audited(pipeline, ended) == (None if left else case.outcome)
-    assert (RECORD_LATE in ended.path) == (case.by == RECORD_LATE or case.state == RECORD_LATE)
+    path = machine.path(ended.execution)
+    assert (RECORD_LATE in path) == (case.by == RECORD_LATE or case.state == RECORD_LATE)
     problem = (pipeline.row(KEY) or {}).get("problem", {}).get("M")
     if left or case.problem is None:
         assert problem is None

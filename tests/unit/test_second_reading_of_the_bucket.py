@@ -1,0 +1,123 @@
+"""A second interpreter runs statemachine/sync_bucket.asl.json: with the real functions on moto's S3
+and DynamoDB. No file gets an execution of its own here: those nested ones were not run in moto.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+from handlers import report_differences, sync_objects, sync_orphans
+
+from tests.support.interpreter import StateError, load_definition
+from tests.support.moto_maps import EXCEEDED, moto_runs_maps, readable
+from tests.support.moto_states import MotoStates, moto_reads_jsonata
+from tests.support.project import bucket_definition
+from tests.unit.conftest import Pipeline
+from tests.unit.test_second_reading import HANDLERS
+
+GOOD, BAD = [{"pk": "a", "sk": "1"}], [{"pk": "b", "sk": "1", "count": -1}]
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    **HANDLERS,
+    "SyncObjects": sync_objects.handler,
+    "SyncOrphans": sync_orphans.handler,
+    "ReportDifferences": report_differences.handler,
+}
+
+
+class Bucket:
+    """The state machine for the whole bucket, in moto; functions that `broken` names fail."""
+
+    def __init__(self) -> None:
+        names = {f"{name}FunctionArn": name for name in FUNCTIONS}
+        one = MotoStates(
+            load_definition(names | {"LedgerTableName": "ledger", "AuditRetentionSeconds": "1000"})
+        )
+        text = json.dumps(bucket_definition())
+        places = {"SourceBucketName": "source", "StagingBucketName": "staging", "KeyPrefix": ""}
+        for name, value in {
+            **names,
+            **places,
+            "SyncObjectStateMachineArn": one.machine,
+        }.items():
+            text = text.replace(f"${{{name}}}", value)
+        definition, self.map = readable(json.loads(text))
+        self.machine = MotoStates(definition, "sync-bucket")
+        self.broken: dict[str, str] = {}
+
+    def run(self, **given: Any) -> tuple[str, dict[str, Any]]:
+        """The run's status, and the summary that the ledger keeps."""
+        with moto_runs_maps(self.map):
+            ended = self.machine.run(given, self._invoke)
+        said = self.machine.client.describe_execution(executionArn=ended.execution)
+        return ended.status, said
+
+    def _invoke(self, _state: str, given: Mapping[str, Any], carry_out: Callable[[], Any]) -> Any:
+        if "FunctionName" not in given:
+            return carry_out()
+        name = given["FunctionName"]
+        if name in self.broken:
+            raise StateError(self.broken[name], "")
+        try:
+            answer = FUNCTIONS[name](json.loads(given["Payload"]), None)
+            return {"Payload": json.loads(json.dumps(answer))}
+        except Exception as error:
+            raise StateError(type(error).__name__, str(error)) from error
+
+
+@pytest.fixture
+def bucket(pipeline: Pipeline) -> Iterator[Bucket]:
+    with moto_reads_jsonata():
+        yield Bucket()
+
+
+def summary(pipeline: Pipeline) -> Any:
+    """What Report Differences kept of the last run."""
+    key = {"pk": {"S": "BUCKET"}, "sk": {"S": "CURRENT"}}
+    row = pipeline.dynamodb.get_item(TableName="ledger", Key=key)["Item"]
+    return json.loads(row["summary"]["S"])
+
+
+def test_a_bucket_is_synced_in_batches_and_orphans_go(pipeline: Pipeline, bucket: Bucket) -> None:
+    pipeline.put("notes/gone.json", [{"pk": "gone", "sk": "1"}])
+    pipeline.sync("notes/gone.json")
+    pipeline.s3.delete_object(Bucket="source", Key="notes/gone.json")
+    bucket.map.size = 2
+    for number in range(5):
+        pipeline.put(f"notes/{number}.json", [{"pk": "a", "sk": str(number)}])
+    pipeline.put("notes/bad.json", BAD)
+    status, _ = bucket.run()
+    found = summary(pipeline)
+    assert (status, found["files"], found["failed_batches"]) == ("SUCCEEDED", 6, 0)
+    assert found["outcomes"] == {"SYNCED": 5, "INVALID": 1, "DELETED": 1}
+    assert sorted(item["sk"]["S"] for item in pipeline.items()) == list("01234")
+
+
+def test_an_empty_bucket(pipeline: Pipeline, bucket: Bucket) -> None:
+    status, _ = bucket.run()
+    found = summary(pipeline)
+    assert (status, found["files"], found["differences"]) == ("SUCCEEDED", 0, 0)
+
+
+def test_a_look_whose_batches_fail_is_reported_and_fails(
+    pipeline: Pipeline, bucket: Bucket
+) -> None:
+    pipeline.put("notes/good.json", GOOD)
+    bucket.broken = {"SyncObjects": "Runtime.ExitError"}
+    status, said = bucket.run(how="look", orphans=False)
+    assert (status, said["error"]) == ("FAILED", EXCEEDED)
+    found = summary(pipeline)
+    assert (found["failed_batches"], found["error"]) == (1, EXCEEDED)
+    assert pipeline.items() == []
+
+
+def test_a_shard_that_cannot_be_looked_at_is_reported_and_fails(
+    pipeline: Pipeline, bucket: Bucket
+) -> None:
+    pipeline.put("notes/good.json", GOOD)
+    bucket.broken = {"SyncOrphans": "KeyError"}
+    status, said = bucket.run(concurrency=1)
+    assert (status, said["error"]) == ("FAILED", "KeyError")
+    assert summary(pipeline)["outcomes"] == {"SYNCED": 1}
