@@ -51,7 +51,7 @@ class Bucket:
         """The run's status, and the summary that the ledger keeps."""
         with moto_runs_maps(self.map):
             ended = self.machine.run(given, self._invoke)
-        said = self.machine.client.describe_execution(executionArn=ended.execution)
+        said: Any = self.machine.client.describe_execution(executionArn=ended.execution)
         return ended.status, said
 
     def _invoke(self, _state: str, given: Mapping[str, Any], carry_out: Callable[[], Any]) -> Any:
