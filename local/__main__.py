@@ -13,6 +13,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from local.console_process import start_console, stop_console
@@ -48,11 +49,13 @@ def up(state_dir: Path, schemas: Path | None, parameters: str) -> None:
         port = _engine(state_dir)
         options.save(state_dir)
         stack = _deployed(state_dir, port, template, options)
+        stack = replace(stack, schemas=str(options.schemas) if options.schemas else None)
+        stack.save()
         say(f"up: {stack.endpoint_url}, logs in {state_dir / 'engine.log'}")
         if options != DeployOptions():
             say(str(options))
         start_console(stack)
-    print("\n".join(_to_paste(stack, options)), flush=True)
+    print("\n".join(_to_paste(stack)), flush=True)
 
 
 def _engine(state_dir: Path) -> int:
@@ -85,14 +88,17 @@ def _deployed(state_dir: Path, port: int, template: Path, options: DeployOptions
     return stack
 
 
-def _to_paste(stack: Stack, options: DeployOptions) -> list[str]:
+def _to_paste(stack: Stack) -> list[str]:
     """Lines for a shell, as `tablekeeper env` prints them."""
-    named = NamedStack(stack.stack_name, stack.region, stack.outputs, stack.endpoint_url)
+    named = NamedStack(
+        stack.stack_name,
+        stack.region,
+        stack.outputs,
+        stack.endpoint_url,
+        schemas=stack.schemas,
+    )
     file = Path(stack.state_dir) / "stack.json"
-    lines = shell_lines(named, (stack.access_key_id, stack.secret_access_key), file)
-    if options.schemas:
-        lines.append(f"export TABLEKEEPER_SCHEMAS={options.schemas}")
-    return lines
+    return shell_lines(named, (stack.access_key_id, stack.secret_access_key), file)
 
 
 def down(state_dir: Path) -> None:

@@ -36,6 +36,8 @@ class Stack:
     secret_access_key: str
     stack_name: str
     outputs: dict[str, str] = field(default_factory=dict)
+    schemas: str | None = None
+    """The folder of its datasets, None for the project's own."""
     state_dir: str = str(LOCAL)
 
     def client(self, service: str) -> Any:

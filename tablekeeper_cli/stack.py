@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
+SCHEMAS_VARIABLE = "TABLEKEEPER_SCHEMAS"
 URI_SCHEME = "s3://"
 CONNECT_SECONDS = 3
 LOCAL_ATTEMPTS = 3
@@ -33,8 +34,9 @@ LOCAL_FILE = Path(".local") / "stack.json"
 @dataclass(frozen=True)
 class Stack:
     """A stack and its outputs; endpoint_url is None on AWS. by_default says that nobody named it:
-    it is the local one, whose stack.json is here. A request is tried so many times, and waits so
-    long for its answer.
+    it is the local one, whose stack.json is here. schemas is the folder of a local stack's
+    datasets, None for the project's own. A request is tried so many times, and waits so long for
+    its answer.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Stack:
     outputs: dict[str, str]
     endpoint_url: str | None = None
     by_default: bool = False
+    schemas: str | None = None
     session: Session | None = field(default=None, repr=False, compare=False)
     read_seconds: float = 60
     attempts: int = 9
@@ -105,6 +108,7 @@ class Stack:
             held["region"],
             held["outputs"],
             held["endpoint_url"],
+            schemas=held.get("schemas"),
             session=session,
             attempts=LOCAL_ATTEMPTS,
         )

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from tablekeeper_cli.errors import CommandError
-from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack, local_file
+from tablekeeper_cli.stack import (
+    LOCAL_VARIABLE,
+    SCHEMAS_VARIABLE,
+    STACK_VARIABLE,
+    Stack,
+    local_file,
+)
 from tablekeeper_cli.terminal.context import Context, add_command
 
 if TYPE_CHECKING:
@@ -58,6 +64,7 @@ def variables(
             LOCAL_VARIABLE: str(file),
         }
         here |= dict.fromkeys((STACK_VARIABLE, "AWS_PROFILE", "AWS_SESSION_TOKEN"))
+        here[SCHEMAS_VARIABLE] = stack.schemas
     else:
         here[STACK_VARIABLE] = stack.name
         if profile:

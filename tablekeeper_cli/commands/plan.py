@@ -12,6 +12,7 @@ import typer
 
 from tablekeeper_cli.commands.schemas import DEFAULT_KEY, parsed_key
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UnknownError, UsageError
+from tablekeeper_cli.stack import SCHEMAS_VARIABLE
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, add_command
 from tablekeeper_cli.terminal.text import LONGEST, printable
@@ -69,7 +70,7 @@ def plan(
         Path,
         typer.Option(
             metavar="DIR",
-            envvar="TABLEKEEPER_SCHEMAS",
+            envvar=SCHEMAS_VARIABLE,
             help="The folder of the dataset files to plan with.",
         ),
     ] = Path("schemas"),

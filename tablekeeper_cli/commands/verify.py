@@ -13,6 +13,7 @@ import typer
 
 from tablekeeper_cli.commands.plan import load_catalogue
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UsageError
+from tablekeeper_cli.stack import SCHEMAS_VARIABLE
 from tablekeeper_cli.terminal.context import Context, add_command
 from tablekeeper_cli.terminal.text import LONGEST, printable
 
@@ -54,7 +55,7 @@ def verify(
         Path,
         typer.Option(
             metavar="DIR",
-            envvar="TABLEKEEPER_SCHEMAS",
+            envvar=SCHEMAS_VARIABLE,
             help="The folder of the dataset files to derive with.",
         ),
     ] = Path("schemas"),

@@ -18,7 +18,14 @@ OUTPUTS = {
     "ItemsTableName": "items",
     "StateMachineArn": "arn:aws:states:eu-west-1:123456789012:stateMachine:it's one",
 }
-NAMES = ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_REGION", "BUCKET", "STATE_MACHINE_ARN")
+NAMES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "BUCKET",
+    "STATE_MACHINE_ARN",
+    "TABLEKEEPER_SCHEMAS",
+)
 
 
 def in_a_shell(lines: str) -> dict[str, str]:
@@ -37,7 +44,9 @@ def test_a_shell_finds_the_local_engine(
     file.touch()
     monkeypatch.setenv(LOCAL_VARIABLE, str(file))
     session = Session(aws_access_key_id="test", aws_secret_access_key="secret")
-    stack = Stack("s", "eu-west-1", OUTPUTS, "http://127.0.0.1:4566", session=session)
+    stack = Stack(
+        "s", "eu-west-1", OUTPUTS, "http://127.0.0.1:4566", schemas="/my schemas", session=session
+    )
     context = Context()
     vars(context)["stack"] = stack
     env(context)
@@ -50,6 +59,7 @@ def test_a_shell_finds_the_local_engine(
         "AWS_REGION": "eu-west-1",
         "BUCKET": "bucket",
         "STATE_MACHINE_ARN": OUTPUTS["StateMachineArn"],
+        "TABLEKEEPER_SCHEMAS": "/my schemas",
     }
 
 
