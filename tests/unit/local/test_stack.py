@@ -80,6 +80,7 @@ def test_stack_json_holds_what_other_tools_rely_on(tmp_path: Path) -> None:
         "secret_access_key": "test",
         "stack_name": "tablekeeper",
         "outputs": {},
+        "schemas": None,
     }
 
 
