@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,9 +35,8 @@ LOCAL_FILE = Path(".local") / "stack.json"
 @dataclass(frozen=True)
 class Stack:
     """A stack and its outputs; endpoint_url is None on AWS. by_default says that nobody named it:
-    it is the local one, whose stack.json is here. schemas is the folder of a local stack's
-    datasets, None for the project's own. A request is tried so many times, and waits so long for
-    its answer.
+    it is the local one, whose stack.json is here; schemas is the folder of its datasets, None for
+    the project's own. A request is tried so many times, and waits so long for its answer.
     """
 
     name: str
@@ -86,8 +86,6 @@ class Stack:
 
         Raises CommandError.
         """
-        import json
-
         from boto3.session import Session
 
         path = local_file()
