@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tablekeeper_cli.errors import UNREACHABLE, CommandError
+
+if TYPE_CHECKING:
+    from threading import Event
 
 ANSWER_SECONDS = 4
 HEALTH = "/_ministack/health"
@@ -46,28 +50,33 @@ def guard(
     *,
     pause: float = PAUSE_SECONDS,
     patience: float = PATIENCE_SECONDS,
-) -> None:
-    """Ends this process with a sentence when the engine ends or falls silent. A request in flight
-    would wait a minute, and be tried again.
+) -> Event:
+    """Ends this process with a sentence when the engine ends or falls silent, until the event is
+    set. A request in flight would wait a minute, and be tried again.
     """
-    from threading import Thread
+    from threading import Event, Thread
+
+    unguarded = Event()
 
     def ask() -> None:
-        import time
         from http.client import HTTPException
 
-        while True:
-            time.sleep(pause)
+        while not unguarded.wait(pause):
             try:
                 _ask(endpoint_url, "GET", HEALTH, patience)
             except ConnectionRefusedError:
-                return _exit(_ended(endpoint_url, state_dir))
+                message = _ended(endpoint_url, state_dir)
             except TimeoutError:
-                return _exit(_silent(endpoint_url, state_dir, patience))
+                message = _silent(endpoint_url, state_dir, patience)
             except (OSError, HTTPException):
                 continue
+            else:
+                continue
+            if not unguarded.is_set():
+                _exit(message)
 
     Thread(target=ask, daemon=True).start()
+    return unguarded
 
 
 def _exit(message: str) -> None:

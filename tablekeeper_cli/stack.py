@@ -13,6 +13,8 @@ from tablekeeper_cli import engine
 from tablekeeper_cli.errors import CommandError, UsageError
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from boto3.session import Session
 
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
@@ -133,11 +135,10 @@ class Stack:
             raise CommandError(f"stack {name} is no stack of Tablekeeper: it has no ledger")
         return cls(name, str(session.region_name), outputs, session=session)
 
-    def guard_engine(self) -> None:
-        """Ends this process with a sentence when the local engine ends or falls silent."""
+    def guard_engine(self) -> Event | None:
+        """Ends this process with a sentence when the local engine ends, until the event is set."""
         path = local_file()
-        if self.endpoint_url and path:
-            engine.guard(self.endpoint_url, path.parent)
+        return engine.guard(self.endpoint_url, path.parent) if self.endpoint_url and path else None
 
     def impatient(self, read_seconds: float, attempts: int) -> Stack:
         """The same stack, whose requests end sooner when nothing answers."""

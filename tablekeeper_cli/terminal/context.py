@@ -17,6 +17,8 @@ from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal.help import PANEL, Command
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from rich.console import Console, RenderableType
     from rich.progress import Progress
 
@@ -34,6 +36,12 @@ class Context:
     profile: str | None = None
     json: bool = False
     wide: bool = False
+    unguarded: Event | None = None
+
+    def close(self) -> None:
+        """The command has ended: its engine may end, too."""
+        if self.unguarded:
+            self.unguarded.set()
 
     @cached_property
     def stack(self) -> Stack:
@@ -43,7 +51,7 @@ class Context:
         """
         stack = self.unguarded_stack
         if stack.endpoint_url:
-            stack.guard_engine()
+            self.unguarded = stack.guard_engine()
         return stack
 
     @cached_property
@@ -221,7 +229,11 @@ def _with_options(function: Callable[..., None], *, is_group: bool = False) -> C
     @wraps(function)
     def command(called: typer.Context | None = None, **values: Any) -> None:
         if called is None or called.invoked_subcommand is None:
-            function(Context(**{name: values.pop(name) for name in OPTIONS}), **values)
+            context = Context(**{name: values.pop(name) for name in OPTIONS})
+            try:
+                function(context, **values)
+            finally:
+                context.close()
 
     command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -165,6 +165,17 @@ def test_an_engine_that_freezes_or_ends_while_a_command_runs_ends_it_with_a_sent
             assert sentence in ran.stderr
 
 
+def test_an_engine_that_ends_after_a_command_ends_nothing() -> None:
+    code = (
+        "import sys, time; from tablekeeper_cli import engine; "
+        "engine.guard(sys.argv[1], pause=0.1, patience=0.3).set(); time.sleep(0.5)"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        subprocess.run([sys.executable, "-c", code, address], check=True, timeout=30)
+
+
 @pytest.mark.parametrize("health", [b"<html>", b"[]"], ids=["page", "other-json"])
 def test_another_program_on_the_port_is_said(health: bytes) -> None:
     with (
