@@ -54,7 +54,7 @@ NOT_SEEN: Mapping[tuple[str, str, str], str] = {
         for action in ("BatchGetItem", "DescribeTable")
     },
     ("SyncObjectsRole", "dynamodb:BatchGetItem", "items"): "a large write in a batch",
-    ("SyncObjectsRole", "dynamodb:GetItem", "ledger"): "a file in a batch that was large",
+    ("SyncObjectsRole", "dynamodb:GetItem", "items"): "a large write in a batch that was refused",
 }
 """What is allowed and never seen called, each with the reason."""
 
