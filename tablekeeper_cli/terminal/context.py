@@ -50,8 +50,7 @@ class Context:
         Raises CommandError.
         """
         stack = self.unguarded_stack
-        if stack.endpoint_url:
-            self.unguarded = stack.guard_engine()
+        self.unguarded = stack.guard_engine()
         return stack
 
     @cached_property
