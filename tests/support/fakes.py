@@ -337,3 +337,14 @@ def key_of(attributes: Item) -> tuple[str, str]:
 @cache
 def _tokens(expression: str) -> tuple[str, ...]:
     return tuple(re.findall(r"<>|[()=<>,]|[\w:#.]+", expression))
+
+
+def map_item(listed: Mapping[str, Any]) -> dict[str, Any]:
+    """An object of ListObjectsV2 as a Distributed Map hands it on."""
+    return {
+        "Key": listed["Key"],
+        "Etag": listed["ETag"],
+        "Size": listed["Size"],
+        "LastModified": int(listed["LastModified"].timestamp()),
+        "StorageClass": "STANDARD",
+    }

@@ -37,6 +37,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service impor
     state_task_service_callback as callback,
 )
 
+from tests.support.fakes import map_item
 from tests.support.interpreter import compiled
 from tests.support.project import nested_states
 
@@ -76,17 +77,7 @@ def moto_runs_maps(rest: Map) -> Iterator[None]:
 
     def listed(env: Any, *_: Any, **__: Any) -> None:
         pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(**env.stack.pop())
-        objects = [
-            {
-                "Key": each["Key"],
-                "Etag": each["ETag"],
-                "Size": each["Size"],
-                "LastModified": int(each["LastModified"].timestamp()),
-                "StorageClass": "STANDARD",
-            }
-            for page in pages
-            for each in page.get("Contents", ())
-        ]
+        objects = [map_item(each) for page in pages for each in page.get("Contents", ())]
         env.stack.append([objects[n : n + rest.size] for n in range(0, len(objects), rest.size)])
 
     stock: Any = DistributedIterationComponent._map_run

@@ -26,6 +26,8 @@ from tablekeeper.commit import lanes, patience
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.model import sizes
 
+from tests.support.fakes import map_item
+
 ENVIRONMENT = {
     "SOURCE_BUCKET": "source",
     "LEDGER_TABLE": "ledger",
@@ -115,16 +117,7 @@ class Pipeline:
     def listed(self, prefix: str = "") -> list[dict[str, Any]]:
         """The objects under a prefix, as a Distributed Map gets them."""
         objects = self.s3.list_objects_v2(Bucket="source", Prefix=prefix).get("Contents", ())
-        return [
-            {
-                "Key": each["Key"],
-                "Etag": each["ETag"],
-                "Size": each["Size"],
-                "LastModified": int(each["LastModified"].timestamp()),
-                "StorageClass": "STANDARD",
-            }
-            for each in objects
-        ]
+        return [map_item(each) for each in objects]
 
     def sync_batch(
         self,
