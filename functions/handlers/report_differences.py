@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tablekeeper.bucket.run_report import report_differences
+from tablekeeper.bucket.run_report import refuse_empty_listing, report_differences
 from tablekeeper.runtime import metrics
 from tablekeeper.runtime.context import logger
 from tablekeeper.settings import ReportDifferencesSettings
@@ -15,5 +15,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
         event["run"], event["shards"], settings.staging_bucket, settings.ledger_table
     )
     logger().info("reported", extra=summary)
+    if not summary["files"] and not summary["error"]:
+        refuse_empty_listing(settings.source_bucket, event["run"])
     metrics.gauge_differences(summary["findings"])
     return summary

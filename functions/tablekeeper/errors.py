@@ -387,6 +387,12 @@ class InvalidEventError(TablekeeperError):
     )
 
 
+class ListingError(TablekeeperError):
+    """Raised when Step Functions listed no object for a run over the bucket, and S3 lists some."""
+
+    advice = "Start the run with a prefix, a part of the bucket at a time, and report it."
+
+
 class DatasetDefinitionError(TablekeeperError):
     """Raised when a file in schemas/ cannot be used; the deployment is bad, not the object."""
 

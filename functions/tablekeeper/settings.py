@@ -135,5 +135,6 @@ class SyncObjectsSettings(FetchSettings, ValidateSettings, TransformSettings, Wr
 class ReportDifferencesSettings(Settings):
     """Of Report Differences."""
 
+    source_bucket: str
     ledger_table: str
     staging_bucket: str

@@ -118,6 +118,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "ReportDifferencesRole": {
         f"{STAGING}/sync/*": ("s3:GetObject",),
         STAGING: ("s3:ListBucket",),
+        "arn:aws:s3:::{source}": ("s3:ListBucket",),
         LEDGER: ("dynamodb:PutItem",),
     },
     "SyncBucketRole": {

@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
 from tablekeeper.bucket.ends import FINDINGS, ORPHAN, ORPHANS
 from tablekeeper.causes import error_status
+from tablekeeper.errors import ListingError
 from tablekeeper.ledger.rows import CURRENT, attribute
 from tablekeeper.model.times import now
 
@@ -66,6 +68,29 @@ def report_differences(
     }
     _keep(ledger, summary)
     return summary
+
+
+def refuse_empty_listing(bucket: str, run: Mapping[str, Any]) -> None:
+    """For a run whose Distributed Map had no item: looks whether the bucket has none, either.
+
+    AWS documents an empty prefix of S3's ListObjectsV2, and not one of an ItemReader: a run that
+    looked at nothing must not end as one that found no difference. Folders that the console makes
+    (keys that end in "/") and objects younger than the run do not count.
+
+    Raises:
+        ListingError: an object is there.
+        TransientServiceError: a retry helps.
+    """
+    prefix = {"Prefix": run["prefix"]} if run["prefix"] else {}
+    with aws.transient_errors():
+        page = aws.s3().list_objects_v2(Bucket=bucket, **prefix)
+    started = datetime.fromisoformat(run["started"])
+    for each in page.get("Contents", ()):
+        if not each["Key"].endswith("/") and each["LastModified"] < started:
+            raise ListingError(
+                f"Step Functions listed no object of s3://{bucket}/{run['prefix']}, S3 lists "
+                f"{each['Key']!r}. {ListingError.advice}"
+            )
 
 
 def outcome_of(end: Mapping[str, str]) -> str:

@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+import pytest
 from handlers import report_differences
+from tablekeeper.errors import ListingError
 
 from tests.unit.conftest import Pipeline
 
@@ -88,3 +90,20 @@ def test_a_run_that_was_cut_short_is_told_too(pipeline: Pipeline) -> None:
     told = report(pipeline, error="States.ExceedToleratedFailureThreshold")
     assert told["error"] == "States.ExceedToleratedFailureThreshold"
     assert last(pipeline) == told
+
+
+@pytest.mark.parametrize("prefix", ["", "or"], ids=["whole bucket", "prefix"])
+def test_a_run_that_listed_nothing_of_a_bucket_with_objects_fails(
+    pipeline: Pipeline, prefix: str
+) -> None:
+    started = "2999-01-01T00:00:00.000Z"
+    event = {"run": {**RUN, "started": started, "prefix": prefix}, "shards": []}
+    pipeline.s3.put_object(Bucket="source", Key="orders/", Body=b"")
+    assert report_differences.handler(event, None)["files"] == 0, "a folder of the console"
+    pipeline.s3.put_object(Bucket="source", Key="orders/1.json", Body=b"{}")
+    with pytest.raises(ListingError, match="orders/1"):
+        report_differences.handler(event, None)
+    assert last(pipeline)["files"] == 0
+    report_differences.handler({**event, "run": {**RUN, "prefix": prefix}}, None)  # younger
+    report_differences.handler({**event, "run": {**event["run"], "error": "x"}}, None)
+    report_differences.handler({**event, "run": {**event["run"], "prefix": "other/"}}, None)
