@@ -17,13 +17,11 @@ from typing import Any, ClassVar, Self
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.messages import with_values
 
-VALIDATE, TRANSFORM, WRITE, DELETE, SETTLE = (
-    "Validate Records",
-    "Transform Records",
-    "Write Items",
-    "Delete Items",
-    "Settle Claim",
-)
+VALIDATE = "Validate Records"
+TRANSFORM = "Transform Records"
+WRITE = "Write Items"
+DELETE = "Delete Items"
+SETTLE = "Settle Claim"
 
 
 class TablekeeperError(Exception):
@@ -360,9 +358,7 @@ class ContentionError(TablekeeperError):
     """Raised when twelve rounds of reading again did not find the ledger row standing still."""
 
     passes = True
-    advice = (
-        "Reprocess the file; if it happens often, fewer writers should change the same key at once."
-    )
+    advice = "Reprocess the file; if it happens often, let fewer writers change its key at once."
 
 
 class TransientServiceError(TablekeeperError):
@@ -377,9 +373,7 @@ class TransientServiceError(TablekeeperError):
 
 
 class InvalidEventError(TablekeeperError):
-    """Raised when an execution's input does not name an object of the source bucket, or one whose
-    key the ledger cannot hold.
-    """
+    """Raised when an input names no object of the source bucket, or one with too long a key."""
 
     advice = (
         "Start executions with an S3 event, or with detail.bucket.name and detail.object.key; give "

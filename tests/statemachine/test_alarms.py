@@ -140,6 +140,12 @@ def test_failed_and_invalid_are_different_alarms_and_every_status_has_one() -> N
     assert sorted(statuses) == sorted(STATUSES)
 
 
+def test_their_price_is_what_the_guides_say() -> None:
+    """Ten cents a month each: https://aws.amazon.com/cloudwatch/pricing/"""
+    for guide in ("cost", "deploy", "operating"):
+        assert f"${len(ALARMS) / 10:.2f}" in (ROOT / f"docs/{guide}.md").read_text("utf-8"), guide
+
+
 def test_the_topic_is_for_this_stack_s_alarms_only() -> None:
     stack = Stack(CREATED)
     publish, tls = stack.properties("AlarmTopicPolicy")["PolicyDocument"]["Statement"]

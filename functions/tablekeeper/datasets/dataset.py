@@ -40,7 +40,7 @@ ALL_FIELDS = "*"
 """The name in `attributes` whose expression gives an object: all its members are attributes."""
 
 
-JSON, LINES, CSV, DYNAMODB_JSON = "json", "jsonl", "csv", "dynamodb-json"
+JSON, LINES, CSV, DYNAMODB_JSON = FORMATS = ("json", "jsonl", "csv", "dynamodb-json")
 JSON_LINES = (".jsonl", ".ndjson")
 
 
@@ -84,6 +84,10 @@ class Dataset:
                 raise DatasetDefinitionError(
                     f'{name}{SUFFIX}: {KEYWORD} takes only strings in "{field_name}"'
                 )
+        if keyword.get("format", JSON) not in FORMATS:
+            raise DatasetDefinitionError(
+                f"{name}{SUFFIX}: `format` is one of {', '.join(FORMATS)}, not {keyword['format']}"
+            )
         try:
             dataset = cls(
                 name=name,

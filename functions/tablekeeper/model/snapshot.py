@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from tablekeeper.model.objects import object_uri
@@ -55,9 +55,10 @@ class Snapshot:
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
-        """The inverse of `payload`."""
+        """The inverse of `payload`. During a deployment it may be of a release that knows more."""
+        known = {each.name: payload[each.name] for each in fields(cls) if each.name in payload}
         aside = payload.get("set_aside")
-        return cls(**{**payload, "set_aside": SetAside(**aside) if aside else None})
+        return cls(**{**known, "set_aside": SetAside(**aside) if aside else None})
 
     def payload(self) -> dict[str, Any]:
         """As a state's output. `set_aside` is there when there is one: functions of the release

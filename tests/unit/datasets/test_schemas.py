@@ -15,7 +15,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from tablekeeper import errors
 from tablekeeper.datasets.catalogue import Catalogue
-from tablekeeper.datasets.dataset import FIELDS, KEYWORD, SUFFIX
+from tablekeeper.datasets.dataset import FIELDS, FORMATS, KEYWORD, SUFFIX, Dataset
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import Record, read_records
 from tablekeeper.documents.pointers import walk
@@ -307,3 +307,14 @@ def test_every_number_of_a_schema_is_exact() -> None:
     """Numbers in schemas are read as they are written, never as floats."""
     values: list[Any] = [schema for each in CATALOGUES.values() for schema in each.schemas.values()]
     assert not [path for path, value in walk(values) if isinstance(value, float)]
+
+
+def test_a_format_is_one_that_has_a_reader() -> None:
+    assert META["properties"]["format"]["enum"] == [*FORMATS]
+    with pytest.raises(errors.DatasetDefinitionError, match="csv, dynamodb-json, not tsv"):
+        Dataset.read("any", {KEYWORD: {"prefix": "", "format": "tsv"}})
+
+
+def test_a_snapshot_of_a_release_that_knows_more_can_be_read() -> None:
+    mine = Snapshot("write", "bucket", "key", 1, "2026-01-02T00:00:00.000Z")
+    assert Snapshot.read(mine.payload() | {"later": 1}) == mine

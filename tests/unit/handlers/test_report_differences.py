@@ -96,14 +96,17 @@ def test_a_run_that_was_cut_short_is_told_too(pipeline: Pipeline) -> None:
 def test_a_run_that_listed_nothing_of_a_bucket_with_objects_fails(
     pipeline: Pipeline, prefix: str
 ) -> None:
-    started = "2999-01-01T00:00:00.000Z"
-    event = {"run": {**RUN, "started": started, "prefix": prefix}, "shards": []}
+    run = {**RUN, "started": "2999-01-01T00:00:00.000Z", "prefix": prefix}
+
+    def ends(**values: Any) -> Any:
+        return report_differences.handler({"run": {**run, **values}, "shards": []}, None)
+
     pipeline.s3.put_object(Bucket="source", Key="orders/", Body=b"")
-    assert report_differences.handler(event, None)["files"] == 0, "a folder of the console"
+    assert ends()["files"] == 0, "a folder of the console"
     pipeline.s3.put_object(Bucket="source", Key="orders/1.json", Body=b"{}")
     with pytest.raises(ListingError, match="orders/1"):
-        report_differences.handler(event, None)
+        ends()
     assert last(pipeline)["files"] == 0
-    report_differences.handler({**event, "run": {**RUN, "prefix": prefix}}, None)  # younger
-    report_differences.handler({**event, "run": {**event["run"], "error": "x"}}, None)
-    report_differences.handler({**event, "run": {**event["run"], "prefix": "other/"}}, None)
+    assert ends(started=RUN["started"])["files"] == 0, "the object is younger than the run"
+    assert ends(error="States.ItemReaderFailed")["files"] == 0
+    assert ends(prefix="other/")["files"] == 0
