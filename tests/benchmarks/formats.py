@@ -1,19 +1,23 @@
 """Each format, from bytes to items: throughput beside JSON Lines, and memory against the size.
 
-    python -m tests.benchmarks.formats FORMAT MEGABYTES
+    python -m tests.benchmarks.formats read FORMAT MEGABYTES
 
-reads as much of one format in this process, and prints records a second and the peak memory in MB.
+reads as much of one format in this process, and prints records a second of processor time and the
+peak memory in MB. What it reads comes from a process of its own, with `write` in the place of
+`read`.
 """
 
 from __future__ import annotations
 
 import bz2
-import gzip
 import json
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ from tablekeeper.datasets.records import read_records
 from tablekeeper.documents.text import Text
 from tablekeeper.model.keys import TableKey
 from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.steps.content import CHUNK_BYTES
 
 from tests.benchmarks.results import Section
 
@@ -32,6 +37,7 @@ else:
     from backports import zstd
 
 SIZES = (10, 100, 1000)
+ROUNDS, SIZE_OF_A_ROUND = 5, 20
 AIM_OF_MEMORY = 1.3
 BATCH = 500
 LINES = "jsonl"
@@ -40,17 +46,21 @@ COLUMNS = {"price": {"type": "number"}, "sold": {"type": "boolean"}}
 FOUND = Snapshot(action="validate", bucket="b", key="d/f.json", revision=0, as_of="")
 
 
-def formats(section: Section, sizes: tuple[int, ...] = SIZES) -> None:
-    """Reads each format in a process of its own, one size after another."""
-    rates: dict[str, float] = {}
+def formats(section: Section) -> None:
+    """Reads each format in a process of its own: the throughput in rounds, each beside JSON Lines
+    of the same round, then the memory of one size after another.
+    """
+    rounds = [
+        {name: _measured(name, SIZE_OF_A_ROUND)[0] for name in FORMATS} for _ in range(ROUNDS)
+    ]
     for name in FORMATS:
-        peaks = {}
-        for size in sizes:
-            rates[name], peaks[size] = _measured(name, size)
-        ratio = peaks[sizes[-1]] / peaks[sizes[0]]
-        told = ", ".join(f"{size:,} MB: {peak:.0f} MB" for size, peak in peaks.items())
-        beside = rates[name] / rates[LINES]
-        section.say(f"{name}, records a second", f"{rates[name]:,.0f} ({beside:.2f} of jsonl)")
+        beside = statistics.median(each[name] / each[LINES] for each in rounds)
+        rate = statistics.median(each[name] for each in rounds)
+        section.say(f"{name}, records a second", f"{rate:,.0f} ({beside:.2f} of jsonl)")
+    for name in FORMATS:
+        peaks = {size: _measured(name, size)[1] for size in SIZES}
+        ratio = peaks[SIZES[-1]] / peaks[SIZES[0]]
+        told = ", ".join(f"{size:,} MB: {peak:.1f} MB" for size, peak in peaks.items())
         section.say(
             f"{name}, peak memory ({told})",
             f"{ratio:.2f}",
@@ -59,8 +69,12 @@ def formats(section: Section, sizes: tuple[int, ...] = SIZES) -> None:
         )
 
 
+def _command(what: str, name: str, megabytes: int) -> list[str]:
+    return [sys.executable, "-m", "tests.benchmarks.formats", what, name, str(megabytes)]
+
+
 def _measured(name: str, megabytes: int) -> tuple[float, float]:
-    command = [sys.executable, "-m", "tests.benchmarks.formats", name, str(megabytes)]
+    command = _command("read", name, megabytes)
     answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rate, peak = map(float, answer.split())
     return rate, peak
@@ -101,45 +115,60 @@ def _exported(number: int) -> str:
     return json.dumps({"Item": _item(number)}) + "\n"
 
 
-def _same(body: bytes) -> bytes:
-    return body
+class _Plain:
+    """What a compressor does, and nothing of it."""
+
+    def compress(self, data: bytes) -> bytes:
+        return data
+
+    def flush(self) -> bytes:
+        return b""
 
 
-FORMATS: dict[str, tuple[dict[str, Any], Callable[[int], str], str, Callable[[bytes], bytes]]] = {
-    LINES: ({"format": "jsonl"}, _line, "", _same),
-    "json, values": ({}, _line, "", _same),
-    "json, an array": ({}, _element, "]", _same),
-    "json, members": ({"records": "*"}, _member, "}", _same),
-    "csv": ({"format": "csv"}, _row, "", _same),
-    "dynamodb-json": ({"format": "dynamodb-json"}, _exported, "", _same),
-    "jsonl, gzip": ({"format": "jsonl"}, _line, "", gzip.compress),
-    "jsonl, zstd": ({"format": "jsonl"}, _line, "", zstd.compress),
-    "jsonl, bzip2": ({"format": "jsonl"}, _line, "", bz2.compress),
+def _gzip() -> Any:
+    return zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+
+
+FORMATS: dict[str, tuple[dict[str, Any], Callable[[int], str], str, Callable[[], Any]]] = {
+    LINES: ({"format": "jsonl"}, _line, "", _Plain),
+    "json, values": ({}, _line, "", _Plain),
+    "json, an array": ({}, _element, "]", _Plain),
+    "json, members": ({"records": "*"}, _member, "}", _Plain),
+    "csv": ({"format": "csv"}, _row, "", _Plain),
+    "dynamodb-json": ({"format": "dynamodb-json"}, _exported, "", _Plain),
+    "jsonl, gzip": ({"format": "jsonl"}, _line, "", _gzip),
+    "jsonl, zstd": ({"format": "jsonl"}, _line, "", zstd.ZstdCompressor),
+    "jsonl, bzip2": ({"format": "jsonl"}, _line, "", bz2.BZ2Compressor),
 }
 """By name: the dataset, one record's text by its number, what ends the file, the compression."""
 
 
-def _content(name: str, records: int) -> Iterator[bytes]:
-    _, write, end, pack = FORMATS[name]
+def _count(name: str, megabytes: int) -> int:
+    """How many records make up so much, before they are compressed."""
+    return megabytes * 1_000_000 // len(FORMATS[name][1](1))
+
+
+def _write(name: str, megabytes: int) -> None:
+    _, write, end, compressor = FORMATS[name]
+    packer, records = compressor(), _count(name, megabytes)
     for start in range(0, records, BATCH):
         batch = range(start, min(start + BATCH, records))
-        yield pack("".join(map(write, batch)).encode())
-    yield pack(end.encode())
+        sys.stdout.buffer.write(packer.compress("".join(map(write, batch)).encode()))
+    sys.stdout.buffer.write(packer.compress(end.encode()) + packer.flush())
 
 
 def _read(name: str, megabytes: int) -> None:
-    keyword, write, _, _ = FORMATS[name]
-    records = megabytes * 1_000_000 // len(write(1))
-    dataset = Dataset.read("d", {"properties": COLUMNS, KEYWORD: {"prefix": "", **keyword}})
-    text = Text(_content(name, records), 10**12)
-    begun = time.process_time()
-    for _ in _content(name, records):
-        pass
-    written = time.process_time()
-    found = read_records(text, "d/f.json", dataset)
-    made = make_items(found, FOUND, dataset, TableKey.parse("pk:S,sk:S"), "expires_at")
-    count = sum(1 for _ in made)
-    seconds = time.process_time() - written - (written - begun)
+    keyword = {"prefix": "", **FORMATS[name][0]}
+    dataset = Dataset.read("d", {"properties": COLUMNS, KEYWORD: keyword})
+    command, records = _command("write", name, megabytes), _count(name, megabytes)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        chunks = iter(partial(writer.stdout.read, CHUNK_BYTES), b"")
+        begun = time.process_time()
+        found = read_records(Text(chunks, 10**12), "d/f.json", dataset)
+        made = make_items(found, FOUND, dataset, TableKey.parse("pk:S,sk:S"), "expires_at")
+        count = sum(1 for _ in made)
+        seconds = time.process_time() - begun
     assert count == records, (count, records)
     status = Path("/proc/self/status").read_text()
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]
@@ -147,4 +176,4 @@ def _read(name: str, megabytes: int) -> None:
 
 
 if __name__ == "__main__":
-    _read(sys.argv[1], int(sys.argv[2]))
+    {"read": _read, "write": _write}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))

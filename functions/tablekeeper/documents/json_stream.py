@@ -48,7 +48,7 @@ _BEGINS = frozenset('{["-0123456789tfnNI')
 """What a value begins with, NaN and Infinity, which have an error of their own, included."""
 
 _TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
-_TOO_MANY = f"the object has more than {names.MAX_NAMES:,} members"
+_TOO_MANY = f"the names of the object's members have more than {names.MAX_NAMES_BYTES:,} bytes"
 _DELIMITER = re.compile(r"[,;\t]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -127,6 +127,10 @@ class _Window:
         if lines:
             return self._line + lines, place - self._text.rfind("\n", 0, place)
         return self._line, self._column + place
+
+    def _malformed(self, why: str) -> MalformedJsonError:
+        line, column = self._at(self._place)
+        return MalformedJsonError(f"{why}: line {line} column {column}", line=line, column=column)
 
 
 class Document(_Window):
@@ -215,23 +219,34 @@ class Document(_Window):
         if self.peek() == "}":
             self._take("}")
             return
-        seen, after = NamesSeen(), ","
-        while after == ",":
-            if self.peek() != '"':
-                raise self._malformed("Expecting property name enclosed in double quotes")
-            key, escapes = self._next(path)
-            if escapes:
-                try:
-                    check_surrogates(key, (*path, key))
-                except InvalidFileError as error:
-                    raise self.placed(error) from None
-            if not seen.add(key):
-                raise self.placed(error_at((*path, key), DuplicateJsonKeyError, TWICE))
-            if seen.count > names.MAX_NAMES:
-                raise self.placed(error_at(path, RecordTooLargeError, _TOO_MANY))
-            self._take(":")
-            yield key
-            after = self._take(",}")
+        with NamesSeen() as seen:
+            after = ","
+            while after == ",":
+                key = self._member_name(path)
+                if not seen.add(key):
+                    raise self._twice(path, key)
+                if seen.size_on_disk > names.MAX_NAMES_BYTES:
+                    raise self.placed(error_at(path, RecordTooLargeError, _TOO_MANY))
+                self._take(":")
+                yield key
+                after = self._take(",}")
+            twice = seen.repeated()
+        if twice is not None:
+            raise self._twice(path, twice)
+
+    def _member_name(self, path: Path) -> str:
+        if self.peek() != '"':
+            raise self._malformed("Expecting property name enclosed in double quotes")
+        key, escapes = self._next(path)
+        if escapes:
+            try:
+                check_surrogates(key, (*path, key))
+            except InvalidFileError as error:
+                raise self.placed(error) from None
+        return str(key)
+
+    def _twice(self, path: Path, name: str) -> InvalidFileError:
+        return self.placed(error_at((*path, name), DuplicateJsonKeyError, TWICE))
 
     def lines(self) -> Iterator[Value]:
         """The values of JSON Lines, a bad one with its error; blank lines are passed over."""
@@ -306,10 +321,6 @@ class Document(_Window):
         """Reads on, unless a value that has not ended yet is too large already."""
         held = len(self._text) - self._place
         return held <= MAX_VALUE_CHARACTERS + LONGEST_TOKEN and self._read_on()
-
-    def _malformed(self, why: str, place: int | None = None) -> MalformedJsonError:
-        line, column = self._at(self._place if place is None else place)
-        return MalformedJsonError(f"{why}: line {line} column {column}", line=line, column=column)
 
     def _check_length(self, end: int, path: Path) -> None:
         if end - self._place > MAX_VALUE_CHARACTERS:

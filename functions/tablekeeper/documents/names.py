@@ -1,59 +1,106 @@
-"""Finds a name that stands twice in one object, in little memory."""
+"""Finds a name that stands twice in one object, in flat memory."""
 
 from __future__ import annotations
 
 from array import array
+from io import SEEK_END
+from tempfile import TemporaryFile
+from typing import IO, Self
 
-MAX_NAMES = 4_000_000
-"""How many members one object that is read as a stream may have: 8 to 16 MB a million."""
+MAX_NAMES_BYTES = 200_000_000
+"""How much text the names of one object that is read as a stream may have, in UTF-8. They wait on
+the disk of a function, which has 512 MB:
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-ephemeral-storage.html
+Fields behind the records are looked for by a second reader, with as many names at the same time.
+"""
 
-EXACT_NAMES = 10_000
-_BITS = (1 << 64) - 1
+HELD_BYTES = 1_000_000
+"""How much the names in memory may have, `_OF_A_NAME` for each included."""
+_OF_A_NAME = 100
+
+PARTITIONS, _PART_BYTES = 256, 4096
+_END = b"\xff"
+"""Stands behind each name on the disk: a byte that no UTF-8 has."""
 
 
 class NamesSeen:
-    """The names of an object so far: the first ones are held, of the rest 64 bits of a keyed hash.
+    """The names of an object so far; use it as a context.
 
-    A name that stands twice is always found. That two of a million names are taken for one happens
-    once in 30 million files, and not again for the same file in another process: the key of
-    Python's hash is random.
+    Beyond HELD_BYTES they are written to a temporary file, in partitions by their hashes, and
+    compared a partition at a time at the end: the names themselves, so that two are never taken for
+    one. The key of Python's hash is random, so that no file can fill one partition on purpose.
     """
 
     def __init__(self) -> None:
-        self.count = 0
-        self._first: set[str] = set()
-        self._table = array("Q")
+        self.size_on_disk = 0
+        self._held: set[str] = set()
+        self._held_bytes = 0
+        self._disk: IO[bytes] | None = None
+        self._partitions: list[_Partition] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._disk:
+            self._disk.close()
 
     def add(self, name: str) -> bool:
-        """Whether it is new."""
-        if name in self._first:
-            return False
-        if self.count < EXACT_NAMES:
-            self._first.add(name)
-            self.count += 1
+        """Whether it is new, as far as that is known before `repeated`."""
+        if self._disk:
+            self._write(name)
             return True
-        if 2 * (self.count - EXACT_NAMES) >= len(self._table):
-            self._grow()
-        if not self._put(hash(name) & _BITS or 1):
+        if name in self._held:
             return False
-        self.count += 1
+        self._held.add(name)
+        self._held_bytes += len(name) + _OF_A_NAME
+        if self._held_bytes > HELD_BYTES:
+            self._spill()
         return True
 
-    def _put(self, number: int) -> bool:
-        table, last = self._table, len(self._table) - 1
-        place = number & last
-        while held := table[place]:
-            if held == number:
-                return False
-            place = (place + 1) & last
-        table[place] = number
-        return True
+    def repeated(self) -> str | None:
+        """A name that was added twice, though `add` took it for new: the first one in the order of
+        their bytes.
+        """
+        found = [name for each in self._partitions if (name := each.repeated()) is not None]
+        return min(found).decode() if found else None
 
-    def _grow(self) -> None:
-        """Open addressing: the table has a power of two of slots, at least half of them free."""
-        before = self._table
-        slots = max(2 * len(before), 4 * EXACT_NAMES)
-        self._table = array("Q", (0,)) * (1 << (slots - 1).bit_length())
-        for number in before:
-            if number:
-                self._put(number)
+    def _spill(self) -> None:
+        self._disk = TemporaryFile()  # noqa: SIM115 - the context of the names closes it
+        self._partitions = [_Partition(self._disk) for _ in range(PARTITIONS)]
+        for name in self._held:
+            self._write(name)
+        self._held.clear()
+
+    def _write(self, name: str) -> None:
+        encoded = name.encode()
+        self.size_on_disk += len(encoded) + len(_END)
+        self._partitions[hash(name) % PARTITIONS].add(encoded)
+
+
+class _Partition:
+    """Names with hashes that belong together, on a disk that they share with others."""
+
+    def __init__(self, disk: IO[bytes]) -> None:
+        self.disk, self.pending = disk, bytearray()
+        self.places, self.lengths = array("Q"), array("Q")
+
+    def add(self, name: bytes) -> None:
+        self.pending += name
+        self.pending += _END
+        if len(self.pending) > _PART_BYTES:
+            self.places.append(self.disk.seek(0, SEEK_END))
+            self.lengths.append(self.disk.write(self.pending))
+            self.pending = bytearray()
+
+    def repeated(self) -> bytes | None:
+        """The first of the names that were added twice."""
+        text = b"".join([*map(self._read, self.places, self.lengths), self.pending])
+        seen, twice = set[bytes](), set[bytes]()
+        for name in text.split(_END)[:-1]:
+            (twice if name in seen else seen).add(name)
+        return min(twice, default=None)
+
+    def _read(self, place: int, length: int) -> bytes:
+        self.disk.seek(place)
+        return self.disk.read(length)

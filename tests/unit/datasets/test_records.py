@@ -296,14 +296,6 @@ class TestSize:
         assert outcome([text], "a[*]")[1].startswith('RecordTooLargeError: at JSON Pointer ""')
         assert outcome([text], "a") == ([{}] * 200, "")
 
-    def test_the_members_of_an_object_are_limited(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(names, "MAX_NAMES", 19)
-        text = json.dumps({f"a{number}": {} for number in range(20)})
-        for records in ("a", "*"):
-            said = outcome([text], records)[1]
-            why = "the object has more than 4,000,000 members"
-            assert said == f'RecordTooLargeError: at JSON Pointer "": {why}'
-
     def test_what_never_ends_is_not_read_to_its_end(self) -> None:
         chunks = iter(['[{"a": "', *["x"] * 9000])
         with pytest.raises(errors.RecordTooLargeError):
@@ -319,20 +311,20 @@ class TestSize:
 
 @pytest.mark.parametrize("key", ["a.json", "a.jsonl"])
 def test_little_is_held(key: str) -> None:
-    """Of 5 MB, in chunks that end anywhere."""
+    """Of 1.5 MB, in chunks that end anywhere."""
     record = json.dumps({"a": "x" * 100, "b": 1.5}) + (",\n" if key == "a.json" else "\n")
     text = record * (50_000 // len(record))
 
     def chunks() -> Iterator[str]:
         yield "[" if key == "a.json" else ""
-        yield from (text[:-place] + text[-place:] for place in range(1, 101))
+        yield from (text[:-place] + text[-place:] for place in range(1, 31))
         yield "{}]" if key == "a.json" else ""
 
     tracemalloc.start()
     count = sum(1 for _ in read_records(chunks(), key, dataset()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert count > 30_000
+    assert count > 10_000
     assert peak < 500_000
 
 
@@ -369,6 +361,8 @@ def independent(text: str, fields: list[str]) -> list[Any] | None:
         except ValueError:
             return None
         text = text[end:].lstrip(" \t\n\r")
+        if text.startswith(","):
+            text = text[1:].lstrip(" \t\n\r") or ","
         for field in fields:
             if field == "*" and isinstance(value, dict):
                 value = [each for each in value.values() if each is not None]
@@ -422,6 +416,9 @@ expressions = st.sampled_from([None, "a", "a.b", "b", "a[*]", "*", "a.*"])
 
 @given(texts, expressions, places)
 @example('{"a": {"b": [{"": "\\ud83d\\ude00"}]}, "b": 1e5}', "a.b", [])
+@example("{},[]", None, [])
+@example("{},", None, [])
+@example("{},,{}", None, [])
 def test_documents_are_read_alike_however_they_are_cut(
     text: str, records: str | None, places: list[int]
 ) -> None:
@@ -550,9 +547,13 @@ def test_members_come_with_their_names_and_lines() -> None:
 
 
 @pytest.mark.parametrize("records", ["*", "a.*", "a", None])
-def test_many_members_take_little_memory(records: str | None) -> None:
-    """Of 2.5 MB, in one document, or in values one after another."""
-    count, piece = 25_000, '{"b": "' + "x" * 90 + '"}'
+def test_many_members_take_little_memory(
+    records: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1 MB, in one document, or in values one after another."""
+    monkeypatch.setattr(names, "HELD_BYTES", 50_000)
+    monkeypatch.setattr(names, "_PART_BYTES", 256)
+    count, piece = 9_000, '{"b": "' + "x" * 90 + '"}'
 
     def chunks() -> Iterator[str]:
         yield {"*": "{", "a.*": '{"a": {', "a": '{"a": ['}.get(str(records), "")
@@ -566,17 +567,4 @@ def test_many_members_take_little_memory(records: str | None) -> None:
     assert sum(1 for _ in read_records(chunks(), "a.json", dataset(records))) == count
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < (2_500_000 if records in ("*", "a.*") else 500_000)
-
-
-@given(st.lists(st.integers(0, 400)), st.integers(0, 100))
-def test_a_name_that_stands_twice_is_found_however_many_there_are(
-    numbers: list[int], exact: int
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(names, "EXACT_NAMES", exact)
-        seen, held = names.NamesSeen(), set[int]()
-        for number in numbers:
-            assert seen.add(str(number)) == (number not in held)
-            held.add(number)
-        assert seen.count == len(held)
+    assert peak < 400_000

@@ -303,13 +303,13 @@ def test_no_text_takes_more_than_its_share_of_time(piece: str) -> None:
 
 
 def test_little_is_held() -> None:
-    """Of 20 MB with quoted line feeds, in chunks that end anywhere."""
+    """Of 2 MB with quoted line feeds, in chunks that end anywhere."""
     text = "a,b\r\n" + '"x\r\n' + "y" * 200 + '",1.5\r\n'
 
     def chunks() -> Iterator[str]:
         yield "a,n\r\n"
         row = text[5:] * 100
-        for place in range(900):
+        for place in range(100):
             yield row[: place % 100]
             yield row[place % 100 :]
 
@@ -317,8 +317,8 @@ def test_little_is_held() -> None:
     count = sum(1 for _ in read_records(chunks(), "a.csv", dataset({"n": {"type": "number"}})))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert count == 90_000
-    assert peak < 1_000_000
+    assert count == 10_000
+    assert peak < 600_000
 
 
 def test_a_row_that_never_ends_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
