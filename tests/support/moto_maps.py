@@ -6,13 +6,18 @@ ItemBatcher (an ItemSelector with the same input stands in for it), lists one pa
 is not empty, tolerates every failure, has a ResultWriter in JSONPath alone that writes no result,
 and takes JSONPath inside of a Map. A child shares its parent's context and history.
 https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html
+
+Nested executions fail in moto as it is. Its _normalise_parameters and _normalise_response are
+empty, so that boto3 is handed StateMachineArn in place of stateMachineArn (`KeyError`, which ends
+as States.Runtime), and an execution that is started without a name has the name `None`.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +40,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.dist
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_callback as callback,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (  # noqa: E501
+    StateTaskServiceSfn,
 )
 
 from tests.support.fakes import map_item
@@ -89,9 +97,30 @@ def moto_runs_maps(rest: Map) -> Iterator[None]:
     with (
         patch.object(reader.ResourceEvalS3, "_handle_list_objects_v2", staticmethod(listed)),
         patch.object(DistributedIterationComponent, "_map_run", run),
+        patch.object(StateTaskServiceSfn, "_normalise_parameters", _to_boto),
+        patch.object(StateTaskServiceSfn, "_normalise_response", _from_boto),
         patch.object(callback, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", 0.01),
     ):
         yield
+
+
+_STOCK_PARAMETERS = StateTaskServiceSfn._normalise_parameters
+
+
+def _to_boto(self: Any, parameters: dict[str, Any], *given: Any, **more: Any) -> None:
+    """The parameters of a nested execution as boto3 has them."""
+    _STOCK_PARAMETERS(self, parameters, *given, **more)
+    parameters.setdefault("Name", str(uuid.uuid4()))
+    _rename(parameters, str.lower)
+
+
+def _from_boto(_self: Any, response: dict[str, Any], *_: Any, **__: Any) -> None:
+    _rename(response, str.upper)
+
+
+def _rename(members: dict[str, Any], to_case: Callable[[str], str]) -> None:
+    for name in list(members):
+        members[to_case(name[0]) + name[1:]] = members.pop(name)
 
 
 def _write(env: Any, run: Any, rest: Map) -> None:

@@ -1,5 +1,5 @@
 """A second interpreter runs statemachine/sync_bucket.asl.json: with the real functions on moto's S3
-and DynamoDB. No file gets an execution of its own here: those nested ones were not run in moto.
+and DynamoDB, and executions of files nested in it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Bucket:
 
     def __init__(self) -> None:
         names = {f"{name}FunctionArn": name for name in FUNCTIONS}
-        one = MotoStates(
+        self.one = MotoStates(
             load_definition(names | {"LedgerTableName": "ledger", "AuditRetentionSeconds": "1000"})
         )
         text = json.dumps(bucket_definition())
@@ -40,7 +40,7 @@ class Bucket:
         for name, value in {
             **names,
             **places,
-            "SyncObjectStateMachineArn": one.machine,
+            "SyncObjectStateMachineArn": self.one.machine,
         }.items():
             text = text.replace(f"${{{name}}}", value)
         definition, self.map = readable(json.loads(text))
@@ -93,6 +93,34 @@ def test_a_bucket_is_synced_in_batches_and_orphans_go(pipeline: Pipeline, bucket
     assert (status, found["files"], found["failed_batches"]) == ("SUCCEEDED", 6, 0)
     assert found["outcomes"] == {"SYNCED": 5, "INVALID": 1, "DELETED": 1}
     assert sorted(item["sk"]["S"] for item in pipeline.items()) == list("01234")
+
+
+def test_each_file_gets_an_execution_of_its_own(pipeline: Pipeline, bucket: Bucket) -> None:
+    pipeline.put("notes/good.json", GOOD)
+    pipeline.put("notes/bad.json", BAD)
+    status, _ = bucket.run(how="traced", orphans=False)
+    found = summary(pipeline)
+    assert (status, found["files"], found["failed_batches"]) == ("SUCCEEDED", 2, 0)
+    assert found["outcomes"] == {"SYNCED": 1, "INVALID": 1}
+    assert [item["pk"]["S"] for item in pipeline.items()] == ["a"]
+    assert nested(bucket) == ["FAILED", "SUCCEEDED"]
+
+
+def test_files_of_a_batch_that_failed_get_executions_of_their_own(
+    pipeline: Pipeline, bucket: Bucket
+) -> None:
+    pipeline.put("notes/good.json", GOOD)
+    bucket.broken = {"SyncObjects": "Runtime.ExitError"}
+    status, _ = bucket.run(orphans=False)
+    found = summary(pipeline)
+    assert (status, found["failed_batches"], found["outcomes"]) == ("SUCCEEDED", 0, {"SYNCED": 1})
+    assert nested(bucket) == ["SUCCEEDED"]
+
+
+def nested(bucket: Bucket) -> list[str]:
+    """How the executions of files ended."""
+    ended = bucket.one.client.list_executions(stateMachineArn=bucket.one.machine)["executions"]
+    return sorted(each["status"] for each in ended)
 
 
 def test_an_empty_bucket(pipeline: Pipeline, bucket: Bucket) -> None:
