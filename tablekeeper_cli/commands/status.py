@@ -104,6 +104,7 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
     from rich.console import Group
 
     from tablekeeper_cli.executions import bucket_runs
+    from tablekeeper_cli.ledger import files
     from tablekeeper_cli.terminal.showing import outcome, plain, plural, when
     from tablekeeper_cli.terminal.tables import Column, Fields, Table
 
@@ -118,7 +119,7 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
     shown.header[1:] = map(outcome, statuses)
     for dataset, numbers in counts.items():
         cells = (f"{numbers[each]:,}" if each in numbers else "" for each in statuses)
-        shown.add_row(plain(dataset), *cells)
+        shown.add_row(plain("no dataset" if dataset == files.NO_DATASET else dataset), *cells)
     if len(counts) > 1:
         sums = (sum(each.get(status, 0) for each in counts.values()) for status in statuses)
         shown.add_row("all", *(f"{number:,}" for number in sums), style="bold")

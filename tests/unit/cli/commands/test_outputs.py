@@ -223,8 +223,9 @@ SUMMARY = {
 STATUS = {
     "stack": "shop",
     "files": {
-        "products": {"SYNCED": 1200, "DELETED": 3, "INVALID": 1, "FAILED": 1, "INCOMPLETE": 1},
-        "a-dataset-with-a-long-name": {"SYNCED": 7, "IGNORED": 2, "UNCHANGED": 1},
+        "-": {"DELETED": 3, "IGNORED": 2},
+        "products": {"SYNCED": 1200, "INVALID": 1, "FAILED": 1, "INCOMPLETE": 1},
+        "a-dataset-with-a-long-name": {"SYNCED": 7, "UNCHANGED": 1},
     },
     "running_executions": 1000,
     "running_executions_at_least": True,
