@@ -126,7 +126,7 @@ def wipe(state_dir: Path) -> None:
 def own_schemas(schemas: Path | None) -> None:
     """Puts dataset files into what `sam build` has built for AWS."""
     if not schemas:
-        raise LocalStackError("say --schemas DIR")
+        raise LocalStackError("give --schemas DIR")
     put_files(ROOT / ".aws-sam" / "build", dataset_files(schemas, beside=False))
     say(f"the datasets of {schemas} are deployed, and no others")
 

@@ -43,7 +43,7 @@ def start_engine(
 
     With `ends_with`, the engine ends when no process holds a lock on that file any more. With
     `enforces_roles`, a function may do what its role allows and nothing else; it costs throughput.
-    With `records_calls` as well, Stack.calls tells what roles have called. `wait_scale` makes Wait
+    With `records_calls` as well, Stack.calls gives what roles have called. `wait_scale` makes Wait
     states and the pauses between retries shorter. With `keeps_state`, the engine can be restarted.
     """
     _clear(state_dir)
@@ -98,7 +98,7 @@ def save_engine(state_dir: Path) -> bool | None:
         return None
     pid, port = process
     with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)  # In case that somebody stopped it.
+        os.kill(pid, signal.SIGCONT)  # In case that it was stopped.
     saves = is_healthy(port)
     if saves:
         os.kill(pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Where the project's tools are, and what a local build and deployment are told."""
+"""Where the project's tools are, and the environment of a local build and deployment."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _archive(folder: Path) -> Path:
     archive = ARCHIVES / f"{_digest(files)}.zip"
     if not archive.exists():
         ARCHIVES.mkdir(parents=True, exist_ok=True)
-        # Whoever is first: several stacks may be deployed at one moment.
+        # The first one makes it: several stacks may be deployed at one moment.
         unfinished = archive.with_suffix(f".{os.getpid()}")
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as zipped:
             for name, content in files.items():

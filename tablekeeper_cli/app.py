@@ -78,7 +78,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _end("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output wants no more of it: `tablekeeper failures | head`.
+        # The reader of the output has closed it: `tablekeeper failures | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:

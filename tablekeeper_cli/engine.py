@@ -1,4 +1,4 @@
-"""Whether the local engine is there, found out in seconds and said in a sentence."""
+"""Checks of the local engine, each with an answer in seconds and a sentence."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 4
 HEALTH = "/_ministack/health"
 PAUSE_SECONDS, PATIENCE_SECONDS = 1.0, 7.0
-"""While a command runs, the engine is asked so often, and has so long to answer: what is wrong is
-said within ten seconds.
+"""The interval and the time-out of the engine's checks while a command runs: a fault is reported
+within ten seconds.
 """
 
 

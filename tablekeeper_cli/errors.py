@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 OK, DIFFERENT, USAGE, NOT_FOUND, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
-"""Exit codes: what was asked is so; it is not (differences, violations, files that failed again);
-the command was called wrongly; the ledger does not know it; the stack cannot be reached or a
-service refused; Ctrl-C.
+"""Exit codes: all is as it should be; it is not (differences, violations, files that failed again);
+the command was called wrongly; the file, item or execution is unknown; the stack cannot be reached
+or a service refused; Ctrl-C.
 """
 
 
@@ -22,6 +22,6 @@ class UsageError(CommandError):
 
 
 class UnknownError(CommandError):
-    """Raised for a file, an item or an execution that nothing is known of."""
+    """Raised for an unknown file, item or execution."""
 
     exit_code = NOT_FOUND

@@ -22,7 +22,7 @@ SCHEMAS_VARIABLE = "TABLEKEEPER_SCHEMAS"
 URI_SCHEME = "s3://"
 CONNECT_SECONDS = 3
 LOCAL_ATTEMPTS = 3
-"""An engine that ends while a command runs is said within ten seconds, not after a minute."""
+"""With these the end of an engine during a command is reported in ten seconds, not in a minute."""
 CONSOLES = {
     "aws": "https://{}.console.aws.amazon.com",
     "aws-cn": "https://{}.console.amazonaws.cn",
@@ -36,7 +36,7 @@ LOCAL_FILE = Path(".local") / "stack.json"
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack and its outputs; endpoint_url is None on AWS. by_default says that nobody named it:
+    """A stack and its outputs; endpoint_url is None on AWS. by_default says that it was not named:
     it is the local one, whose stack.json is here; schemas is the folder of its datasets, None for
     the project's own. A request is tried so many times, and waits so long for its answer.
     """
@@ -175,7 +175,7 @@ class Stack:
 
     @cached_property
     def caller(self) -> str | None:
-        """The ARN of whoever calls AWS here; None where AWS does not say."""
+        """The ARN of the command's credentials; None where AWS does not give it."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:

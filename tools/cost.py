@@ -118,7 +118,7 @@ class Measured:
         return bill
 
     def _logs(self) -> dict[str, tuple[int, float, int]]:
-        """The invocations, seconds and bytes that each log group tells of."""
+        """The invocations, seconds and bytes in each log group."""
         measured: dict[str, tuple[int, float, int]] = {}
         for group in self.logs.describe_log_groups()["logGroups"]:
             name, text = group["logGroupName"], ""

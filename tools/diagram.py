@@ -46,7 +46,7 @@ def _exits(state: dict[str, Any]) -> Iterator[str]:
 
 
 def _label(condition: str) -> str:
-    """The words of a condition that tell it from its neighbours."""
+    """The words of a condition in which it differs from its neighbours."""
     quoted = condition.split("'")[1::2]
     return (
         " or ".join(word for word in quoted if word.isalpha() and word != "ConditionalCheckFailed")

@@ -1,4 +1,4 @@
-"""Sweep: what events made likely, it makes certain."""
+"""Sweep: records what events missed, and starts again what can pass by now."""
 
 from typing import Any
 

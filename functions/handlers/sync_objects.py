@@ -1,4 +1,4 @@
-"""Sync Objects: a batch of a listing of the bucket, held against the ledger and put right."""
+"""Sync Objects: compares a batch of the bucket's listing with the ledger, and syncs it."""
 
 from typing import Any
 

@@ -57,7 +57,7 @@ _making = Lock()
 
 @contextmanager
 def clients_by(make: Callable[[str], Any]) -> Iterator[None]:
-    """Within it, `client` gives what `make` gives for a service: for who is not a function, and has
+    """Within it, `client` gives what `make` gives for a service: for the command, which has
     credentials of its own.
     """
     _makers.append(make)
@@ -79,7 +79,7 @@ def client(service: str) -> Any:
 def cached_client(service: str) -> Any:
     """A client as boto3 makes it, but by botocore alone, which loads faster.
 
-    It is imported here, so that who needs no client does not pay for it.
+    It is imported here, so that a module that needs no client does not load it.
     """
     if _makers:
         return _makers[-1](service)

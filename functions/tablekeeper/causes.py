@@ -10,7 +10,7 @@ from tablekeeper.model.messages import sentence_and_values
 
 
 def message_of(cause: str) -> str:
-    """What the Cause of a failed task says to people; a cause that is no function's is all that."""
+    """The sentence in the Cause of a failed task; the whole Cause where it is no function's."""
     return sentence_and_values(_text(cause))[0]
 
 

@@ -1,8 +1,8 @@
 """The state machine's vocabulary: every error a function raises, and what becomes of it.
 
 Step Functions matches ErrorEquals against the exact class name, never a base class, so every class
-that can leave a handler stands here, says where the definition must name it (`states`), and is held
-against the definition by a test.
+that can leave a handler stands here and says where the definition must name it (`states`); a test
+compares it with the definition.
 
 `status` is what the name leads to: INVALID (mend the file or its schema), FAILED (mend the system,
 then reprocess), RETRY (tried again in place) or READ_AGAIN (the ledger row moved: read ledger and
@@ -167,9 +167,7 @@ class ArchivedObjectError(InvalidFileError):
 
 
 class EncryptedObjectError(InvalidFileError):
-    """Raised when the object is encrypted with a key that its customer provides (SSE-C) and that
-    nobody else has.
-    """
+    """Raised when the object is encrypted with a key that only its customer has (SSE-C)."""
 
     advice = "Upload the object again with SSE-S3 or SSE-KMS."
 

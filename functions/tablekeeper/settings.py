@@ -1,4 +1,4 @@
-"""What each function is told by its environment; the template sets exactly these variables.
+"""The settings of each function, from its environment; the template sets exactly these variables.
 
 No class has a comparison or a repr: building them would take a part of each cold start.
 """

@@ -42,7 +42,7 @@ PATCHES = (
 
 
 def _end_with(users: str) -> None:
-    """Ends the engine and its functions when nobody locks the file any more, however they ended."""
+    """Ends the engine and its functions when the file is no longer locked, however they ended."""
     with Path(users).open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         os.killpg(os.getpgid(0), signal.SIGKILL)

@@ -70,7 +70,7 @@ class _Code(zipfile.ZipFile):
     """An archive whose content all processes of its function have in common."""
 
     def extractall(self, path: Any = None, *_: Any, **__: Any) -> None:
-        """Makes `path` a link to the content, which is unpacked by whoever comes first."""
+        """Makes `path` a link to the content, which the first caller unpacks."""
         digest = hashlib.sha256(Path(str(self.filename)).read_bytes()).hexdigest()
         code = Path(tempfile.gettempdir()) / f"code-{digest}"
         with _unpacking:

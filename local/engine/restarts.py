@@ -27,7 +27,7 @@ def _at_once(get_state: Callable[[], Any]) -> Any:
     """What it returns, while no other thread runs: none gets its turn before the interval ends."""
     usual = sys.getswitchinterval()
     sys.setswitchinterval(60)
-    time.sleep(2 * usual)  # Whoever waits for a turn by the old interval takes it.
+    time.sleep(2 * usual)  # Waits by the old interval end.
     try:
         return get_state()
     finally:

@@ -21,7 +21,7 @@ def _condition_key(stock: Callable[..., Any], key: str, ctx: Any) -> Any:
     return "true" if key.lower() == "aws:securetransport" else stock(key, ctx)
 
 
-# AWS: CloudTrail tells what a role called. Stock: nothing does.
+# AWS: CloudTrail records what a role called. Stock: nothing does.
 def _records_calls(calls: Calls) -> None:
     @mends(
         iam_evaluator,

@@ -19,14 +19,14 @@ Prefix = Annotated[str | None, typer.Option(metavar="P", help="Only objects whos
 InBulk = Annotated[
     bool, typer.Option("--bulk", help="Batches in one function, not an execution for each file.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what differs; change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what differs; change nothing.")]
 Concurrency = Annotated[
     int, typer.Option(min=1, max=1000, metavar="N", help="Batches of 100 objects side by side.")
 ]
 Report = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write every file that differed, one a line.")
 ]
-Wait = Annotated[bool, typer.Option(help="Wait for the end and tell it.")]
+Wait = Annotated[bool, typer.Option(help="Wait for the end and show it.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -127,11 +127,11 @@ def _followed(context: Context, execution: str) -> RunEnd:
     with context.progress() as progress:
         task = progress.add_task("objects", total=None)
 
-        def tell(counts: Counts) -> None:
+        def show(counts: Counts) -> None:
             progress.update(task, total=counts.total, completed=counts.done)
 
         try:
-            return bucket_runs.follow(context.stack, execution, tell)
+            return bucket_runs.follow(context.stack, execution, show)
         except KeyboardInterrupt:
             text = (
                 f"interrupted: the run goes on, `tablekeeper status` shows when it has ended; "

@@ -110,7 +110,7 @@ class Choice:
         if self.dataset:
             self._check_dataset(stack)
         if self.prefix and not next(files.list_files(stack, prefix=self.prefix), None):
-            raise UsageError(f"the ledger knows no file whose key begins with {self.prefix!r}")
+            raise UsageError(f"the ledger has no file whose key begins with {self.prefix!r}")
 
     def _check_dataset(self, stack: Stack) -> None:
         """Looks for a file of the dataset, among so many files that it takes seconds at most."""
@@ -124,7 +124,7 @@ class Choice:
             if each.dataset == self.dataset:
                 return
             known.add(each.dataset)
-        there_are = _there_are("the ledger knows", known - {files.NO_DATASET})
+        there_are = _there_are("the ledger has", known - {files.NO_DATASET})
         if looked_at < LOOKED_AT:
             raise UsageError(f"no file belongs to a dataset {self.dataset!r}; {there_are}")
         typer.echo(

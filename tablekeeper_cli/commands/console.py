@@ -36,7 +36,7 @@ def console(
     """Serves read-only pages on 127.0.0.1, until Ctrl-C."""
     from tablekeeper_cli.web.app import serve
 
-    def tell(address: str) -> None:
+    def show(address: str) -> None:
         context.answer({"address": address}, lambda: f"{address} (Ctrl-C ends it)")
         context.flush()
         if look:
@@ -44,7 +44,7 @@ def console(
 
             webbrowser.open(address)
 
-    serve(context.unguarded_stack, _listener(port), tell)
+    serve(context.unguarded_stack, _listener(port), show)
 
 
 def _listener(port: int | None) -> socket:

@@ -109,7 +109,7 @@ def plan(
     catalogue = load_catalogue(schemas)
     if offline:
         if not files or dataset or limit or (key and len(files) > 1):
-            raise UsageError("say --offline FILE..., or --offline FILE --key KEY")
+            raise UsageError("give --offline FILE..., or --offline FILE --key KEY")
         from tablekeeper_cli.commands.offline import plan_files
         from tablekeeper_cli.plan.offline import OfflinePlanner
 
@@ -121,7 +121,7 @@ def plan(
     if items or item_keys:
         raise UsageError("--items and --item-keys need --offline; --json has every item")
     if (files and not key) or bool(key) == bool(dataset) or (limit and not dataset):
-        raise UsageError("say FILE --key KEY, or --key KEY, or --dataset NAME [--limit N]")
+        raise UsageError("give FILE --key KEY, or --key KEY, or --dataset NAME [--limit N]")
     if files and len(files) > 1:
         raise UsageError("several FILEs need --offline")
     file = files[0] if files else None
@@ -189,7 +189,7 @@ def _lines(made: Plan, schemas: str) -> Iterator[Text]:
     yield line.append(f" ({counts or 'no items'})")
     if made.error:
         yield Text(f"{made.error}: {printable(made.cause or '', 4 * LONGEST)}")
-    shown = f"{made.now} at revision {made.revision}" if made.now else "the ledger does not know it"
+    shown = f"{made.now} at revision {made.revision}" if made.now else "not in the ledger"
     yield Text(f"now: {shown}; dataset: {made.dataset or 'none'}; schemas: {schemas}", "dim")
     for assumption in made.assumptions:
         yield Text(f"assumed: {printable(assumption)}", "dim")
@@ -225,7 +225,7 @@ def _item(each: PlannedItem) -> Text:
     if each.also is not None:
         line.append(f": record {each.also} has the same key", "default")
     elif each.action == "refused":
-        owner = printable(each.owner) if each.owner else "nobody Tablekeeper knows"
+        owner = printable(each.owner) if each.owner else "no file of Tablekeeper"
         line.append(f": it belongs to {owner}", "default")
     for change in each.changes:
         before, after = _value(change.before), _value(change.after)

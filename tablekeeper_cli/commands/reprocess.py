@@ -57,9 +57,11 @@ def reprocess(
     force: Annotated[
         bool, typer.Option("--force", help="Write even what is unchanged: items edited by hand.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would start.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Start nothing; show what would.")
+    ] = False,
     rate: Rate = 10,
-    wait: Annotated[bool, typer.Option(help="Wait for the ends and tell them.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for the ends and show them.")] = True,
 ) -> None:
     """Starts new executions for files, and shows how each ends.
 
@@ -102,7 +104,7 @@ def reprocess(
 
 
 def _check_known(stack: Stack, keys: Sequence[str]) -> None:
-    """Raises UnknownError for the first key that neither the ledger nor the bucket knows: nothing
+    """Raises UnknownError for the first key that is in neither the ledger nor the bucket: nothing
     is started then, and no row is written.
     """
     from botocore.exceptions import ClientError
@@ -122,7 +124,7 @@ def _check_known(stack: Stack, keys: Sequence[str]) -> None:
                 if error.response["Error"].get("Code") not in ("404", "NoSuchKey"):
                     continue
                 raise UnknownError(
-                    f"neither the bucket nor the ledger knows {printable(key)}; nothing was started"
+                    f"{printable(key)} is in neither bucket nor ledger; nothing was started"
                 ) from None
 
 

@@ -40,7 +40,7 @@ def check(
         str | None,
         typer.Option(
             metavar="KEYS",
-            help=f"The items table's key; {DEFAULT_KEY} unless a stack is named, which knows it.",
+            help=f"The items table's key; {DEFAULT_KEY}, or that of the stack that is named.",
         ),
     ] = None,
 ) -> None:
@@ -91,7 +91,7 @@ def _table(context: Context, item_keys: str | None) -> tuple[TableKey, str]:
     if not (context.stack_name or context.local):
         return parsed_key(item_keys), "expires_at"
     if item_keys:
-        raise UsageError("say --item-keys or name a stack, which knows its keys")
+        raise UsageError("give --item-keys, or name a stack, whose keys are taken")
     from tablekeeper_cli.compare.target import table_key
 
     parameters = context.stack.parameters

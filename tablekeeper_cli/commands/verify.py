@@ -63,7 +63,7 @@ def verify(
         Path | None, typer.Option(metavar="FILE", help="Write every finding to it, one a line.")
     ] = None,
     values: Annotated[
-        bool, typer.Option("--values", help="Tell values, and not just where they differ.")
+        bool, typer.Option("--values", help="Show values, and not just where they differ.")
     ] = False,
     settle: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for files under way.")
@@ -137,12 +137,12 @@ def _verified(context: Context, verifier: Verifier) -> Verification:
     try:
         with aws.clients_by(context.stack.client), context.progress() as progress:
 
-            def tell(stage: str, done: int) -> None:
+            def show(stage: str, done: int) -> None:
                 if stage not in tasks:
                     tasks[stage] = progress.add_task(stage, total=None)
                 progress.advance(tasks[stage], done)
 
-            return verification.verify(verifier, tell)
+            return verification.verify(verifier, show)
     except TransientServiceError as error:
         raise CommandError(f"{error}; try again") from None
     except DatasetDefinitionError as error:
@@ -150,8 +150,8 @@ def _verified(context: Context, verifier: Verifier) -> Verification:
 
 
 def _data(finding: Finding, values: bool) -> dict[str, Any]:
-    """A finding in JSON; what a value is when it is not told, is its type."""
-    tell = (lambda value: value) if values else _type
+    """A finding in JSON; without `values`, the type of a value stands in its place."""
+    shown = (lambda value: value) if values else _type
     return {
         "kind": finding.kind,
         "is_difference": finding.is_difference,
@@ -159,7 +159,7 @@ def _data(finding: Finding, values: bool) -> dict[str, Any]:
         "item": finding.item,
         "detail": finding.detail,
         "changes": [
-            {"path": each.path, "expected": tell(each.after), "found": tell(each.before)}
+            {"path": each.path, "expected": shown(each.after), "found": shown(each.before)}
             for each in finding.changes
         ],
     }

@@ -65,14 +65,14 @@ def start(stack: Stack, how: str, *, orphans: bool, prefix: str | None, concurre
     return arn
 
 
-def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> RunEnd:
+def follow(stack: Stack, execution: str, show: Callable[[Counts], None]) -> RunEnd:
     """Waits for the end of a run, and passes on its progress."""
     states, pause = stack.client("stepfunctions"), POLL_SECONDS
     while True:
         said = states.describe_execution(executionArn=execution)
         counts = _counts(states, execution)
         if counts:
-            tell(counts)
+            show(counts)
         if said["status"] != "RUNNING":
             break
         time.sleep(pause)
@@ -85,7 +85,7 @@ def follow(stack: Stack, execution: str, tell: Callable[[Counts], None]) -> RunE
 
 
 def last(stack: Stack) -> dict[str, Any] | None:
-    """The summary of the last run that the ledger knows of."""
+    """The summary of the last run, by the ledger."""
     row = stack.client("dynamodb").get_item(
         TableName=stack.ledger, Key=LAST_RUN, ConsistentRead=True
     )
@@ -96,7 +96,7 @@ def last(stack: Stack) -> dict[str, Any] | None:
 
 
 def sentence(summary: dict[str, Any]) -> str:
-    """What the last run was and what came of it."""
+    """The last run and its result, in words."""
     what = "reconcile" if summary["orphans"] else "backfill"
     dry = " --dry-run" if summary["how"] == "look" else ""
     differences = plural(sum(summary["findings"].values()), "difference")

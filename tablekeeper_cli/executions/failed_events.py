@@ -27,7 +27,7 @@ MOST_AT_ONCE = 10
 class FailedEvent:
     """A message of the queue; key is None when its body names no object.
 
-    error is why EventBridge gave up; sent is when, ISO 8601.
+    error is why EventBridge started no execution; sent is when it put the event here, ISO 8601.
     """
 
     message: str
@@ -127,7 +127,7 @@ def _key(body: str) -> str | None:
 
 
 def _start(stack: Stack, event: FailedEvent) -> tuple[str | None, str | None]:
-    """The execution, or what is in its way."""
+    """The execution, or why there is none."""
     from botocore.exceptions import ClientError
 
     if event.key is None:

@@ -22,7 +22,7 @@ from tablekeeper_cli.stack import Stack
 POLL_SECONDS = 2.0
 """ListExecutions allows two to five requests a second."""
 DESCRIBED = 20
-"""Executions that are asked for their input in one poll: DescribeExecution allows ten a second."""
+"""Executions that are described in one poll: DescribeExecution allows ten a second."""
 WAITING = 200
 """Outcomes that may wait to be shown; older ones are counted and left out."""
 
@@ -44,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Outcomes that came faster than executions may be asked for."""
+    """Outcomes that came faster than executions may be described."""
 
     left_out: int
 
@@ -64,7 +64,7 @@ class Watch:
         """The newest outcomes that there are, then each as it comes, without an end."""
         self._list()
         self.waiting = self.waiting[-newest:] if newest else []
-        yield from self._told()
+        yield from self._outcomes()
         while True:
             time.sleep(POLL_SECONDS)
             yield from self.poll()
@@ -76,7 +76,7 @@ class Watch:
         if rest > 0:
             del self.waiting[:rest]
             yield LeftOut(rest)
-        yield from self._told()
+        yield from self._outcomes()
 
     def _list(self) -> None:
         """Notes what has ended since the last time."""
@@ -107,7 +107,7 @@ class Watch:
         files = failures(self.stack, ProblemFilter(PARTIAL, since=since))
         return {each.execution for each in problems(self.stack, (each.key for each in files))}
 
-    def _told(self) -> Iterator[Outcome]:
+    def _outcomes(self) -> Iterator[Outcome]:
         now, self.waiting = self.waiting[:DESCRIBED], self.waiting[DESCRIBED:]
         for each in now:
             outcome = self._outcome(each["executionArn"])
@@ -134,8 +134,8 @@ class Watch:
 
 
 def recorded_outcome(stack: Stack, key: str | None, described: Any) -> str | None:
-    """The outcome that the ledger has of an execution that ended, by what DescribeExecution says of
-    it; None when it has none.
+    """The ledger's outcome of an execution that ended, as DescribeExecution gives it; None when
+    there is none.
     """
     begun = iso_milliseconds(described["startDate"].astimezone(UTC))
     execution = Execution(

@@ -26,8 +26,8 @@ https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.
 """
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.3, 5.0
 DESCRIBE_AFTER_SECONDS = 30.0
-"""An execution without an outcome for this long is asked itself: one that is aborted gets its row a
-while later, from the safety net.
+"""An execution without an outcome for this long is described: an aborted one gets its row later,
+from the safety net.
 """
 Thing = TypeVar("Thing")
 BAD = ("FAILED", "INVALID", "PARTIAL", "TIMED_OUT", "ABORTED")
@@ -64,8 +64,8 @@ OF_ONE_EXECUTION = ("force", "release", REPROCESSED_BY, STARTED_BY_RUN)
 
 
 def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> str:
-    """The input to start with: that of the execution that failed, else one that names the object;
-    flags, and the ARN of whoever reprocesses, stand beside `detail`.
+    """The input to start with: that of the execution that failed, else one that names the object.
+    Flags, and the ARN of the command's credentials, stand beside `detail`.
     """
     event: Any = None
     if kept:

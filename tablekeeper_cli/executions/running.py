@@ -13,8 +13,8 @@ from tablekeeper_cli.ledger.queries import iso
 from tablekeeper_cli.stack import Stack
 
 DESCRIBED = 100
-"""Running executions that are asked for their input: DescribeExecution has a bucket of 250, which
-fills by ten a second.
+"""Running executions that are described: DescribeExecution has a bucket of 250, which fills by ten
+a second.
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
 THREADS = 8

@@ -71,7 +71,7 @@ def read(stack: Stack, what: str, *, data: bool = False) -> Trace:
     inputs and outputs of its states, if `data`.
 
     Raises:
-        UnknownError: nothing is known of it.
+        UnknownError: there is no such execution.
     """
     arn = execution_arn(stack, what)
     client = stack.client("stepfunctions")
@@ -79,8 +79,8 @@ def read(stack: Stack, what: str, *, data: bool = False) -> Trace:
         described = client.describe_execution(executionArn=arn)
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
         raise UnknownError(
-            f"there is no execution {arn}: Step Functions forgets one 90 days after its end; "
-            "`tablekeeper history KEY` shows what the ledger still knows"
+            f"there is no execution {arn}: Step Functions keeps one for 90 days after its end; "
+            "`tablekeeper history KEY` shows what the ledger has of it"
         ) from None
     pages = client.get_paginator("get_execution_history").paginate(
         executionArn=arn, includeExecutionData=True

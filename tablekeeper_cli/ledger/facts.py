@@ -32,7 +32,7 @@ class Facts:
 
 
 def facts(stack: Stack, keys: Iterable[str]) -> dict[str, Facts]:
-    """By key, of those files that the ledger knows. Reads are eventually consistent."""
+    """By key, of those files that have a row. Reads are eventually consistent."""
     rest = iter(keys)
     by_key: dict[str, Facts] = {}
     while batch := list(islice(rest, 100)):

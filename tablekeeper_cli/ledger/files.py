@@ -1,6 +1,4 @@
-"""What the ledger knows: files, their histories and failures, and where items come from. Reads
-only.
-"""
+"""Files by the ledger: lists, counts, and one file's row. Reads only."""
 
 from __future__ import annotations
 
@@ -128,11 +126,11 @@ def listed_file(stack: Stack, row: Attributes) -> ListedFile:
 
 
 def file(stack: Stack, key: str) -> File:
-    """What is known of a file. Raises UnknownError."""
+    """A file by its row. Raises UnknownError."""
     row = get_row(stack, stack.uri(key), CURRENT)
     if row is None:
         raise UnknownError(
-            f"the ledger does not know {key}: no event of it has come, or its execution is still "
+            f"the ledger has no row of {key}: no event of it has come, or its execution is still "
             "under way; `tablekeeper events` shows events that could not start one"
         )
     read = Row.of(row)
@@ -159,14 +157,14 @@ def file(stack: Stack, key: str) -> File:
 
 
 def unknown(stack: Stack, key: str) -> File:
-    """A file that the ledger does not know, while its first execution runs."""
+    """A file without a row, while its first execution runs."""
     nothing: Any = dict.fromkeys(each.name for each in fields(File))
     nothing |= {"key": stack.key(stack.uri(key)), "status": "RUNNING", "revision": 0}
     return File(**nothing)
 
 
 def problem(stack: Stack, key: str) -> Problem:
-    """A file's problem. Raises UnknownError: nothing is known of the file, or nothing is wrong."""
+    """A file's problem. Raises UnknownError: the file is unknown, or has no problem."""
     known = file(stack, key)
     if not known.problem:
         raise UnknownError(f"nothing is wrong with {known.key}: it is {known.status}")

@@ -15,7 +15,7 @@ EVENT_PREFIX = "EVENT#"
 PERMANENTLY_DELETED = "Permanently Deleted"
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html"""
 REPROCESSED_BY = "reprocessed_by"
-"""The member of an input that has the ARN of whoever reprocessed the file."""
+"""The member of an input with the ARN whose credentials reprocessed the file."""
 STARTED_BY_RUN = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 """The member of an input that has the execution of a run over the whole bucket."""
 
@@ -111,7 +111,7 @@ def origin(text: str, execution: str) -> str:
 
 
 def hint(text: str) -> tuple[str, str]:
-    """What an execution's input says happened to the object, and who did it.
+    """What happened to the object and who did it, by an execution's input.
 
     S3 names the account or the service principal that made the request:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html

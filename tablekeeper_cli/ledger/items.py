@@ -49,7 +49,7 @@ def keys_of_file(stack: Stack, key: str) -> Iterator[dict[str, str]]:
     """
     row = get_row(stack, stack.uri(key), CURRENT)
     if row is None:
-        raise UnknownError(f"the ledger does not know {key}")
+        raise UnknownError(f"the ledger has no row of {key}")
     held = Row.of(row)
     names = [name for name, _ in _key_schema(stack)]
     for each in sorted(held.item_keys):

@@ -21,7 +21,7 @@ class Plan:
     records is the number of records that were read, set_aside that of the bad ones that would be
     set aside. counts has the number of items by action. `now` is what the ledger shows for the
     file: a problem's status, else the status, None for an unknown file. assumptions say in words
-    what a plan cannot know, warnings what may not be meant.
+    what a plan takes for granted, warnings what may not be meant.
     """
 
     key: str

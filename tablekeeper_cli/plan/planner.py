@@ -97,7 +97,7 @@ class Planner(Target):
         """What would become of the object that is in the bucket now.
 
         Raises:
-            UnknownError: neither the bucket nor the ledger knows the key.
+            UnknownError: the key is neither in the bucket nor in the ledger.
             CommandError: it changed in each of five rounds.
             TransientServiceError: a retry helps.
         """
@@ -109,7 +109,7 @@ class Planner(Target):
             answer = fetch(payload, self.settings, self.catalogue)
             snapshot, row = Snapshot.read(answer["found"]), self._row(key)
             if snapshot.action == "delete" and not row.revision:
-                raise UnknownError(f"neither the bucket nor the ledger knows {snapshot.uri}")
+                raise UnknownError(f"{snapshot.uri} is in neither bucket nor ledger")
             if row.revision != snapshot.revision:
                 continue
             text = partial(

@@ -1,7 +1,7 @@
-"""Which types of JSON values a dataset's expression can give, as far as its schema says.
+"""The JSON types that a dataset's expression can give, as far as its schema says.
 
-Where nothing is known every type is possible, so "cannot give a string" is certain and "can" is
-not.
+Where the schema says nothing every type is possible, so "cannot give a string" is certain and "can"
+is not.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class ExpressionTypes:
 
     @classmethod
     def unknown(cls) -> ExpressionTypes:
-        """The types of expressions on documents of which nothing is known."""
+        """The types of expressions on documents without a schema."""
         return cls(Catalogue({"unknown": {}}), "unknown")
 
     @property

@@ -91,7 +91,7 @@ def _call(
         time_format = arguments[1]["value"]
         if isinstance(time_format, str) and time_format not in TIME_FORMATS:
             yield BadCall(
-                f'{name}() knows no format "{time_format}"', f"There are {', '.join(TIME_FORMATS)}."
+                f'{name}() has no format "{time_format}"', f"There are {', '.join(TIME_FORMATS)}."
             )
 
 
@@ -102,7 +102,7 @@ def _wanted(parameter: Mapping[str, Any]) -> set[str]:
 
 
 def _given(argument: Mapping[str, Any], types: ExpressionTypes, *, is_record: bool) -> Types:
-    """The types that an argument can have; empty where nothing is known of it."""
+    """The types that an argument can have; empty where they are unknown."""
     if argument["type"] == "expref":
         return frozenset()
     if is_record or argument["type"] in ("literal", "multi_select_list", "multi_select_dict"):

@@ -1,1 +1,1 @@
-"""A first hour on a stack, point by point: what is promised, held against what is."""
+"""A first hour on a deployed stack: each promise is tried, point by point."""

@@ -27,7 +27,7 @@ LARGE_RECORDS = 3000
 def dataset(key: TableKey) -> dict[str, Any]:
     """The dataset that a stack needs for a smoke run, for its table's key.
 
-    The records have the text `id` and the number `number`, which nobody else's items have.
+    The records have the text `id` and the number `number`, which no other dataset's items have.
     """
     wanted = {name: "id" if kind == "S" else "number" for name, kind in key.attributes}
     return {

@@ -66,12 +66,10 @@ def logs(place: Place) -> str:
             )["events"]
         ]
 
-    place.until(lambda: having(place.mark), lambda: "no log tells of the files")
+    place.until(lambda: having(place.mark), lambda: "no log names the files")
     if leaking := having(place.secret):
         raise BrokenError(f"{', '.join(leaking)} holds content of a file")
-    return (
-        f"{len(having(place.mark))} of {len(groups)} log groups tell of the files, without content"
-    )
+    return f"{len(having(place.mark))} of {len(groups)} log groups name the files, without content"
 
 
 def metrics(place: Place) -> str:
@@ -91,7 +89,7 @@ def metrics(place: Place) -> str:
 
 
 def alarms(place: Place) -> str:
-    """The alarms exist, have an action, and know whether the sweep runs."""
+    """The alarms exist, have an action, and get the sweep's gauges."""
     client = place.stack.client("cloudwatch")
     pages = client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{place.stack.name}-")
     states: dict[str, Any] = {

@@ -24,7 +24,7 @@ STATUSES = ("FAILED", "INVALID", "PARTIAL", "INCOMPLETE")
 
 
 def statuses(incomplete: str) -> list[str]:
-    """The statuses of problems, in lower case for who types them so."""
+    """The statuses of problems, in lower case where they are typed so."""
     names = [each.lower() for each in STATUSES] if incomplete.islower() else STATUSES
     return [each for each in names if each.startswith(incomplete)]
 
@@ -47,7 +47,7 @@ def bad_keys(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def errors(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The errors that files have now, and else those that Tablekeeper knows."""
+    """The errors that files have now; where there are none, every error of Tablekeeper."""
     from tablekeeper_cli.ledger.problems import error_names
 
     now = _of_stack(ctx, incomplete, lambda stack: (each.error for each in _failures(stack)))

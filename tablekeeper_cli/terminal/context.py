@@ -1,4 +1,4 @@
-"""What every command has: a stack, and one way to answer people and scripts."""
+"""What commands share: the stack, and answers for people and for scripts."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Context:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A progress display on standard error: none with `--json`, or where nobody looks."""
+        """A progress display on standard error: none with `--json`, or without a terminal."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
         from rich.progress import TimeElapsedColumn as Elapsed
 
@@ -132,7 +132,7 @@ class Context:
 
 
 def _plain(value: Any) -> Any:
-    """What json.dumps is to write for a value that it does not know."""
+    """What json.dumps writes for a value of another type than JSON's."""
     from datetime import datetime
     from decimal import Decimal
 

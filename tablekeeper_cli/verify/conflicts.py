@@ -30,7 +30,7 @@ def is_refused_for_an_item(row: Row) -> bool:
 
 def settled_conflict(target: Target, row: Row, item_keys_of: ItemKeysOf) -> str | None:
     """Why a file that is refused for an item need not be refused any more; None where the two files
-    claim one item, or nobody can tell.
+    claim one item, or that cannot be found out.
 
     An owner whose content is bad keeps what it had. One that is itself refused for an item may have
     given this one up, so its current content is read.

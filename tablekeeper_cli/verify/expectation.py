@@ -13,7 +13,7 @@ from tablekeeper_cli.verify.findings import CLAIM, STALE, UNKNOWN, UNVERIFIABLE
 
 CURRENT, COMMITTED, NOTHING, UNDECIDED = "current", "committed", "nothing", "undecided"
 """The items are those of the object as it is now; of the version that the row names; there are
-none; nobody can tell.
+none; it cannot be found out.
 """
 
 
@@ -52,7 +52,7 @@ def expected_of(row: Row, present: Present | None, *, ignored: bool) -> Expectat
     """
     if row.claim:
         if row.claim.state == INCOMPLETE:
-            return Expectation(UNDECIDED, CLAIM, "INCOMPLETE: nobody can finish the write")
+            return Expectation(UNDECIDED, CLAIM, "INCOMPLETE: the write cannot be finished")
         return Expectation(UNDECIDED, CLAIM, f"{row.claim.state}: begun, not ended", behind=True)
     if row.problem and row.has_failed:
         committed = COMMITTED if row.is_written else NOTHING
@@ -66,7 +66,9 @@ def expected_of(row: Row, present: Present | None, *, ignored: bool) -> Expectat
             detail = f"its problem is of etag {failed}, but the object's is {present.etag}"
             return Expectation(committed, STALE, detail, behind=True)
         if row.status == RELEASED:
-            detail = "RELEASED: it gave up what its content no longer has, until it can be written"
+            detail = (
+                "RELEASED: items that its content no longer has are gone; it waits to be written"
+            )
             return Expectation(UNDECIDED, STALE, detail, behind=True)
         if _unanswered(row, present):
             return Expectation(
@@ -81,7 +83,7 @@ def expected_of(row: Row, present: Present | None, *, ignored: bool) -> Expectat
     if present.unreadable and row.is_written and row.etag == present.etag:
         return Expectation(UNDECIDED, UNVERIFIABLE, str(present.unreadable))
     if row.revision == 0:
-        return Expectation(CURRENT, UNKNOWN, "the ledger does not know the object", behind=True)
+        return Expectation(CURRENT, UNKNOWN, "the ledger has no row of the object", behind=True)
     if not row.is_written:
         return Expectation(CURRENT, STALE, f"{row.status}, but the object is there", behind=True)
     if row.etag != present.etag:

@@ -23,7 +23,7 @@ UNLISTED = "unlisted"
 UNKNOWN = "unknown"
 """The object is in the bucket, and the ledger has no row for it."""
 STALE = "stale"
-"""The ledger's row speaks of something else than what is in the bucket, and of no problem."""
+"""The ledger's row is of another content than the bucket's, and has no problem."""
 UNRECORDED = "unrecorded"
 """The file is bad, and no problem is recorded."""
 OUTDATED = "outdated"
@@ -33,7 +33,7 @@ CLAIM = "claim"
 UNVERIFIABLE = "unverifiable"
 """The content that the file's items were made of cannot be read any more."""
 IN_FLIGHT = "in flight"
-"""The file is on its way into the table: it cannot be said yet what should be there."""
+"""The file is being processed: what should be in the table is not known yet."""
 
 KINDS = (
     MISSING,

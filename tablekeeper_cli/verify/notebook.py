@@ -13,7 +13,7 @@ from tablekeeper_cli.compare.items import Change
 from tablekeeper_cli.verify.findings import KINDS, Finding
 
 DERIVED, HELD, LISTED_KEY = range(3)
-"""Who says that there is an item with a key: a file, the table, a row of the ledger."""
+"""The source of an item's key: a file, the table, a row of the ledger."""
 
 
 NOBODY = ""
@@ -21,8 +21,8 @@ NOBODY = ""
 
 
 class Sighting(NamedTuple):
-    """An item as one of the three sides knows it. file is None for an item in the table whose file
-    is not asked about; expires is the time at which it may vanish, in epoch seconds.
+    """An item by one of the three sources. file is None for an item in the table whose file is not
+    verified; expires is the time at which it may vanish, in epoch seconds.
     """
 
     key: str
@@ -103,7 +103,7 @@ class Notebook:
             rows = self._rows(sql, file, rows[-1][0])
 
     def look_again(self, file: str) -> None:
-        """Forgets what was found of a file."""
+        """Removes what was found of a file."""
         self._run("UPDATE suspect SET derived = 0, listed = 0 WHERE file = ?", file)
         self._run("DELETE FROM finding WHERE file = ?", file)
 

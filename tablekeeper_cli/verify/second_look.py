@@ -109,7 +109,7 @@ class SecondLook:
             self.notebook.add_finding(Finding(OUTDATED, self.file, detail=detail))
 
     def _found_bad(self, row: Row, expectation: Expectation, error: InvalidFileError) -> None:
-        """What the file makes now is nothing; what its items are cannot be told by it."""
+        """The file makes no items now, so its content does not give those that it had."""
         name = type(error).__name__
         if expectation.kind:
             detail = f"{expectation.detail}; its content is bad ({name})"

@@ -41,8 +41,8 @@ class Cached(Generic[T]):
     def get(self) -> Reading[T]:
         """The value. Raises what the read raises.
 
-        Whoever waited for another's read has its error: each would wait for its own one otherwise,
-        one after the other.
+        A page that waited for another's read gets its error: otherwise each would wait for a read
+        of its own, one after the other.
         """
         asked = time.monotonic()
         with self.lock:

@@ -54,7 +54,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Row:
-    """A file of the list; facts is None when the ledger does not know it yet."""
+    """A file of the list; facts is None when the ledger has no row yet."""
 
     file: ListedFile
     facts: Facts | None

@@ -1,4 +1,4 @@
-"""The executions that run, asked for at a rate that a page which refreshes itself may ask at."""
+"""The executions that run, read within the quotas by a page that refreshes itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class UnderWay:
 
 
 class Now:
-    """Reads what runs, and remembers the inputs of what does."""
+    """Reads what runs, and keeps the inputs of what does."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack

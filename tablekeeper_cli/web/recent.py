@@ -19,9 +19,9 @@ RATE_MINUTES = 5
 MOST = 3000
 """The most executions that are listed: three requests."""
 ASKED = 20
-"""Executions that are asked for their lag in one read: DescribeExecution allows ten a second."""
+"""Executions described for their lag in one read: DescribeExecution allows ten a second."""
 SAMPLE = 200
-"""Executions whose lag is remembered."""
+"""Executions whose lag is kept."""
 STARTED_AGAIN = ("reprocess-", "redrive-", "sweep-")
 
 
@@ -70,14 +70,14 @@ class Hour:
 
 
 class Recent:
-    """Reads the last hour, and remembers lags."""
+    """Reads the last hour, and keeps lags."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.lags: dict[str, float | None] = {}
 
     def _lag(self, ended: list[Any]) -> Spread | None:
-        """Of executions that succeeded. Each is asked once: that is not to be done often."""
+        """Of executions that succeeded. Each is described once, for the quota."""
         newest = [
             each
             for each in ended

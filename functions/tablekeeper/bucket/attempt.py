@@ -74,8 +74,8 @@ class Attempt:
                 view = view or self._view()
                 return self._round(view)
             except StaleRevisionError:
-                # Whoever moved the row may have a newer copy of schemas/ than this function, which
-                # may have begun before a deployment and does not read its own again.
+                # The execution that moved the row may have newer schemas/: this function may have
+                # begun before a deployment, and reads its own copy once.
                 return TRACED, None
             except ObjectChangedError:
                 rounds += 1
@@ -164,13 +164,13 @@ class Attempt:
     def _failure(self, error: Exception) -> Failure:
         """An error in the form in which Lambda reports it to Step Functions."""
         name = type(error).__name__
-        told = {
+        cause = {
             "errorMessage": str(error),
             "errorType": name,
             "stackTrace": traceback.format_tb(error.__traceback__),
         }
-        cause = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-        return Failure(self.state, name, cause[:CAUSE_CHARACTERS])
+        text = json.dumps(cause, ensure_ascii=False, separators=(",", ":"))
+        return Failure(self.state, name, text[:CAUSE_CHARACTERS])
 
 
 def _pause(longest: float) -> None:

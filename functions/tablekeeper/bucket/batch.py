@@ -2,8 +2,8 @@
 run one after the other by one function, for many files at a time.
 
 It is the live commit without an event. The ledger row is read before the object and the commit
-holds for the revision that was read, so a live change at the same time wins, whoever comes first.
-What takes long, or a large write, is left to an execution of its own: TRACED.
+is conditional on the revision that was read, so a live change at the same time wins, in either
+order. What takes long, or a large write, is left to an execution of its own: TRACED.
 """
 
 from __future__ import annotations

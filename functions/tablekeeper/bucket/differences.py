@@ -1,4 +1,4 @@
-"""Differences between the bucket and the ledger, told from a listing, without reading an object."""
+"""Differences between a listing of the bucket and the ledger, found without reading an object."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def is_under_way(states: SFNClient, row: Row) -> bool:
         with aws.transient_errors():
             described = states.describe_execution(executionArn=row.claim.execution)
     except ClientError:
-        # An Express workflow cannot be described, and an old execution is forgotten.
+        # An Express workflow cannot be described, nor can an execution after 90 days.
         return False
     return described["status"] == "RUNNING"
 

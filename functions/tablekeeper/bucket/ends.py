@@ -37,7 +37,7 @@ PROBLEM, CLAIM, ORPHAN = "PROBLEM", "CLAIM", "ORPHAN"
 
 
 FINDINGS: Mapping[str, str] = {
-    UNKNOWN: "the ledger does not know the object, or knows it as gone",
+    UNKNOWN: "the ledger has no row of the object, or one of an object that is gone",
     STALE: "the object is another than the one that was written",
     OUTDATED: "it was written by other settings, or by an earlier version of its dataset",
     PROBLEM: "it is INVALID or FAILED",

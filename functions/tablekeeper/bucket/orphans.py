@@ -1,4 +1,4 @@
-"""Orphans: files that the ledger knows, and whose objects are gone, or outside of KeyPrefix.
+"""Orphans: files of the ledger whose objects are gone, or outside of KeyPrefix.
 
 No listing of the bucket names them, so they are looked for from the other side: by the ledger's
 index `files`, a shard of it at a time, with a HeadObject for each file that it holds something of.
@@ -26,7 +26,7 @@ HEADS_AT_ONCE = 16
 LAST_SECONDS = 180
 """A function begins no page of the index with less than this left."""
 MAX_ORPHANS = 5000
-"""Snapshot by one invocation, before it begins another page; the next one goes on from there."""
+"""Found by one invocation; then it begins no other page, and the next one continues there."""
 
 
 class Progress(NamedTuple):

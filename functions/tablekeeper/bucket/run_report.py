@@ -1,5 +1,5 @@
-"""What a run over the whole bucket found and did: added up from its results in the staging bucket,
-however many they are, and kept in the ledger.
+"""The report of a run over the whole bucket: added up from its results in the staging bucket, in
+flat memory, and kept in the ledger.
 
 A Distributed Map's ResultWriter puts a manifest.json and files of results there:
 https://docs.aws.amazon.com/step-functions/latest/dg/input-output-resultwriter.html
@@ -33,9 +33,9 @@ def report_differences(
 ) -> dict[str, Any]:
     """The summary of a run, which it also writes to the ledger.
 
-    `run` is what the state machine knows of itself: execution, started, prefix, how and place, its
-    prefix in the staging bucket, and error where it was cut short. `shards` are what was found of
-    orphans. In the summary, `differences` is how many files differ from the table after the run.
+    `run` comes from the state machine: execution, started, prefix, how and place, its prefix in the
+    staging bucket, and error where it was cut short. `shards` has the counts of orphans. In the
+    summary, `differences` is how many files differ from the table after the run.
 
     Raises:
         TransientServiceError: a retry helps.
@@ -103,8 +103,8 @@ def outcome_of(end: Mapping[str, str]) -> str:
 
 
 def results(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any] | str]:
-    """The results of a run's batches, `{files, ends}`; of one that nobody looked at, FAILED, or
-    PENDING when the run failed before it began. Raises TransientServiceError.
+    """The results of a run's batches, `{files, ends}`; FAILED in place of one that failed, PENDING
+    of one that had not begun when the run ended. Raises TransientServiceError.
     """
     for name in _names(client, bucket, place):
         if name.startswith(f"{place}{ORPHANS}/") or not name.endswith("/manifest.json"):

@@ -1,11 +1,11 @@
 """Large writes: what does not fit one transaction is claimed, written in many, and closed.
 
-A claim notes, before anything is written, where the keys are that it may leave behind. Its
-transactions go in lanes, side by side; each checks and advances its lane's row, so that a write
-that has lost its claim cannot write any more, and a write that was cut off goes on where it was.
-Items with new keys come first, for only they can meet an item of another file; until the last of
-them is in, nothing of the earlier version is touched, and the write can be undone. Then the claim
-is marked as REPLACING, items are overwritten, what vanished is deleted, and the claim is closed.
+Before anything is written, the claim names the lists of the keys that it may leave behind. Its
+transactions run in lanes, side by side. Each one checks and advances the row of its lane, so a
+write that lost its claim writes nothing more, and a write that was cut off continues where it
+stopped. Items with new keys come first: only they can meet an item of another file. Until the last
+of them is written, the earlier version is untouched and the write can be undone. Then the claim is
+marked as REPLACING, items are overwritten, vanished items are deleted, and the claim is closed.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ class ClaimedWrite:
         raise self._refused()
 
     def _check_refusal(self) -> None:
-        """Raises again what a large write of this content met, while it still stands in the way.
+        """Raises the noted refusal of this content again, as long as its cause is there.
 
-        A forced execution passes over what others have noted, and is stopped by its own note: else
+        A forced execution ignores the notes of other executions. Its own note stops it: otherwise
         it would write and undo in turn.
         """
         refusal = self.row.refusal
@@ -124,9 +124,8 @@ class ClaimedWrite:
             raise KeyOwnershipError(key, owner(answer["Item"]))
 
     def _superseded(self) -> Committed:
-        """SUPERSEDED, unless this execution has an outcome, or it was a later attempt of it that
-        took the claim: that one goes on, and this one is nobody's any more. Whose the claim is, and
-        that there is no outcome, holds in the transaction that records it.
+        """Records SUPERSEDED, on condition that this execution has no outcome and that the claim is
+        another's. A claim of its own was taken by a later attempt, which continues the write.
         """
         outcome = self.file.read_outcome()
         if outcome:

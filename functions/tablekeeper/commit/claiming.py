@@ -30,11 +30,11 @@ class Claiming:
         )
 
     def take(self, wanted: Claim) -> Claim:
-        """Takes the row's claim, over from whoever has it. Raises RecordedError and
+        """Takes the row's claim, also from another execution. Raises RecordedError and
         StaleRevisionError.
 
-        A note of a refusal is of the claim before, unless the same execution goes on. A problem
-        stays: it may be newer than the look at the bucket, and only the close knows.
+        The note of a refusal belongs to the claim before, unless the same execution continues. A
+        problem stays: it may be newer than the look at the bucket, which the close compares.
         """
         before, uri = self.row.claim, self.file.uri
         continues = before is not None and before.writes_the_same(wanted)
@@ -83,13 +83,13 @@ class Claiming:
 
     @property
     def _is_distrustful(self) -> bool:
-        """Whether everything is to be written, whatever is known."""
+        """Whether every item has to be written, whatever digests the row has."""
         return self.execution.forced or self.row.doubted
 
     @property
     def _trusts(self) -> bool:
-        """Whether what the row says of its items is believed: not where a claim may have
-        overwritten them, nor where whoever had the claim did not believe it.
+        """Whether the row's digests count: not where a claim may have overwritten the items, nor
+        where they did not count for the claim before.
         """
         before = self.row.claim
         if before and (before.state != ADDING or not before.trusts):

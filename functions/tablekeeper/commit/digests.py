@@ -1,8 +1,8 @@
-"""What the ledger believes of the items that a row stands for: a digest of each.
+"""Digests of the items that a row stands for, by which a commit finds what differs.
 
-Digests are believed only where what they are bound to is the same: the release of this page, the
-table (its id, so that a restored table is another), its keys and its TTL attribute. A row binds
-them to the commit that wrote its keys, since a release that knows no digests leaves them there.
+They count only where everything that they are bound to is the same: RELEASE, the table's name and
+id (a restored table has another id), its keys and its TTL attribute. A row binds them to the commit
+that wrote its keys, since a release of before digests leaves them there.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.h
 
 
 def basis(tables: Tables) -> str:
-    """What digests are bound to; "" where the table cannot be described: then nothing is believed.
+    """What digests are bound to; "" where the table cannot be described: then no digest counts.
 
     Raises TransientServiceError.
     """

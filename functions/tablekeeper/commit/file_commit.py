@@ -61,8 +61,8 @@ class FileCommit:
 
     def items(self, new: ItemSet) -> Committed:
         """Makes the table hold exactly these items of this file: SYNCED, or PARTIAL where they are
-        those of its good records. An execution that the sweep started for a knot gives up what the
-        file no longer has, if it is refused for ownership: RELEASED.
+        those of its good records. An execution that the sweep started for a knot and that is
+        refused for ownership removes the items that the file no longer has: RELEASED.
         """
         outcome = PARTIAL if self.snapshot.set_aside else SYNCED
         try:

@@ -37,8 +37,8 @@ def key_lists(row: Row) -> list[str]:
 
 
 class KnownItems:
-    """The items that a row stands for, as far as its digests are believed: those bound to `basis`,
-    none where it is empty. Reading raises as `Lines` does.
+    """The items that a row stands for, each with its digest where that is bound to `basis`; with an
+    empty `basis`, without digests. Reading raises as `Lines` does.
     """
 
     def __init__(self, tables: Tables, row: Row, basis: str) -> None:
@@ -154,7 +154,7 @@ def write_list(tables: Tables, prefix: str, parts: Iterable[Known], basis: str) 
 
 
 def discard(tables: Tables, lists: Sequence[str]) -> None:
-    """Deletes key lists that nobody needs any more; what fails is left to the next commit."""
+    """Deletes key lists that no row needs any more; what fails is left to the next commit."""
     try:
         for prefix in lists:
             delete_copy(tables.staging_bucket, prefix)
@@ -163,7 +163,7 @@ def discard(tables: Tables, lists: Sequence[str]) -> None:
 
 
 def own_list(uri: str, revision: int) -> str:
-    """A prefix that no list had before: a ledger that was set back gives revisions again."""
+    """A prefix that no list had before: a restored ledger gives the same revisions again."""
     file = hashlib.sha256(uri.encode()).hexdigest()[:32]
     return f"{KEYS}/{file}/{revision}-{secrets.token_hex(4)}"
 

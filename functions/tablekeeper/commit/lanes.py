@@ -1,4 +1,4 @@
-"""The lanes of a large write: rows that remember which transactions are done."""
+"""The lanes of a large write: rows that count the transactions that are done."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ UNDO, ADD, REPLACE, REMOVE = PHASES = ("UNDO", "ADD", "REPLACE", "REMOVE")
 
 
 def cut() -> str:
-    """What the transactions of a large write are cut by: lanes count them."""
+    """The limits by which a large write is divided into transactions. Lanes count transactions, so
+    the counts of a release with other limits are of no use.
+    """
     return (
         f"{LANES} {partitioned_lines.PARTITIONS} {sizes.TRANSACTION_ITEMS} "
         f"{sizes.TRANSACTION_BYTES} {sizes.size_bound('')} {RELEASE}"

@@ -44,7 +44,7 @@ from tablekeeper.model.snapshot import Snapshot
 
 
 def content(snapshot: Snapshot) -> list[str | None]:
-    """What a refusal is of."""
+    """The content that a refusal is about."""
     return [snapshot.etag, snapshot.version_id, snapshot.digest]
 
 
@@ -73,9 +73,7 @@ class LargeWrite:
             self.lanes.run(REMOVE, self.plan.vanished)
 
     def _mark(self) -> None:
-        """From here on the earlier version is being lost, and whatever could be finished in place
-        of this write.
-        """
+        """From here on neither the earlier version nor a superseded write can be restored."""
         self.claim, self.state = replace(self.claim, superseded=None), REPLACING
         changes = {"claim": self.claim.attributes(), "claim_state": attribute(REPLACING)}
         self._update(changes)
@@ -148,7 +146,7 @@ class LargeWrite:
         execution: Execution | None = None,
         result: Committed | None = None,
     ) -> str | None:
-        """Changes the row while the claim stands; the outcome that the execution already had."""
+        """Changes the row while the claim stands. Returns the outcome that the execution had."""
         recorded = None
         while True:
             row = self.file.read_row()
@@ -182,7 +180,7 @@ class LargeWrite:
                 return recorded
 
     def _as_committed(self, row: Row, execution: Execution | None) -> dict[str, Any]:
-        """A problem that was recorded after the look at the bucket may know more. It stays,
+        """The changes of a commit. A problem that was recorded after the look at the bucket stays,
         unless it is a failure of an execution that began before the look.
         """
         outcome = self.claim.outcome

@@ -1,5 +1,5 @@
-"""What a large write has to do, partition by partition: the same whoever asks, and when, as long as
-its claim stands. A count of transactions is therefore all the progress that has to be remembered.
+"""The actions of a large write, partition by partition. They are the same for every attempt as long
+as the claim stands, so a count of transactions is all the progress that has to be stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Plan:
     """The actions of a claim on the row that it was made of. All that is read raises
     StagedSetMissingError and TransientServiceError.
 
-    A claim that trusts the row puts no item that the row's digests say is there.
+    A claim with `trusts` puts no item whose digest the row has.
     """
 
     def __init__(self, tables: Tables, claim: Claim, row: Row) -> None:
@@ -44,12 +44,12 @@ class Plan:
         return self._puts(partition, lambda key, _digest: key not in old)
 
     def replaced(self, partition: int) -> Iterator[Action]:
-        """Puts of items whose keys the row has, where they differ from what it knows."""
+        """Puts of items whose keys the row has, and whose digests differ."""
         old = self.old.partition(partition)
         return self._puts(partition, lambda key, digest: key in old and old[key] != digest)
 
     def vanished(self, partition: int) -> Iterator[Action]:
-        """Deletions of what the row and earlier claims may have left, and the file has no more."""
+        """Deletions of items of the row and of earlier claims that the file no longer has."""
         vanished = self.old.keys(partition)
         for each in self.others:
             vanished.update(each.partition(partition))
@@ -59,7 +59,7 @@ class Plan:
             yield ItemKey(text), None, ""
 
     def added_before(self, partition: int) -> Iterator[Action]:
-        """Deletions of whatever claims may have added to what the row has."""
+        """Deletions of the items that claims may have added to those of the row."""
         added: set[str] = set()
         for each in self.others:
             added.update(each.partition(partition))

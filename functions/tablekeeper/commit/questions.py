@@ -1,5 +1,5 @@
-"""What may refuse an item that is to be replaced, asked before the first one is: by then an earlier
-version can no longer be kept whole.
+"""Checks of the items that a large write replaces, made before the first of them is replaced: after
+that, the earlier version cannot be kept whole.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ INDEX_KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
 
 
 class Questions:
-    """Asks for every item that a plan replaces: whose it is, and whether each index of the table
-    can hold it.
+    """Checks every item that a plan replaces: its owner, and whether each index of the table can
+    hold it.
     """
 
     def __init__(self, file: FileTransactions, plan: Plan) -> None:

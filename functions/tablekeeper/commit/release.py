@@ -1,9 +1,9 @@
-"""Knots: a file that was refused because of another file's item, and has an item that a third one
-waits for, gives up what its own content no longer has.
+"""Knots: files that wait for each other's items. A file that was refused because of another file's
+item, and has an item that a third file waits for, removes the items that it no longer makes.
 
-It does so in the commit that records its refusal, so nothing leaves the table that a newer content
-might still have. The items that it keeps stay as they are, with their digests; the problem stays,
-marked as released for this content.
+The commit that records its refusal removes them, so no item goes that newer content still makes.
+The other items stay as they are, with their digests. The problem stays, marked as released for this
+content.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ class Release:
         )
 
     def _claim(self) -> Claim:
-        """Takes what goes out of the row's keys, into what the claim leaves behind, so that the
-        undo deletes it, whoever makes it.
+        """Moves the keys that go from the row's list to the lists of a claim, so that any undo of
+        the claim deletes their items.
         """
         uri, ledger, before = self.file.uri, self.tables.ledger, self.row.claim
         claim = Claim(
@@ -199,8 +199,8 @@ class Release:
 
     def _changes(self, *, released: bool) -> dict[str, Any]:
         snapshot, name = self.file.snapshot, KeyOwnershipError.__name__
-        told = {"errorMessage": str(self.why), "errorType": name}
-        failure = Failure(WRITE, name, json.dumps(told, ensure_ascii=False))
+        cause = {"errorMessage": str(self.why), "errorType": name}
+        failure = Failure(WRITE, name, json.dumps(cause, ensure_ascii=False))
         problem = problem_changes(self.execution, "INVALID", failure, snapshot)
         if released:
             problem["problem"]["M"]["released"] = {"BOOL": True}

@@ -54,14 +54,14 @@ class Settlement:
         return self._finish(row, wanted)
 
     def _finish_superseded(self, row: Row, mine: Claim | None = None) -> str:
-        """What the claim would write is refused, or gone: the write that it was taken over from is
-        finished, as long as nothing of it was replaced.
+        """The claim's write is refused, or its staged items are gone. Finishes the write that the
+        claim took over, as long as this claim has replaced nothing.
         """
         claim = row.claim
         if claim is None or (mine and claim.revision != mine.revision):
             raise SupersededError
         if claim.superseded is None:
-            return self._give_up(row, claim)
+            return self._mark_incomplete(row, claim)
         return self._finish(row, self._taken_over(row, claim.finishing(claim.superseded)))
 
     def _finish(self, row: Row, wanted: Claim) -> str:
@@ -85,7 +85,7 @@ class Settlement:
             base=self.file.snapshot.revision,
         )
 
-    def _give_up(self, row: Row, claim: Claim) -> str:
+    def _mark_incomplete(self, row: Row, claim: Claim) -> str:
         changes: dict[str, Any] = {"claim_state": None, "incomplete_since": attribute(now())}
         update = update_row(
             self.tables.ledger,

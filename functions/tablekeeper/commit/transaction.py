@@ -23,9 +23,7 @@ from tablekeeper.tables import Tables
 
 _CONDITION = "ConditionalCheckFailed"
 _OF_THE_TABLE = ("does not match the schema", "Missing the key", "Type mismatch for key")
-"""What DynamoDB says of an item whose table has another key schema than the stack says: that is no
-fault of the file.
-"""
+"""DynamoDB's messages where the table has another key schema than the stack: no fault of a file."""
 
 LedgerActions = Callable[[int], Sequence[Mapping[str, Any]]]
 """The actions on ledger rows, by how many items are deleted."""

@@ -1,4 +1,4 @@
-"""Datasets: the files in schemas/, and which of them an object's key belongs to."""
+"""Datasets: the files in schemas/, and the dataset of an object's key."""
 
 from __future__ import annotations
 

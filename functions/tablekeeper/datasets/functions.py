@@ -1,8 +1,8 @@
-"""The functions of expressions: JMESPath's own, which know Decimal here, and some that it lacks.
+"""The functions of expressions: JMESPath's own, which take Decimal here, and some that it lacks.
 
-jmespath recognises types by the names of Python's classes, and does not know Decimal; these
-functions treat it as int. Each function of ours is exact, and raises where JMESPath's
-type check does not suffice.
+jmespath recognises types by the names of Python's classes, and Decimal is not among them; these
+functions treat it as int. Each function of ours is exact, and raises where JMESPath's type check
+does not suffice.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def _seconds(function: str, value: Any, time_format: str) -> Any:
         return epoch_seconds(value, time_format)
     except KeyError:
         raise FunctionError(
-            f"{function}() knows no such format; there are {', '.join(TIME_FORMATS)}"
+            f"{function}() has no such format; there are {', '.join(TIME_FORMATS)}"
         ) from None
     except ValueError:
         raise FunctionError(

@@ -234,9 +234,7 @@ class _UnfitError(Exception):
 
 
 def _located(value: Any, name: str, where: str) -> AttributeValue:
-    """An attribute; what is wrong with it is said with its JSON Pointer, which is looked for only
-    then.
-    """
+    """An attribute. The error of a value names its JSON Pointer, which is looked for only then."""
     if isinstance(value, dict | list):
         _check_count(value, where)
     try:
@@ -323,7 +321,8 @@ def _check_key(value: AttributeValue, name: str, kind: str, limit: int, where: s
             **dict.fromkeys(("SS", "NS", "BS"), "a set"),
         }
         raise KeyTypeError(
-            f'{where}: the key attribute "{name}" is {types[actual]}; the table wants {types[kind]}'
+            f'{where}: the key attribute "{name}" is {types[actual]}; the key of the table is '
+            f"{types[kind]}"
         )
     length = len(content.encode())
     if kind == "S" and not length:

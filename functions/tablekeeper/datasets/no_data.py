@@ -1,5 +1,5 @@
-"""Files that programs put beside the data: manifests, checksums, marks. Their names say what they
-are, and to mend them would be wrong.
+"""Files that programs put beside the data: manifests, checksums, marks. They are recognised by
+name, and are not to be mended.
 """
 
 from __future__ import annotations

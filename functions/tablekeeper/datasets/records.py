@@ -37,7 +37,7 @@ class Record(NamedTuple):
 
 
 def read_records(text: Iterable[str], key: str, dataset: Dataset) -> Iterator[Record]:
-    """The records of a file's text, one by one; only at the end is it known that all is well.
+    """The records of a file's text, one by one; an error may come behind good ones.
 
     Raises:
         InvalidFileError: the text cannot be read exactly, or holds something other than records.

@@ -1,4 +1,4 @@
-"""Times in the formats that `to_epoch` and `to_iso` know by name, exact to every digit."""
+"""The formats of times that `to_epoch` and `to_iso` have by name, exact to every digit."""
 
 from __future__ import annotations
 

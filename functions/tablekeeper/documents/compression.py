@@ -1,4 +1,4 @@
-"""Compression, told by a file's first bytes and never by its name: gzip, bzip2, zstd."""
+"""Compression, recognised by a file's first bytes and never by its name: gzip, bzip2, zstd."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class _Lines:
         return line
 
     def malformed(self, error: csv.Error, options: CsvOptions) -> MalformedCsvError:
-        """What is wrong with the row, with its place as far as it can be told."""
+        """What is wrong with the row, with its place as far as it can be found."""
         delimiter, quote = re.escape(options.delimiter), re.escape(options.quote)
         row = "".join(self._row)
         quoted = rf"{quote}(?:[^{quote}]|{quote}{quote})*+{quote}"

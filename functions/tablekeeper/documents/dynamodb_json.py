@@ -1,7 +1,7 @@
-"""DynamoDB JSON, as ExportTable and a scan write it: plain JSON that remembers DynamoDB's types.
+"""DynamoDB JSON, as ExportTable and a scan write it, as plain JSON that keeps DynamoDB's types.
 
-A set is a list and binary is text (base64) to a schema and to expressions. What an expression gives
-as it is keeps its type.
+To a schema and to expressions, a set is a list and binary is text (base64). A value that an
+expression takes over unchanged keeps its type.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _number(content: Any, path: Path) -> Any:
 
 
 def _base64(content: Any, path: Path) -> str:
-    """In one spelling: the last character may have bits that say nothing."""
+    """In one spelling: the last character may have bits without meaning."""
     try:
         return base64.b64encode(base64.b64decode(content, validate=True)).decode()
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""What a file is that is neither text nor compressed text, told by its first bytes."""
+"""Formats that Tablekeeper does not read, recognised by a file's first bytes."""
 
 from __future__ import annotations
 

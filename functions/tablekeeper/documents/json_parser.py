@@ -1,8 +1,7 @@
 """The standard library's JSON parser with hooks that keep values exact.
 
-`json` does the parsing. Its hooks leave a mark where a value cannot be kept exactly, and only when
-there is a mark is the value walked for the JSON Pointer (RFC 6901) to it, so that good documents
-pay nothing for good error messages.
+The hooks leave a mark where a value cannot be kept exactly. Only a value with a mark is walked for
+the JSON Pointer (RFC 6901) to it, so good documents cost no time for error messages.
 """
 
 from __future__ import annotations

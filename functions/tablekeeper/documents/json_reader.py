@@ -39,8 +39,8 @@ def read_json(text: Iterable[str], location: Location = WHOLE) -> Iterator[Value
     """What may be records in a file of JSON values. Each is a document of its own: an array holds
     records, every other value is one; or they are where the location says.
 
-    Of the fields around the records, those that stand before them cost nothing. For what stands
-    behind them the text is read a second time, beside the first, so it has to be one that can.
+    Fields around the records cost nothing where they stand before them. For fields behind them the
+    text is read a second time, beside the first, so it must be one that can be iterated twice.
 
     Raises:
         InvalidFileError: the text cannot be read exactly, or a document has nothing there.

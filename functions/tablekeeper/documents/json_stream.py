@@ -1,7 +1,6 @@
-"""Documents: text to exact JSON values, as a stream.
+"""Documents: text to exact JSON values, as a stream, with a window of the text in memory.
 
-Of a file only a window of its text is held. What is read of a text, and what is said of a bad one,
-does not depend on how it is cut into chunks.
+Values and errors do not depend on how the text is cut into chunks.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ MAX_VALUE_CHARACTERS = 20_000_000
 """How much text one value may have, since a value is held whole."""
 
 LONGEST_TOKEN = 16
-"""What ends nearer than this to the window's end may go on behind it: `-Infinity`, an escape. Only
-strings and numbers are longer; they are told by other signs.
+"""A token that ends nearer than this to the window's end may continue behind it: `-Infinity`, an
+escape. Only strings and numbers are longer, and are recognised otherwise.
 """
 
 RECORD_SEPARATOR = "\x1e"

@@ -81,7 +81,7 @@ def _decoder_of(head: bytes, what: str) -> _Decoder:
 
 
 class _Decoder:
-    """A strict decoder that knows where in the file it is."""
+    """A strict decoder that counts the bytes that it read."""
 
     def __init__(self, encoding: str) -> None:
         self.bytes_read = 0

@@ -1,8 +1,8 @@
 """Ends: a small row under the name of an execution that ended badly and recorded itself.
 
 ListExecutions says an execution's name and how often it was redriven, and neither its input nor its
-object. With these rows a hundred ends are known by one read, and DescribeExecution, whose quota is
-small, is left for the ends that nobody recorded.
+object. One read gives a hundred of these rows, so DescribeExecution, whose quota is small, is left
+for the ends without a record.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Failures, recorded by a function: for ends that no Catch of the definition sees, and for files
 that are synced in batches.
 
-It writes what the state Record Failure writes, under the same key and the same conditions, so that
-it does not matter who comes first, or how often.
+It writes what the state Record Failure writes, under the same key and the same conditions, so it
+makes no difference which of the two comes first, or how often.
 """
 
 from __future__ import annotations

@@ -68,8 +68,8 @@ def read_outcome(client: DynamoDBClient, table: str, uri: str, execution: Execut
 def read_outcome_from_outside(
     client: DynamoDBClient, table: str, uri: str, execution: Execution
 ) -> str | None:
-    """As `read_outcome`, for who knows the execution by DescribeExecution, whose startDate may be a
-    millisecond apart from the StartTime that the execution itself names its row by.
+    """As `read_outcome`, for an execution as DescribeExecution gives it, whose startDate may differ
+    by a millisecond from the StartTime in the name of its row.
     """
     keys = [{"pk": {"S": uri}, "sk": {"S": each}} for each in execution.near_audit_keys]
     outcomes = {row["sk"]["S"]: row["outcome"]["S"] for row in read_items(client, table, keys)}

@@ -29,8 +29,8 @@ PROBLEM = (
 problem_since the first one of the same content.
 """
 RELEASED = "RELEASED"
-"""The outcome of an execution that was told to take a refused file's items out of the table, so
-that another file can have them.
+"""The outcome of an execution that removed items of a refused file, so that another file can have
+them.
 """
 SHARDS = "0123456789abcdef"
 """The partitions of the index `files`, which lists every CURRENT row: one would be written to a
@@ -41,9 +41,9 @@ OBJECT = ("etag", "version_id", "size", "last_modified", "dataset", "digest")
 
 
 ADDING, REPLACING, INCOMPLETE = "ADDING", "REPLACING", "INCOMPLETE"
-"""How far a claim is: nothing of the earlier version is lost; some may be; some may be, and nobody
-can finish the write. An incomplete claim has no `claim_state`, which is what Record Failure asks
-for.
+"""How far a claim is: nothing of the earlier version is lost; some of it may be; some of it may be,
+and the write cannot be finished. An incomplete claim has no `claim_state`, the attribute that
+Record Failure checks.
 """
 
 
@@ -55,10 +55,10 @@ class Claim:
     the audit key of the execution that made it, from the ledger's revision `base`. items is the
     staged set to write, None to remove all. pending are the prefixes of the key lists of items
     that may be in the table beside those of the row. cut is what its transactions are cut by: the
-    progress of a release that cuts otherwise does not count. answers is the problem that was known
-    when the bucket was read, as `Row.problem_id`: the close removes it. basis is what the digests
-    of its items are bound to; trusts is whether it leaves alone what the row's digests say is
-    there, which whoever takes it over may doubt, and nobody may believe again. superseded is the
+    progress of a release that cuts otherwise does not count. answers is the problem that the row
+    had when the bucket was read, as `Row.problem_id`: the close removes it. basis is what the
+    digests of its items are bound to. trusts says that it writes no item whose digest the row has;
+    an execution that takes the claim over may clear it, and none sets it again. superseded is the
     write that had begun to replace items when this claim was taken over from it, as long as this
     one has replaced none: it can be finished in place of this one.
     """
@@ -122,7 +122,7 @@ class Claim:
         }
 
     def finishing(self, write: Mapping[str, Any]) -> Claim:
-        """A claim that writes another write instead, of which nothing is known any more."""
+        """The claim with another write in its place, whose digests are unknown."""
         return replace(
             self,
             outcome=write["outcome"],
@@ -144,8 +144,8 @@ class ItemDigests(NamedTuple):
     """Digests of the items in a row, what they are bound to, and the mark that binds them to the
     commit that wrote the row's keys.
 
-    The mark stands in `discarded`, which every commit that writes keys replaces, in every release:
-    one that knows no digests leaves them behind without their mark, and they are not believed.
+    The mark stands in `discarded`, which every commit that writes keys replaces, in every release.
+    One of before digests leaves them there without their mark, and they do not count.
     """
 
     mark: str
@@ -180,16 +180,16 @@ class ItemDigests(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """An object's CURRENT row; revision 0 means that nobody has ever committed the object.
+    """An object's CURRENT row; revision 0 means that the object was never committed.
 
     The keys of its items are in item_keys or, when they are many, in the key list at the prefix
     keys_at; items_table is the table that holds them. digests are of the items in item_keys, as far
-    as they are known; doubted says that no digest of the row is to be believed until all items are
-    written again. claimed_by is the audit key of the execution that last took a claim. as_of is
+    as they are known; doubted says that no digest of the row counts until all items are written
+    again. claimed_by is the audit key of the execution that last took a claim. as_of is
     what `times.as_of` made of the time of the last committed look at the bucket. problem_since is
     when this content failed first. set_aside are the bad records of the content that is in the
-    table. refusal is what a large write of this object met; discarded are
-    the prefixes of key lists that nobody needs any more.
+    table. refusal is the note of a large write of this object that was refused; discarded are the
+    prefixes of key lists that are no longer needed.
     """
 
     revision: int = 0
@@ -235,7 +235,7 @@ class Row:
 
     def failing_since(self, etag: str | None) -> str:
         """When the content with this ETag failed first; now, when it has not failed yet. Content
-        that nobody could look at when it failed is taken for the same.
+        that could not be read when it failed counts as the same.
         """
         if self.problem is None or self.problem_since is None:
             return now()

@@ -154,10 +154,10 @@ def committed(snapshot: Snapshot, outcome: str, execution: str) -> dict[str, Any
 
 
 def _problem_after(snapshot: Snapshot, outcome: str, execution: str) -> dict[str, Any]:
-    """A commit knows more than any problem recorded before its read, so it removes the problem; but
-    for a file that only lets its items go, and still has to be written. Bad records that are set
-    aside are a problem beside it, also when the content is in the table already: that it is
-    PARTIAL may have been covered by another problem meanwhile.
+    """The changes of the problem. A commit removes it, since it read the bucket later. RELEASED
+    keeps it: the file still has to be written. Bad records that are set aside are a problem beside
+    the commit, also when the content is in the table already: another problem may have replaced
+    PARTIAL meanwhile.
     """
     if outcome == RELEASED:
         return {}

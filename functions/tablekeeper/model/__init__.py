@@ -1,1 +1,1 @@
-"""Nouns without I/O: what the rest of the package speaks of."""
+"""The nouns of the package, without I/O."""

@@ -12,7 +12,7 @@ from tablekeeper.model.times import iso_milliseconds
 
 RELEASE = "release_items"
 """The flag of an input that the sweep sets. A release before this one had `release`, by which Fetch
-Object let go of all items of a file.
+Object removed all items of a file.
 """
 
 
@@ -37,7 +37,7 @@ class Execution:
 
     @property
     def audit_key(self) -> str:
-        """The sort key of the one audit row of this execution, the same whoever writes it."""
+        """The sort key of the one audit row of this execution, whichever function writes it."""
         return f"EVENT#{iso_milliseconds(self.start)}#{self.name}#{self.redrive}"
 
     @property
@@ -52,7 +52,7 @@ class Execution:
 
     @property
     def forced(self) -> bool:
-        """Whether the input has the flag `force`: everything is written, whatever is known."""
+        """Whether the input has the flag `force`: every item is written, also what is the same."""
         return self._has_flag("force")
 
     @property
@@ -80,9 +80,7 @@ def execution_of(payload: Mapping[str, Any]) -> Execution:
 
 
 def occurred_at(event: str) -> datetime | None:
-    """The `time` of the event in an execution's input; None when it
-    has none, as in an execution started by hand.
-    """
+    """The `time` of the event in an execution's input; None in one that was started by hand."""
     try:
         time = datetime.fromisoformat(json.loads(event)["time"])
     except (ValueError, LookupError, TypeError, RecursionError):

@@ -74,7 +74,7 @@ def item_key(item: Mapping[str, AttributeValue], table_key: TableKey) -> ItemKey
 
 
 def lineage(snapshot: Snapshot, execution: str) -> AttributeValue:
-    """The attribute `_source`: who wrote an item, from what. Ownership looks at bucket and key."""
+    """The attribute `_source`: from what an item was made. Ownership compares bucket and key."""
     values = {
         "bucket": snapshot.bucket,
         "key": snapshot.key,
@@ -93,7 +93,7 @@ IS_OF_FILE = "#source.#bucket = :bucket AND #source.#key = :key"
 
 
 def of_file(snapshot: Snapshot) -> dict[str, dict[str, Any]]:
-    """The members of a request that say what IS_OF_FILE means by its names and values."""
+    """The names and values of IS_OF_FILE, as members of a request."""
     return {
         "ExpressionAttributeNames": {"#source": "_source", "#bucket": "bucket", "#key": "key"},
         "ExpressionAttributeValues": {

@@ -15,8 +15,8 @@ _SHOWN_CHARACTERS = 500
 class ItemKey(NamedTuple):
     """An item's primary key in DynamoDB JSON, as sorted JSON text: equal keys have equal text.
 
-    DynamoDB gives 1E+40 back as forty-one digits, so a number has one text whichever service gave
-    it back: that of `documents.numbers.format_number`.
+    DynamoDB returns 1E+40 as forty-one digits, so numbers are brought into one text, that of
+    `numbers.shortest_text`.
     """
 
     text: str

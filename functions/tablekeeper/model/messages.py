@@ -1,7 +1,7 @@
-"""Messages: sentences for people and, in a line of JSON behind them, what they are made of.
+"""Messages: a sentence for people and, as JSON in a line behind it, the values that it is made of.
 
-All that Step Functions keeps of a function's error is its class and its text, so the values of an
-error are JSON in the text's last line. Code reads them there, and never parses a sentence.
+Step Functions keeps nothing of a function's error but its class and its text. Code reads the values
+of an error from the text's last line, and never parses a sentence.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 
 @dataclass(frozen=True)
 class SetAside:
-    """Bad records that are set aside: so many of all records of a file, where the report of them
-    is, as s3://bucket/key, and what a person is told of them.
+    """Bad records that are set aside: how many of how many records of a file, their report as
+    s3://bucket/key, and the message of the problem.
     """
 
     records: int
@@ -61,8 +61,8 @@ class Snapshot:
         return cls(**{**known, "set_aside": SetAside(**aside) if aside else None})
 
     def payload(self) -> dict[str, Any]:
-        """As a state's output. `set_aside` is there when there is one: functions of the release
-        before do not know it.
+        """As a state's output. `set_aside` is left out where it is None: functions of the release
+        before have no such field.
         """
         values = asdict(self)
         if self.set_aside is None:

@@ -22,9 +22,7 @@ def now() -> str:
 
 
 def as_of(entered: str) -> str:
-    """From when on, at the earliest, a look at the bucket by a state entered then counts, clocks
-    allowed for.
-    """
+    """The time from which a look at the bucket counts, by a state that was entered then."""
     return iso_milliseconds(datetime.fromisoformat(entered) - CLOCK_SKEW)
 
 

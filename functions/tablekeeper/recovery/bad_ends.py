@@ -1,4 +1,4 @@
-"""Executions that ended badly, held against the ledger: what did not record itself is recorded.
+"""Compares the executions that ended badly with the ledger, and records those that are missing.
 
 A listing comes newest first, and is read to its end before anything is recorded, so that the oldest
 ends are recorded first and the watermark can move with them. Those that recorded themselves cost a
@@ -119,12 +119,12 @@ class BadEnds:
             # A token is good for a day: what it led to is listed from its beginning.
             return number, None
         executions = page["executions"]
-        self._held_against_the_ledger(executions, missing)
+        self._compare(executions, missing)
         token = page.get("nextToken")
         too_old = bool(executions) and executions[-1]["startDate"] < self.since - life
         return (number + 1, None) if token is None or too_old else (number, token)
 
-    def _held_against_the_ledger(self, executions: list[Any], missing: Missing) -> None:
+    def _compare(self, executions: list[Any], missing: Missing) -> None:
         ended = {
             EndKey(each["name"], each.get("redriveCount") or 0): (
                 each["stopDate"],
@@ -145,7 +145,7 @@ class BadEnds:
             for done, (stopped, arn) in enumerate([*again, *missing.oldest_first()], 1):
                 if self.remaining() < LAST_SECONDS:
                     return False
-                # Whatever happens to this one, it has had its turn, and is remembered.
+                # From here on it has been tried; if that fails, the next sweep tries it again.
                 if arn not in left:
                     left.append(arn)
                 with self.notes.passing_over("executions", arn):

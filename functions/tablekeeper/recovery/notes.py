@@ -1,4 +1,4 @@
-"""What a sweep passes over: one bad row, execution or file does not keep the rest from its turn."""
+"""Errors that a sweep passes over: one bad row, execution or file does not stop the rest."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Notes:
         """Within it, any error is noted and ends the job, and nothing else."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - the other job has to have its turn
+        except Exception as error:  # noqa: BLE001 - the other job has to run, too
             self._note(job, "the rest of this sweep", error)
 
     def _note(self, job: str, what: str, error: Exception) -> None:

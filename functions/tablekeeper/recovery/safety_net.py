@@ -102,7 +102,7 @@ class SafetyNet:
 
 
 def _described(states: SFNClient, arn: str) -> DescribeExecutionOutputTypeDef | None:
-    """None when Step Functions has forgotten the execution, which it does after 90 days."""
+    """None when Step Functions no longer has the execution: it keeps one for 90 days."""
     from botocore.exceptions import ClientError
 
     try:

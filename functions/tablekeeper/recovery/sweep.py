@@ -1,9 +1,8 @@
-"""The sweep: makes certain what events only make likely. It looks at states of affairs, so no
-wake-up is ever lost.
+"""The sweep: finds what events missed, by looking at the ledger and at Step Functions.
 
 Once a minute it counts the files that have a problem, tries those again that may pass by now, and
 then compares the executions that ended badly with the ledger. Each of the two jobs runs once at a
-time, and no trouble of one keeps the other from its turn.
+time, and a failure of one does not stop the other.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ class Sweep:
                 return
             waiting = count_files(self.tables, self.notes)
             self.problems = waiting.counts
-            # At once: whatever follows may take its time, or fail.
+            # Before the rest, which may take long, or fail.
             metrics.gauge_problems(waiting.counts)
             files = WaitingFiles(
                 self.states, self.tables, self.state_machine, self.remaining, self.notes

@@ -1,9 +1,9 @@
 """Files that have a problem: they are counted, and those that can pass by now are tried again.
 
 A file that FAILED because of something that passes is tried again later and later. A file that was
-refused because of an item's owner is tried again once that owner has let the item go. If the owner
-is itself refused because of an item's owner, they may wait for each other, however many they are:
-the owner is started with a flag, by which it gives up what its content no longer has.
+refused because of an item's owner is tried again once the item has another owner, or none. If the
+owner is itself refused because of an item's owner, the files may wait for each other, in a circle
+of any length: the owner is started with a flag, and removes the items that it no longer makes.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class WaitingFiles:
 
     def _refused(self, refused: Sequence[str]) -> Iterator[tuple[Row, bool]]:
         """Refused files whose item has another owner by now than the one named, or none; and owners
-        that are to give up items, for which the second value is true.
+        that are to release items, for which the second value is true.
 
         Starts behind the file at which the last sweep stopped.
         """
@@ -219,8 +219,8 @@ class WaitingFiles:
 
 
 def _may_release(row: Row) -> bool:
-    """Whether a file was refused because of an item's owner, and has not given up anything for this
-    content. Only a new refusal removes the mark, so no knot turns in circles.
+    """Whether a file was refused because of an item's owner, and has released no items for this
+    content yet. Only a new refusal removes the mark, so no file is released again and again.
     """
     status, error = (row.get(name, {}).get("S") for name in ("problem_status", "problem_error"))
     refused = status == "INVALID" and error == KeyOwnershipError.__name__

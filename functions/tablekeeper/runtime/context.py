@@ -1,6 +1,4 @@
-"""What every handler shares: its settings, its datasets, its logger, and the names of what is
-logged.
-"""
+"""What handlers share: the logger, and the time that is left."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tablekeeper.errors import DatasetDefinitionError
 @cache
 def catalogue() -> Catalogue:
     """The datasets of this deployment, read once a process; one that cannot be used fails its own
-    prefix. Raises DatasetDefinitionError where not even that is known.
+    prefix. Raises DatasetDefinitionError where the prefix cannot be read, either.
     """
     return Catalogue.load_usable()
 

@@ -1,8 +1,8 @@
 """Metrics: each function prints them as lines of its log, from which CloudWatch takes them.
 
-They count and alarm; the ledger is what is exact. A function that is invoked twice for one outcome,
-because its answer was lost, counts it twice. Powertools' Metrics is loaded with the first metric,
-which comes after the work is done, like the logger.
+They are for alarms; exact counts are the ledger's. A function that is invoked twice for one
+outcome, because its answer was lost, counts it twice. Powertools' Metrics is loaded with the first
+metric, which comes after the work is done, like the logger.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def count_read_again() -> None:
 
 
 def gauge_problems(problems: Mapping[str, int]) -> None:
-    """How many files have a problem now, by status. Zeros too: they say that somebody looked."""
+    """How many files have a problem now, by status. Zeros too: a missing value is an alarm."""
     for status, count in problems.items():
         _publish({"OpenProblems": count}, status=status)
 
@@ -96,8 +96,8 @@ def count_passed_over(count: int) -> None:
 
 
 def gauge_differences(findings: Mapping[str, int]) -> None:
-    """How many files a run over the whole bucket found different from the ledger, by what was
-    found. Zeros too: they say that somebody looked.
+    """How many files a run over the whole bucket found different from the ledger, by finding. Zeros
+    too: they end an alarm.
     """
     for finding, count in findings.items():
         _publish({"Differences": count}, finding=finding)

@@ -27,8 +27,8 @@ STAGED = "items"
 class ItemSetWriter:
     """Takes items one by one, in flat memory; use it as a context.
 
-    Two items with the same key are suspected by a 64-bit hash; `suspects` names the hashes, and
-    whoever has the records tells which of them are really two with one key.
+    Two items with the same key are suspected by a 64-bit hash. `suspects` gives the hashes; the
+    caller reads the records again to find which of them have one key.
     """
 
     def __init__(self, bucket: str, table_key: TableKey) -> None:

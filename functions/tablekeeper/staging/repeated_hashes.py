@@ -8,13 +8,9 @@ from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import IO
 
-from tablekeeper.staging.partitioned_lines import (
-    PARTITIONS,
-)
+from tablekeeper.staging.partitioned_lines import PARTITIONS
 
 MAX_SUSPECTS = 1000
-
-
 _HASHES_IN_MEMORY = 4096
 
 

@@ -1,9 +1,7 @@
 """Documents on their way between the states.
 
-Payloads are limited to 262,144 bytes:
-https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html A small document travels as
-its text. A large one is not copied: S3 keeps it, and each state reads just the version that Fetch
-Object found.
+A small document travels in the payload, as its text. A large one stays in S3, and each state reads
+the version that Fetch Object found.
 """
 
 from __future__ import annotations
@@ -62,8 +60,8 @@ class ObjectContent:
     """The bytes of the object that was found, read anew by each iteration; the first one takes
     what was opened already.
 
-    A body that breaks off goes on where it was, in the same version, as long as each connection
-    brings something. Reading raises ObjectChangedError and TransientServiceError.
+    A body that breaks off is read on from there, in the same version, as long as each connection
+    gives some bytes. Reading raises ObjectChangedError and TransientServiceError.
     """
 
     def __init__(self, snapshot: Snapshot, opened: Iterator[bytes] | None = None) -> None:

@@ -14,8 +14,7 @@ def check_dataset(
     """Raises unless this function has the object's dataset as Fetch Object had it.
 
     A deployment updates functions one by one, each with its own copy of schemas/ and its own
-    settings: what one function has checked, another must not write under a digest that it does not
-    know.
+    settings. What one function checked must not be written under the digest of another.
 
     Raises:
         DatasetChangedError: the dataset, or the table's settings, are others than Fetch Object's.

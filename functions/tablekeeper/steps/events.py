@@ -1,4 +1,4 @@
-"""Events: hints that a key changed. Nothing in one is trusted but the bucket and the key."""
+"""Events: hints that a key changed. Only the bucket and the key of one are used."""
 
 from __future__ import annotations
 

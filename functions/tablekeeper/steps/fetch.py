@@ -1,5 +1,5 @@
-"""Fetch Object: the ledger's revision first, the object's current state second. The order is what
-convergence rests on.
+"""Fetch Object: reads the ledger's revision first and the object second. That order makes the table
+converge: docs/architecture.md says why.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def fetch(
     if payload["round"] > MAX_ROUNDS:
         raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
     if payload["round"]:
-        # A Wait knows whole seconds alone, and rivals come within less.
+        # A Wait has whole seconds only, and rivals are closer than a second.
         time.sleep(random.uniform(0, MAX_JITTER))  # noqa: S311 - nothing secret
     row = read_row(aws.dynamodb(), settings.ledger_table, object_uri(settings.source_bucket, key))
     snapshot, document = look(key, LedgerView(row, payload["entered"]), settings, catalogue, event)
@@ -116,8 +116,8 @@ def before_the_object(
 def judge(
     seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
 ) -> tuple[Snapshot, dict[str, Any] | None]:
-    """What is to be done with an object that is there, by all that `seen` says of it; and in place
-    of its content, that it is refused for its size.
+    """The snapshot of an object that is there, with what is to be done; and in place of its content
+    the refusal of one that is too large.
     """
     if not force and is_unchanged(row, seen, dataset, settings):
         return Snapshot(action="unchanged", set_aside=row.set_aside, **seen), None
@@ -177,8 +177,8 @@ def is_unchanged(
     """Whether the table holds just what this object, with this dataset, makes.
 
     Of `_object`, the bucket and the key are fixed, and the size follows from the etag; what is left
-    counts only when an expression uses it. A row of a release before does not name its table. What
-    is larger than the limit is now is refused, though it was read once.
+    counts only when an expression uses it. A row of a release before does not name its table. An
+    object that was read once can be over today's limit.
     """
     if dataset is None or not row.is_written or row.claim or row.doubted:
         return False

@@ -141,7 +141,7 @@ class FileContent:
         self, settings: ItemSettings
     ) -> Iterator[tuple[list[Violation | Refusal], RecordItem | None]]:
         """Of each record what is wrong with it, or its item. Without `bad_records` in the dataset
-        only violations are told, and all else is raised.
+        only violations are given, and every other error is raised.
         """
         from tablekeeper.validation.validator import violations
 

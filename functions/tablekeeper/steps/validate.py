@@ -1,4 +1,4 @@
-"""Validate Records: everything that is wrong with a file, said at once and to the point."""
+"""Validate Records: finds everything that is wrong with a file, in one run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MESSAGE_FAULTS = 10
 VALUES_CHARACTERS = 8_000
 """Of the values of those, which end the message: Step Functions cuts a cause at 32,768."""
 SET_ASIDE_CHARACTERS = 3_000
-"""Of what is said of the records that are set aside. It travels between the states, beside a
-document that may fill the most of a payload, and stands in the ledger's row twice.
+"""Of the message of set-aside records. It travels between the states, beside a document that may
+fill most of a payload, and stands in the ledger's row twice.
 """
 
 
 class Verdict(NamedTuple):
-    """On a file that is not refused: how many records it has, and the bad ones that its dataset
-    sets aside, if there are any.
+    """Of a file that is not refused: the number of its records, and the bad ones that its dataset
+    sets aside.
     """
 
     records: int
@@ -51,11 +51,11 @@ def validate(
     settings: ValidateSettings,
     catalogue: Catalogue,
 ) -> Verdict:
-    """What is to be made of a file.
+    """Validates the records of a file.
 
     Raises:
-        InvalidFileError: the file is bad. Of what is wrong with records the message holds the first
-            ten and the number, and a report in the staging bucket all.
+        InvalidFileError: the file is bad. The message has the number of violations and the first
+            ten; a report in the staging bucket has all.
         DatasetDefinitionError: the dataset's schema cannot be used.
         DatasetChangedError: a deployment is under way.
         ObjectChangedError: the object is no longer the one that was found.

@@ -1,11 +1,11 @@
-"""Acceptance: records that the reference would accept, told by jsonschema-rs in a fraction of its
-time.
+"""The fast check: jsonschema-rs accepts records that the reference would accept, in a fraction of
+its time.
 
-The two libraries differ, and a record that is bad must not get in where they do. So jsonschema-rs
-never sees a schema as it is written: it is translated into one that has only what was found to mean
-the same to both. References are put in place, formats, patterns and limits of numbers become calls
-of the functions that the reference calls, and what says nothing about records is left out. Where
-that cannot be done, and for every record that jsonschema-rs does not accept, the reference decides.
+The two libraries differ, and a bad record must not pass where they do. So jsonschema-rs never gets
+a schema as it is written: it is translated into keywords that were found to mean the same in both.
+References are replaced by their targets; formats, patterns and limits of numbers become calls of
+the functions that the reference calls; annotations are left out. Where that cannot be done, and for
+every record that jsonschema-rs does not accept, the reference decides.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def acceptor(catalogue: Catalogue, name: str) -> Callable[[Any], bool] | None:
 
 
 def _is_no_answer(error: BaseException) -> bool:
-    """Whether an error only means that the reference has to be asked; a panic in Rust is one, and
-    no Exception.
+    """Whether an error only means that the reference has to decide; a panic in Rust is one, and no
+    Exception.
     """
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"

@@ -1,6 +1,7 @@
-"""The reference: what jsonschema says of a record counts, and it writes the reports.
+"""The reference: jsonschema's verdict on a record counts, and its violations are reported.
 
-Loaded only when it is asked, because it takes longer to import than the rest of Validate Records.
+It is imported with the first record that needs it: that takes longer than the rest of Validate
+Records.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tablekeeper.validation.sentences import expected, found_of, keyword_of, pla
 from tablekeeper.validation.violation import Violation
 
 MAX_VIOLATIONS = 10_000
-"""How many violations are told of one record: each takes kilobytes, until all are sorted."""
+"""How many violations of one record are reported: each takes kilobytes, until all are sorted."""
 
 
 class Reference:
@@ -132,10 +133,10 @@ def _is_integer(_checker: Any, value: Any) -> bool:
 
 @cache
 def _exact(draft: Any) -> Any:
-    """A draft that knows which Decimals are integers.
+    """A draft to which a Decimal without a fraction is an integer.
 
     A schema with a `$schema` of its own makes jsonschema change over to the plain class of its
-    draft, which does not know; so `evolve` changes back.
+    draft, so `evolve` changes back.
     """
     exact: Any = extend(  # type: ignore[no-untyped-call]
         draft, type_checker=draft.TYPE_CHECKER.redefine("integer", _is_integer)

@@ -15,7 +15,7 @@ from tablekeeper.documents.pointers import Path, shown
 
 _LONGEST = 200
 _NAMES = 3
-"""How many fields that a schema does not know a violation names."""
+"""How many fields that are not in the schema a violation names."""
 
 _WANTED: Mapping[str, str] = {
     "minimum": "at least {}",

@@ -1,7 +1,7 @@
-"""Violations: what a dataset's JSON Schema says of its records.
+"""Violations of a dataset's JSON Schema.
 
-jsonschema is the reference, and writes the reports. jsonschema-rs is asked first, because it is
-many times as fast; what it accepts needs no second opinion, and only that.
+jsonschema-rs looks at each record first, because it is many times as fast. A record that it does
+not accept goes to jsonschema, the reference.
 """
 
 from __future__ import annotations

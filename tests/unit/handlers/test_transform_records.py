@@ -176,7 +176,7 @@ def test_ttl_is_epoch_seconds(value: Any, seconds: str | None) -> None:
     ("record", "error", "says"),
     [
         ({"pk": "a"}, errors.KeyMissingError, '"sk"'),
-        ({"pk": "a", "sk": 1}, errors.KeyTypeError, "a number; the table wants a string"),
+        ({"pk": "a", "sk": 1}, errors.KeyTypeError, "a number; the key of the table is a string"),
         ({"pk": "a", "sk": None}, errors.KeyTypeError, "null"),
         ({"pk": "", "sk": "b"}, errors.KeyLengthError, "empty"),
         ({"pk": "x" * 2049, "sk": "b"}, errors.KeyLengthError, "2,049"),

@@ -46,7 +46,7 @@ def test_a_dataset_that_a_file_has_is_one(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_dataset_that_no_file_has_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = ledger(monkeypatch, "b", "a", files.NO_DATASET)
-    with pytest.raises(UsageError, match=r"dataset 'typo'; the ledger knows a, b$"):
+    with pytest.raises(UsageError, match=r"dataset 'typo'; the ledger has a, b$"):
         list(Choice(dataset="typo").failures(STACK))
     assert next(reads) == 3
 
@@ -59,4 +59,4 @@ def test_a_large_ledger_is_not_read_to_its_end(
     assert next(reads) == choice.LOOKED_AT
     told = capsys.readouterr().err
     assert "none of the first 10,000 files belongs to a dataset 'typo'" in told
-    assert told.endswith("the ledger knows a, b\n")
+    assert told.endswith("the ledger has a, b\n")

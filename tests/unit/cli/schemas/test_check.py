@@ -244,7 +244,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         keyed(ttl="to_epoch(until, 'ms')"),
         f"/{KEYWORD}/ttl",
         ERROR,
-        'to_epoch() knows no format "ms"',
+        'to_epoch() has no format "ms"',
     ),
     (
         "a JSONPath",
