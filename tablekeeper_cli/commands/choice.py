@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tablekeeper_cli.ledger.problems import Failure
-    from tablekeeper_cli.ledger.queries import Capacity
     from tablekeeper_cli.stack import Stack
 
 _AGE = re.compile(r"(\d+)(min|m|h|d|w)")
@@ -77,7 +76,7 @@ class Choice:
     def __bool__(self) -> bool:
         return any((self.status, self.error, self.dataset, self.since, self.prefix))
 
-    def failures(self, stack: Stack, capacity: Capacity | None = None) -> Iterator[Failure]:
+    def failures(self, stack: Stack) -> Iterator[Failure]:
         """The files. When there is none, makes sure that the choice names something that there is.
 
         Raises UsageError.
@@ -90,7 +89,7 @@ class Choice:
             raise UsageError(f"{self.status!r} is none of {', '.join(completion.STATUSES)}")
         any_file = False
         wanted = ProblemFilter(status, self.error, self.dataset, moment(self.since), self.prefix)
-        for each in failures(stack, wanted, capacity):
+        for each in failures(stack, wanted):
             any_file = True
             yield each
         if not any_file:

@@ -54,13 +54,11 @@ def failures(
     from collections import Counter
 
     from tablekeeper_cli.errors import DIFFERENT
-    from tablekeeper_cli.ledger.queries import Capacity
 
-    capacity = Capacity()
     counts: Counter[tuple[str, str, str]] = Counter()
     listed: list[Failure] = []
     choice = Choice(status, error, dataset, since, prefix)
-    for each in choice.failures(context.stack, capacity):
+    for each in choice.failures(context.stack):
         counts[each.status, each.error, each.dataset] += 1
         if not limit or len(listed) < limit:
             listed.append(each)
@@ -72,7 +70,6 @@ def failures(
             for (status, error, dataset), count in counts.most_common()
         ],
         "failures": listed,
-        "capacity_units": dict(capacity.units),
     }
     context.answer(data, lambda: _shown_failures(counts, listed, total))
     if total:

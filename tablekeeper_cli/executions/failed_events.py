@@ -14,6 +14,7 @@ from typing import Any
 from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions.reprocess import within_rate
+from tablekeeper_cli.executions.running import object_key
 from tablekeeper_cli.ledger.history import hint
 from tablekeeper_cli.stack import Stack
 
@@ -108,7 +109,7 @@ def _event(message: Any) -> FailedEvent:
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     return FailedEvent(
         message=message["MessageId"],
-        key=_key(body),
+        key=object_key(body),
         reason=reason,
         requester=requester,
         error=": ".join(each for each in why if each),
@@ -116,14 +117,6 @@ def _event(message: Any) -> FailedEvent:
         body=body,
         receipt=message["ReceiptHandle"],
     )
-
-
-def _key(body: str) -> str | None:
-    try:
-        key = json.loads(body)["detail"]["object"]["key"]
-    except (ValueError, LookupError, TypeError):
-        return None
-    return key if isinstance(key, str) else None
 
 
 def _start(stack: Stack, event: FailedEvent) -> tuple[str | None, str | None]:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
 
 from tablekeeper.causes import message_of
@@ -123,7 +122,7 @@ class Watch:
         else:
             outcome = recorded_outcome(self.stack, key, said) or said["status"]
         return Outcome(
-            at=iso_milliseconds(said["stopDate"].astimezone(UTC)),
+            at=iso_milliseconds(said["stopDate"]),
             outcome=str(outcome),
             key=key,
             seconds=(said["stopDate"] - said["startDate"]).total_seconds(),
@@ -137,7 +136,7 @@ def recorded_outcome(stack: Stack, key: str | None, described: Any) -> str | Non
     """The ledger's outcome of an execution that ended, as DescribeExecution gives it; None when
     there is none.
     """
-    begun = iso_milliseconds(described["startDate"].astimezone(UTC))
+    begun = iso_milliseconds(described["startDate"])
     execution = Execution(
         described["executionArn"], described["name"], begun, described.get("redriveCount", 0)
     )

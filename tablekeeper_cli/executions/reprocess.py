@@ -88,7 +88,7 @@ def start(stack: Stack, key: str, text: str) -> StartedExecution:
         stateMachineArn=stack.state_machine, name=name, input=text
     )
     arn = answer["executionArn"]
-    begun = iso_milliseconds(answer["startDate"].astimezone(UTC))
+    begun = iso_milliseconds(answer["startDate"])
     return StartedExecution(key, arn, Execution(arn, name, begun).audit_key, time.monotonic())
 
 

@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from tablekeeper.model.times import iso_milliseconds
+
 from tablekeeper_cli.executions.visits import FAILED, visits
-from tablekeeper_cli.ledger.queries import iso
 from tablekeeper_cli.stack import Stack
 
 DESCRIBED = 100
@@ -85,7 +86,7 @@ def work_of(stack: Stack, running: Sequence[Any], most: int) -> Work:
     return Work(
         running=min(len(running), most),
         running_at_least=more,
-        oldest_running=None if more or oldest is None else iso(oldest),
+        oldest_running=None if more or oldest is None else iso_milliseconds(oldest),
         failed_events=sum(int(count) for count in queue.values()),
     )
 
@@ -105,7 +106,7 @@ def described(stack: Stack, arns: Sequence[str]) -> list[Running]:
             Running(
                 each["executionArn"],
                 object_key(each.get("input", "")),
-                iso(each["startDate"]),
+                iso_milliseconds(each["startDate"]),
                 each.get("input", "{}"),
             )
             for each in pool.map(lambda arn: client.describe_execution(executionArn=arn), arns)

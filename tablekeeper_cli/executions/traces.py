@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tablekeeper.causes import message_of
+from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.errors import CommandError, UnknownError
 from tablekeeper_cli.executions.running import object_key, of_file
@@ -22,7 +23,6 @@ from tablekeeper_cli.executions.visits import (
     SUCCEEDED,
     Visit,
     _between,
-    _iso,
     visits,
 )
 from tablekeeper_cli.ledger import files, history
@@ -95,8 +95,8 @@ def read(stack: Stack, what: str, *, data: bool = False) -> Trace:
         key=object_key(text),
         event=text,
         status=described["status"],
-        started=_iso(described["startDate"]),
-        stopped=_iso(stop) if stop else None,
+        started=iso_milliseconds(described["startDate"]),
+        stopped=iso_milliseconds(stop) if stop else None,
         error=described.get("error"),
         cause=message_of(described["cause"]) if described.get("cause") else None,
         redrives=described.get("redriveCount", 0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -112,7 +112,7 @@ class _Reader:
         """How the last visit ended with the execution, before that was redriven."""
 
     def read(self, event: Event) -> None:
-        kind, at = str(event["type"]), _iso(event["timestamp"])
+        kind, at = str(event["type"]), iso_milliseconds(event["timestamp"])
         if kind.endswith("StateEntered"):
             self._enter(event["stateEnteredEventDetails"], kind.removesuffix("StateEntered"), at)
         elif kind.endswith("StateExited"):
@@ -230,18 +230,9 @@ def _size(text: str | None) -> int | None:
     return None if text is None else len(text.encode())
 
 
-def _iso(moment: datetime) -> str:
-    return iso_milliseconds(moment.astimezone(UTC))
-
-
 def moment(time: str) -> datetime:
     """A time of a trace."""
     return datetime.fromisoformat(time)
-
-
-def now() -> str:
-    """The time, as in a trace."""
-    return _iso(datetime.now(UTC))
 
 
 def _between(begin: str | None, end: str | None) -> float | None:

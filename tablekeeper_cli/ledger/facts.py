@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
-
-from tablekeeper.ledger.rows import CURRENT
 
 from tablekeeper_cli.ledger.files import ListedFile, listed_file
-from tablekeeper_cli.ledger.queries import Attributes, text_of
+from tablekeeper_cli.ledger.queries import Attributes, rows_at, text_of
 from tablekeeper_cli.stack import Stack
 
 _ATTRIBUTES = (
@@ -33,28 +29,8 @@ class Facts:
 
 def facts(stack: Stack, keys: Iterable[str]) -> dict[str, Facts]:
     """By key, of those files that have a row. Reads are eventually consistent."""
-    rest = iter(keys)
-    by_key: dict[str, Facts] = {}
-    while batch := list(islice(rest, 100)):
-        for row in _rows(stack, batch):
-            each = _facts(stack, row)
-            by_key[each.file.key] = each
-    return by_key
-
-
-def _rows(stack: Stack, keys: list[str]) -> Iterator[Attributes]:
-    names = {f"#{place}": name for place, name in enumerate(_ATTRIBUTES)}
-    asked: Any = {
-        stack.ledger: {
-            "Keys": [{"pk": {"S": stack.uri(key)}, "sk": {"S": CURRENT}} for key in keys],
-            "ProjectionExpression": ", ".join(names),
-            "ExpressionAttributeNames": names,
-        }
-    }
-    while asked:
-        answer = stack.client("dynamodb").batch_get_item(RequestItems=asked)
-        yield from answer["Responses"].get(stack.ledger, ())
-        asked = answer.get("UnprocessedKeys")
+    found = (_facts(stack, row) for row in rows_at(stack, keys, _ATTRIBUTES))
+    return {each.file.key: each for each in found}
 
 
 def _facts(stack: Stack, row: Attributes) -> Facts:

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from tablekeeper import causes, errors
-from tablekeeper.ledger.rows import CURRENT
+from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery.schedule import next_try
 
-from tablekeeper_cli.ledger.queries import (
-    Attributes,
-    Capacity,
-    Query,
-    iso,
-    rows_of,
-    text_of,
-)
+from tablekeeper_cli.ledger.queries import Attributes, Query, rows_at, rows_of, text_of
 from tablekeeper_cli.stack import Stack
 
 INCOMPLETE, WRITING = "INCOMPLETE", "WRITING"
@@ -114,17 +106,15 @@ class ProblemFilter:
 ANY = ProblemFilter()
 
 
-def failures(
-    stack: Stack, wanted: ProblemFilter = ANY, capacity: Capacity | None = None
-) -> Iterator[Failure]:
+def failures(stack: Stack, wanted: ProblemFilter = ANY) -> Iterator[Failure]:
     """Files with a problem, the newest problem first; reads the sparse index alone."""
     for each in (wanted.status,) if wanted.status in PROBLEMS else PROBLEMS:
         condition, values = "problem_status = :status", {":status": {"S": each}}
         if wanted.since:
             condition += " AND problem_at >= :since"
-            values[":since"] = {"S": iso(wanted.since)}
+            values[":since"] = {"S": iso_milliseconds(wanted.since)}
         query = Query("problems", condition, values, backwards=True)
-        for row in rows_of(stack, query, capacity):
+        for row in rows_of(stack, query):
             failure = Failure(
                 key=stack.key(row["pk"]["S"]),
                 status=row["problem_status"]["S"],
@@ -141,28 +131,17 @@ def failures(
 
 def problems(stack: Stack, keys: Iterable[str]) -> Iterator[Problem]:
     """The problems of those among these files that have one, a hundred files a request."""
-    client, rest = stack.client("dynamodb"), iter(keys)
-    while batch := list(islice(rest, 100)):
-        asked: Any = {
-            stack.ledger: {
-                "Keys": [{"pk": {"S": stack.uri(key)}, "sk": {"S": CURRENT}} for key in batch],
-                "ConsistentRead": True,
-            }
-        }
-        while asked:
-            answer = client.batch_get_item(RequestItems=asked)
-            for row in answer["Responses"].get(stack.ledger, ()):
-                problem = problem_of(stack, stack.key(row["pk"]["S"]), row)
-                if problem:
-                    yield problem
-            asked = answer.get("UnprocessedKeys")
+    for row in rows_at(stack, keys, consistent=True):
+        problem = problem_of(stack, stack.key(row["pk"]["S"]), row)
+        if problem:
+            yield problem
 
 
 def _next_try(row: Attributes) -> str | None:
     at = row["problem_at"]["S"]
     since = row.get("problem_since", row["problem_at"])["S"]
     due = next_try(row["problem_status"]["S"], row["problem_error"]["S"], since, at)
-    return iso(due) if due else None
+    return iso_milliseconds(due) if due else None
 
 
 def problem_of(stack: Stack, key: str, row: Attributes) -> Problem | None:

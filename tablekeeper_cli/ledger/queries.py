@@ -1,39 +1,18 @@
-"""Queries of the ledger that count what they cost."""
+"""Reads of the ledger."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
+
+from tablekeeper.ledger.rows import CURRENT
 
 from tablekeeper_cli.stack import Stack
 
 Attributes = Mapping[str, Any]
 """An item in DynamoDB JSON."""
-
-
-@dataclass
-class Capacity:
-    """The capacity units that queries consumed, by table or index."""
-
-    units: Counter[str] = field(default_factory=Counter)
-
-    def add(self, answer: Attributes) -> None:
-        """Adds what an answer says, if it does."""
-        consumed = answer.get("ConsumedCapacity", {})
-        for name, each in consumed.get("GlobalSecondaryIndexes", {}).items():
-            self.units[name] += each["CapacityUnits"]
-        if table := consumed.get("Table", {}).get("CapacityUnits"):
-            self.units["table"] += table
-
-
-def iso(moment: datetime) -> str:
-    """A time as the ledger writes it."""
-    from tablekeeper.model.times import iso_milliseconds
-
-    return iso_milliseconds(moment)
 
 
 @dataclass(frozen=True)
@@ -46,7 +25,7 @@ class Query:
     backwards: bool = False
 
 
-def rows_of(stack: Stack, query: Query, capacity: Capacity | None = None) -> Iterator[Attributes]:
+def rows_of(stack: Stack, query: Query) -> Iterator[Attributes]:
     """The rows, page by page; without an index they are read consistently."""
     pages = (
         stack.client("dynamodb")
@@ -57,13 +36,28 @@ def rows_of(stack: Stack, query: Query, capacity: Capacity | None = None) -> Ite
             KeyConditionExpression=query.condition,
             ExpressionAttributeValues=query.values,
             ScanIndexForward=not query.backwards,
-            **({"ReturnConsumedCapacity": "INDEXES"} if capacity else {}),
         )
     )
     for page in pages:
-        if capacity:
-            capacity.add(page)
         yield from page["Items"]
+
+
+def rows_at(
+    stack: Stack, keys: Iterable[str], only: Sequence[str] = (), *, consistent: bool = False
+) -> Iterator[Attributes]:
+    """The CURRENT rows of those of these files that have one, a hundred a request, in no order;
+    `only` names the attributes to read.
+    """
+    rest, names = iter(keys), {f"#{place}": name for place, name in enumerate(only)}
+    some = {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+    while batch := list(islice(rest, 100)):
+        wanted = [{"pk": {"S": stack.uri(key)}, "sk": {"S": CURRENT}} for key in batch]
+        asked: Any = {"Keys": wanted, "ConsistentRead": consistent} | (some if only else {})
+        asked = {stack.ledger: asked}
+        while asked:
+            answer = stack.client("dynamodb").batch_get_item(RequestItems=asked)
+            yield from answer["Responses"].get(stack.ledger, ())
+            asked = answer.get("UnprocessedKeys")
 
 
 def get_row(stack: Stack, pk: str, sk: str) -> Attributes | None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin
 
 from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.documents.pointers import value_at
 
 STRING, NUMBER, BOOLEAN, NULL, ARRAY, OBJECT = (
     "string",
@@ -196,10 +197,10 @@ class ExpressionTypes:
         target = file if reference.startswith("#") else self._catalogue.resolve(uri)
         if target is None:
             return []
-        schema: Any = self._catalogue.schemas[target]
-        for step in unquote(fragment).split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            schema = schema.get(name) if isinstance(schema, dict) else None
+        try:
+            schema = value_at(self._catalogue.schemas[target], unquote(fragment))
+        except (LookupError, TypeError, ValueError):
+            return []
         return self._parts(schema, target, depth + 1)
 
 

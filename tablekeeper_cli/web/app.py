@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from itertools import islice
 from socket import socket
 from typing import Any
 
 from flask import Flask, Response, abort, g, render_template, request
+from tablekeeper.model.times import now
 
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.executions import bucket_runs, running, visits
 from tablekeeper_cli.ledger import files, history, items, problems
-from tablekeeper_cli.ledger.queries import iso
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal import showing
 from tablekeeper_cli.web import error_pages, file_list, looks, pages, plain_json, shell_commands
@@ -92,7 +91,7 @@ def shown(template: str, every: float, **values: Any) -> str:
     takes to read. 0 is never.
     """
     readings = g.get("readings", [])
-    as_of = min((each.at for each in readings), default=iso(datetime.now(UTC)))
+    as_of = min((each.at for each in readings), default=now())
     longest = max((each.took for each in readings), default=0)
     pace = math.ceil(max(every, PAUSE * longest)) if every else 0
     paused = request.args.get("refresh") == "off"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from threading import Lock
 from typing import Generic, TypeVar
 
-from tablekeeper_cli.ledger.queries import iso
+from tablekeeper.model.times import now
 
 T = TypeVar("T")
 PAUSE = 10
@@ -54,7 +53,7 @@ class Cached(Generic[T]):
             return self._read()
 
     def _read(self) -> Reading[T]:
-        at, begun = iso(datetime.now(UTC)), time.monotonic()
+        at, begun = now(), time.monotonic()
         try:
             value = self.read()
         except Exception as error:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from tablekeeper.model.times import now
 
-from tablekeeper_cli.executions.visits import RUNNING, Visit, moment, now
+from tablekeeper_cli.executions.visits import RUNNING, Visit, moment
 from tablekeeper_cli.terminal import showing
 from tablekeeper_cli.terminal.text import clean
 from tablekeeper_cli.web import graph, looks, plain_json

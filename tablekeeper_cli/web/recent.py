@@ -10,8 +10,8 @@ from statistics import quantiles
 from typing import Any
 
 from tablekeeper.model.execution import occurred_at
+from tablekeeper.model.times import iso_milliseconds
 
-from tablekeeper_cli.ledger.queries import iso
 from tablekeeper_cli.stack import Stack
 
 MINUTES = 60
@@ -134,7 +134,7 @@ class Recent:
             bad=bad,
             took=_spread(took),
             lag=self._lag(done),
-            since=iso(listed[-1]["startDate"]) if more else None,
+            since=iso_milliseconds(listed[-1]["startDate"]) if more else None,
         )
 
 

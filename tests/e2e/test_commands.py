@@ -29,7 +29,6 @@ def test_files_of_three_kinds_are_mended_and_reprocessed_in_one_command(desk: De
     assert {each["error"]: each["count"] for each in told["by_error"]} == Counter(
         errors[number % 3] for number in range(FILES)
     )
-    assert set(told["capacity_units"]) == {"problems"}
 
     with desk.events_off():
         desk.put_all({key: [{"pk": key, "sk": "1"}] for key in keys})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tablekeeper.documents.pointers import value_at
+
 ANY = frozenset(("string", "number", "integer", "boolean", "null", "object", "array"))
 MAX_STEPS = 50
 """How many schemas within each other are looked at; references may lead in a circle."""
@@ -57,13 +59,10 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
     """The schema that a reference within the file leads to; None for every other."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
-    schema: Any = root
-    for escaped in reference.removeprefix("#").split("/")[1:]:
-        step = escaped.replace("~1", "/").replace("~0", "~")
-        if not isinstance(schema, dict) or step not in schema:
-            return None
-        schema = schema[step]
-    return schema
+    try:
+        return value_at(root, reference.removeprefix("#"))
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _type(value: Any) -> str:

@@ -8,7 +8,6 @@ hundredth of a read. What one sweep does not get done, the next one does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,15 +45,8 @@ KEEP_EVERY = 50
 LAST_SECONDS = 20.0
 
 
-@dataclass
-class Missing:
-    """Ends that have no row, by name and redrive: when they stopped, and their ARNs."""
-
-    ends: dict[EndKey, tuple[datetime, str]] = field(default_factory=dict)
-
-    def oldest_first(self) -> list[tuple[datetime, str]]:
-        """When each stopped, and its ARN."""
-        return sorted(self.ends.values())
+Missing = dict[EndKey, tuple[datetime, str]]
+"""Ends that have no row, by name and redrive: when they stopped, and their ARNs."""
 
 
 class BadEnds:
@@ -76,7 +68,7 @@ class BadEnds:
         Raises TransientServiceError, ServicesDownError.
         """
         begun = self.progress.begun or clock.now()
-        missing = Missing()
+        missing: Missing = {}
         place, share = self.progress.place, min(self.remaining(), 600) / 2
         while place[0] < len(LISTS) and self.remaining() > max(share, LAST_SECONDS):
             after = None
@@ -135,14 +127,14 @@ class BadEnds:
         }
         for keys in _batches(list(ended)):
             known = read_ends(self.net.dynamodb, self.net.ledger, keys)
-            missing.ends |= {key: ended[key] for key in keys if key not in known}
+            missing |= {key: ended[key] for key in keys if key not in known}
 
     def _record(self, missing: Missing, *, moves: bool) -> bool:
         """Records the oldest first; whether all had their turn."""
         left = self.progress.left
         again: list[tuple[datetime | None, str]] = [(None, arn) for arn in left]
         try:
-            for done, (stopped, arn) in enumerate([*again, *missing.oldest_first()], 1):
+            for done, (stopped, arn) in enumerate([*again, *sorted(missing.values())], 1):
                 if self.remaining() < LAST_SECONDS:
                     return False
                 # From here on it has been tried; if that fails, the next sweep tries it again.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tablekeeper.aws import transient_errors
@@ -118,7 +117,7 @@ def _execution(described: DescribeExecutionOutputTypeDef) -> Execution:
     return Execution(
         id=described["executionArn"],
         name=described.get("name", described["executionArn"].rpartition(":")[2]),
-        start=iso_milliseconds(described["startDate"].astimezone(UTC)),
+        start=iso_milliseconds(described["startDate"]),
         redrive=described.get("redriveCount", 0),
         event=described.get("input", "{}"),
     )

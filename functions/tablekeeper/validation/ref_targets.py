@@ -28,15 +28,6 @@ _REF_STANDS_ALONE = (DRAFT3, DRAFT4, DRAFT6, DRAFT7)
 """The drafts in which what stands beside a `$ref` means nothing."""
 
 
-def check_references(catalogue: Catalogue) -> list[str]:
-    """What is wrong with any `$ref` of any schema, definitions that nothing uses included."""
-    return [
-        _leads_nowhere(name, reference)
-        for name in catalogue.schemas
-        for reference in unresolvable(catalogue, name, definitions=True)
-    ]
-
-
 def _specification(schema: Mapping[str, Any]) -> Specification[Any]:
     return specification_with(str(schema.get("$schema", "")), default=DRAFT202012)
 

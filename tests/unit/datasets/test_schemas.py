@@ -23,7 +23,7 @@ from tablekeeper.documents.text import text_of
 from tablekeeper.model.items import Item, item_key
 from tablekeeper.model.keys import TableKey
 from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.validation.ref_targets import check_references
+from tablekeeper.validation.ref_targets import unresolvable
 from tablekeeper.validation.validator import violations
 
 ROOT = Path(__file__).parents[3]
@@ -281,7 +281,7 @@ def test_a_reference_to_the_network_is_told_before_any_record(branch: Any) -> No
         schema = {KEYWORD: {"prefix": ""}, **branch({"$ref": uri, "if": True})}
         catalogue = Catalogue({"d": schema, "other": {"type": "object"}})
         problem = f'd.schema.json: "{uri}" leads to no schema in schemas/'
-        assert check_references(catalogue) == [problem]
+        assert list(unresolvable(catalogue, "d", definitions=True)) == [uri]
         with pytest.raises(errors.DatasetDefinitionError, match=re.escape(problem)):
             list(violations([], catalogue.datasets["d"], catalogue))
         with pytest.raises(BlockingIOError):
@@ -292,7 +292,7 @@ def test_a_definition_that_nothing_uses_is_checked_too() -> None:
     """It is no matter to any record, so only the check of the schemas says it."""
     unused = {KEYWORD: {"prefix": ""}, "$defs": {"a": {"$ref": "gone.schema.json"}}}
     catalogue = Catalogue({"d": unused})
-    assert len(check_references(catalogue)) == 1
+    assert list(unresolvable(catalogue, "d", definitions=True)) == ["gone.schema.json"]
     assert not list(violations([Record(0, {})], catalogue.datasets["d"], catalogue))
 
 
@@ -300,7 +300,7 @@ def test_what_only_looks_like_a_reference_is_none() -> None:
     """A value is no schema."""
     value = {"$ref": "https://example.com/x.json"}
     schema = {KEYWORD: {"prefix": ""}, "const": value, "examples": [value], "default": value}
-    assert check_references(Catalogue({"d": schema})) == []
+    assert not list(unresolvable(Catalogue({"d": schema}), "d", definitions=True))
 
 
 def test_every_number_of_a_schema_is_exact() -> None:
