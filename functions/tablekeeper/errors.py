@@ -75,9 +75,7 @@ class FileFormatError(InvalidFileError):
 
 
 class EmptyFileError(InvalidFileError):
-    """Raised when a file holds nothing but white space; `[]` is how a file says that it has no
-    records.
-    """
+    """Raised when a file holds nothing but white space; one without records holds `[]`."""
 
     advice = "Upload the content, `[]` for a file without records, or delete the object."
 
@@ -138,7 +136,10 @@ class NestingError(InvalidFileError):
 class DocumentShapeError(InvalidFileError):
     """Raised when a file holds something other than records: a record is a JSON object."""
 
-    advice = "Hold one object, an array of objects, or say with `records` where the objects are."
+    advice = (
+        "Hold one object, an array of objects, or say with `records` where the objects are. In "
+        '`dynamodb-json` hold objects with an "Item", or with "Items".'
+    )
 
 
 class DocumentTooLargeError(InvalidFileError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +30,7 @@ from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_mani
 from tablekeeper.steps.file_content import FileContent, Refusal
 from tablekeeper.validation.violation import Violation
 
+from tablekeeper_cli.compare.expiry import odd_expiry
 from tablekeeper_cli.compare.items import (
     BATCH_KEYS,
     changes,
@@ -145,9 +147,13 @@ class Planning:
     def _transform(self) -> None:
         """Raises InvalidFileError."""
         first: DuplicateItemKeyError | None = None
-        for made in self.content.items(self.target.settings):
-            if not self.made.warnings and not is_readable(made.text):
-                self.made.warnings.append(f"record {made.place} has {WHAT}. {ADVICE}")
+        settings, now = self.target.settings, time.time()
+        for made in self.content.items(settings):
+            if not is_readable(made.text):
+                self._warn(made.place, f"{WHAT}. {ADVICE}")
+            expiry = odd_expiry(made.item, settings.ttl_attribute, now)
+            if expiry:
+                self._warn(made.place, f"{expiry}.")
             key = item_key(made.item, self.table_key)
             place = self.store.add_new(key.text, made.place, made.text)
             if place is not None:
@@ -156,6 +162,11 @@ class Planning:
                 self.store.add_entry(REFUSED, key.text, made.place, also=place)
         if first:
             raise first
+
+    def _warn(self, record: int, what: str) -> None:
+        """Once for all records: of the first of which it is to be said."""
+        if not any(each.endswith(what) for each in self.made.warnings):
+            self.made.warnings.append(f"record {record} has {what}")
 
     def _compare(self) -> None:
         """Raises KeyOwnershipError for the first item that another file has."""

@@ -174,7 +174,7 @@ class _Check:
         keyword = self.schemas[name][KEYWORD]
         meta = _meta_schema()
         for error in Draft202012Validator(meta).iter_errors(keyword):
-            self._say_keyword(name, keyword, error, meta)
+            self._say_keyword(name, error, meta)
         if isinstance(keyword, dict):
             for path, text in expressions_of(keyword):
                 try:
@@ -190,17 +190,21 @@ class _Check:
                 self._say(name, (KEYWORD,), what, "Mend the keyword.")
         return len(self.findings) == before
 
-    def _say_keyword(self, name: str, keyword: Any, error: Any, meta: Mapping[str, Any]) -> None:
+    def _say_keyword(self, name: str, error: Any, meta: Mapping[str, Any]) -> None:
         path = (KEYWORD, *error.absolute_path)
-        members = meta["properties"]
-        if error.validator == "additionalProperties" and not error.absolute_path:
-            for member in keyword.keys() - members.keys():
+        if error.validator == "additionalProperties":
+            members = error.schema["properties"]
+            for member in error.instance.keys() - members.keys():
                 near = difflib.get_close_matches(member, members, n=1)
                 advice = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(members)}."
                 self._say(name, (*path, member), "there is no such member", advice)
             return
-        described = members.get(next(iter(error.absolute_path), ""), {}).get("description")
-        self._say(name, path, shortened(error.message), described or str(meta["description"]))
+        member = next(iter(error.absolute_path), "")
+        described = meta["properties"].get(member, {}).get("description") or meta["description"]
+        what = shortened(error.message)
+        if error.validator == "not" and not error.validator_value:
+            what = "has no place here"
+        self._say(name, path, what, str(error.schema.get("description") or described))
 
     def _check_identifiers(self, catalogue: Catalogue) -> None:
         owners: dict[str, str] = {}

@@ -19,6 +19,7 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
 from tablekeeper.validation.validator import violations
 
+from tablekeeper_cli.compare.expiry import DYNAMODB_BEGAN, odd_expiry
 from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.schemas.finding import WARNING, Findings, shortened
 from tablekeeper_cli.schemas.subschemas import Path_
@@ -111,6 +112,10 @@ class ExampleCheck:
         for made in make_items([record], snapshot, dataset, self.table_key, self.ttl_attribute):
             if not is_readable(made.text):
                 self._warn(dataset.name, path, f"the example has {WHAT}", ADVICE)
+            expiry = odd_expiry(made.item, self.ttl_attribute, DYNAMODB_BEGAN)
+            if expiry:
+                advice = "Make `ttl` give a time in epoch seconds, or an ISO 8601 time."
+                self._warn(dataset.name, path, f"the example has {expiry}", advice)
 
 
 def _example_key(dataset: Dataset) -> str:

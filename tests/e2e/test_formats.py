@@ -162,7 +162,7 @@ CASES = {
     "mongoexport": Case("mongo/lines.json", *_mongo("m", "%s\n%s\n")),
     "mongoexport array": Case("mongo/array.json", *_mongo("n", "[%s,\n%s]\n")),
     "elasticdump": Case(
-        "elastic/dump.json",
+        "elastic/dump.jsonl",
         b'{"_index":"shop","_type":"_doc","_id":"1","_score":1,"_source":{"a":1.10}}\n'
         b'{"_index":"shop","_type":"_doc","_id":"2","_score":1,"_source":{"a":2}}\n',
         (
@@ -211,7 +211,7 @@ CASES = {
         "sheet/ragged.csv",
         b"id,price\n1,2\n3\n",
         error="MalformedCsvError",
-        words="the row at line 3 has 1 fields; there are 2 columns",
+        words="the row at line 3 has 1 field; there are 2 columns",
     ),
     "wrong type": Case(
         "sheet/type.csv",
@@ -268,7 +268,7 @@ CASES = {
         b"id,n\nR1,1\nR2\nR3,3\n",
         tuple({"pk": f"R{n}", "sk": "row", "id": f"R{n}", "n": f"{n}"} for n in (1, 3)),
         error="BadRecordsError",
-        words="the row at line 3 has 1 fields",
+        words="the row at line 3 has 1 field",
         set_aside=1,
     ),
     "bad items": Case(

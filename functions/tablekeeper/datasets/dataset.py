@@ -42,6 +42,7 @@ ALL_FIELDS = "*"
 
 JSON, LINES, CSV, DYNAMODB_JSON = FORMATS = ("json", "jsonl", "csv", "dynamodb-json")
 JSON_LINES = (".jsonl", ".ndjson")
+_ONE_RECORD = {LINES: "a line of JSON Lines", CSV: "a row of CSV", DYNAMODB_JSON: "an item"}
 
 
 @dataclass(frozen=True)
@@ -135,8 +136,10 @@ class Dataset:
         return key.startswith(self.prefix) and (not self.suffixes or ends)
 
     def is_json_lines(self, key: str) -> bool:
-        """Whether an object of this dataset holds one record a line."""
-        if self.format:
+        """Whether an object of this dataset holds one record a line. With `records` and without a
+        `format` it never does: they would not be looked for.
+        """
+        if self.format or self.records:
             return self.format == LINES
         return _uncompressed(key.lower()).endswith(JSON_LINES)
 
@@ -216,12 +219,13 @@ def _uncompressed(key: str) -> str:
 def _csv_options(keyword: Mapping[str, Any], schema: Mapping[str, Any]) -> CsvOptions | None:
     """Raises DatasetDefinitionError."""
     options = keyword.get("csv", {})
+    record = _ONE_RECORD.get(keyword.get("format", ""))
+    if record and "records" in keyword:
+        raise DatasetDefinitionError(f"{record} is a record: there is no `records` to find")
     if keyword.get("format") != CSV:
         if options:
             raise DatasetDefinitionError("`csv` is for datasets whose `format` is csv")
         return None
-    if "records" in keyword:
-        raise DatasetDefinitionError("a row of CSV is a record: there is no `records` to find")
     header = options.get("header")
     given = CsvOptions(types=partial(column_types, schema))
     one = [options.get(each, getattr(given, each)) for each in ("delimiter", "quote")]

@@ -99,36 +99,40 @@ def expanded(chunks: Iterable[bytes], how: Compression) -> Iterator[bytes]:
         EncodingError: it is cut or damaged.
     """
     member: _Decompressor | None = None
-    begun = False
+    members = 0
     for piece in _pieces(chunks):
         data = piece
         while data or (member and not member.needs_input):
             if member is None:
-                data = data.lstrip(how.padding) if begun and how.padding else data
+                data = data.lstrip(how.padding) if members and how.padding else data
                 if not data:
                     break
-                member, begun = how.new(), True
+                member = how.new()
             try:
                 part = member.decompress(data, UNPACKED_BYTES)
             except (zlib.error, OSError, ValueError, EOFError) as error:
-                raise _damaged(how, error) from None
+                raise _damaged(how, error, members) from None
             except Exception as error:
                 if type(error).__name__ == "ZstdError":
-                    raise _damaged(how, error) from None
+                    raise _damaged(how, error, members) from None
                 raise
             yield part
             data = b""
             if member.eof:
-                data, member = member.unused_data, None
+                data, member, members = member.unused_data, None, members + 1
     if member:
         raise EncodingError(f"the file begins as {how.name} and is cut short")
 
 
-def _damaged(how: Compression, error: Exception) -> EncodingError:
+def _damaged(how: Compression, error: Exception, members: int) -> EncodingError:
     if "memory" in str(error) or "window" in str(error).lower():
         return EncodingError(
             f"the {how.name} has a window of more than {1 << ZSTD_WINDOW:,} bytes; compress the "
             "file without `--long` and `--ultra`"
+        )
+    if members:
+        return EncodingError(
+            f"what stands behind the end of the {how.name} is no {how.name}, or is damaged"
         )
     return EncodingError(f"the file begins as {how.name} and is damaged")
 

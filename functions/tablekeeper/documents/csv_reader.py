@@ -14,6 +14,7 @@ from typing import Any
 from tablekeeper.documents.json_stream import MAX_VALUE_CHARACTERS
 from tablekeeper.documents.numbers import OutOfRangeError, parse_number
 from tablekeeper.documents.pointers import shown
+from tablekeeper.documents.text import BYTE_ORDER_MARK
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import (
     EmptyFileError,
@@ -176,6 +177,11 @@ class _Lines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.count += 1
+        if not self._row and line.startswith(BYTE_ORDER_MARK):
+            raise MalformedCsvError(
+                f"line {self.count} begins with a byte order mark (U+FEFF): was another file "
+                "appended there?"
+            )
         self._row.append(line)
         self._length += len(line)
         if self._length > MAX_VALUE_CHARACTERS:
@@ -252,11 +258,20 @@ def _check_names(names: Sequence[str], line: int) -> None:
 
 
 def _ragged(line: int, row: Sequence[str], columns: Sequence[_Column]) -> str:
-    said = f"the row at line {line} has {len(row)} fields; there are {len(columns)} columns"
-    if len(row) == 1 and len(columns) > 1:
+    said = (
+        f"the row at line {line} has {_counted(len(row), 'field')}; there "
+        f"{'is' if len(columns) == 1 else 'are'} {_counted(len(columns), 'column')}"
+    )
+    if len(row) == 1 and len(columns) > 1 and row[0].strip():
         return f"{said}: is the delimiter another one?"
     if len(row) < len(columns):
         return f'{said}, and nothing for "{shown(columns[len(row)].name)}"'
     if len(columns) == 1:
-        return f"{said}: is the delimiter another one?"
+        return f"{said}: is the delimiter another one, or the first row no header?"
+    if any(field.startswith((' "', '\t"')) for field in row):
+        return f"{said}: a quote begins a field only directly behind the delimiter"
     return said
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

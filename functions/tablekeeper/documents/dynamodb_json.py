@@ -19,6 +19,7 @@ from tablekeeper.documents.value import Value
 from tablekeeper.errors import DocumentShapeError, InvalidFileError, NumberRangeError
 
 ITEM, ITEMS = "Item", "Items"
+_WHERE = '"Item", as in an export, or "Items", as in a scan'
 MAX_DEPTH = 40
 """How deep an item is followed; DynamoDB has 32 levels."""
 
@@ -64,7 +65,7 @@ def read_dynamodb_json(text: Iterable[str]) -> Iterator[Value]:
         line, has_item = document.line, False
         if document.peek() != "{":
             document.value()
-            no_object = DocumentShapeError("the value is no object")
+            no_object = DocumentShapeError(f"the value is no object with {_WHERE}")
             yield Value(None, line, error=document.placed(no_object))
             continue
         names = list[str]()
@@ -88,7 +89,7 @@ def read_dynamodb_json(text: Iterable[str]) -> Iterator[Value]:
 def _no_item(names: list[str]) -> str:
     if "NewImage" in names or "OldImage" in names or "Keys" in names:
         return "this is an incremental export; a file has to have whole items: make a full export"
-    return 'the object has neither "Item", as in an export, nor "Items", as in a scan'
+    return f"the object has no {_WHERE}"
 
 
 def _item(document: Document, element: Value, path: Path) -> Value:

@@ -11,15 +11,29 @@ _UNPACK = "unpack it and upload what it holds"
 _EXPORT = "export it as JSON Lines or as CSV"
 _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (rb"PK(?=\x03\x04.{26}(\[Content_Types\]\.xml|_rels/|xl/))", "an Excel file", _EXPORT),
+    (
+        rb"PK(?=\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument)",
+        "an OpenDocument file",
+        _EXPORT,
+    ),
     (rb"PK(\x03\x04|\x05\x06|\x07\x08)", "a zip archive", _UNPACK),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel file", _EXPORT),
     # A header of CSV may begin so, as ORCID does: what is binary has other bytes, too.
-    (rb"PAR1(?=.*[\x00-\x08])", "Parquet", _EXPORT),
+    (rb"PAR[1E](?=.*[\x00-\x08])", "Parquet", _EXPORT),
     (rb"ORC(?=.*[\x00-\x08])", "ORC", _EXPORT),
     (rb"Obj\x01", "Avro", _EXPORT),
     (rb"ARROW1\x00", "Arrow", _EXPORT),
     (rb"\xe0\x01\x00\xea|\$ion_1_0\s", "Amazon Ion", "export the table as DynamoDB JSON"),
     (rb"SQLite format 3\x00", "an SQLite database", _EXPORT),
+    (rb"\x89HDF\r\n", "HDF5", _EXPORT),
+    (rb"bplist00", "a binary property list", "convert it to JSON"),
+    (rb"\{\\rtf", "RTF", "save it as plain text"),
+    (
+        rb"version https://git-lfs\.github\.com/",
+        "a pointer of Git LFS",
+        "run `git lfs pull` and upload the file itself",
+    ),
+    (rb"-----BEGIN PGP MESSAGE", "encrypted with PGP", "decrypt it and upload what it holds"),
     (rb"%PDF-", "PDF", "upload the data itself"),
     (rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a", "an image", "upload the data itself"),
     (rb"\xfd7zXZ\x00", "xz", "compress it with gzip, zstd or bzip2"),

@@ -139,6 +139,14 @@ def not_parsed(
             )
     if isinstance(error, json.JSONDecodeError):
         line, column = at(error.pos)
-        said = f"{error.msg}: line {line} column {column}"
+        said = f"{error.msg}: line {line} column {column}{unseen(text, error.pos)}"
         return MalformedJsonError(said, line=line, column=column)
     return NestingError("the nesting is too deep to be parsed")
+
+
+def unseen(text: str, place: int) -> str:
+    """Names the character at a place where no editor shows it, such as NUL or a no-break space."""
+    character = text[place : place + 1]
+    if character.isprintable() or character in "\t\n\r":
+        return ""
+    return f" (the character there is U+{ord(character):04X})"

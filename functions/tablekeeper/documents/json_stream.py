@@ -19,6 +19,7 @@ from tablekeeper.documents.json_parser import (
     error_at,
     not_parsed,
     raise_first_mark,
+    unseen,
 )
 from tablekeeper.documents.names import NamesSeen
 from tablekeeper.documents.pointers import Path
@@ -48,6 +49,11 @@ _BEGINS = frozenset('{["-0123456789tfnNI')
 
 _TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
 _TOO_MANY = f"the names of the object's members have more than {names.MAX_NAMES_BYTES:,} bytes"
+_ONE_LINE = (
+    "; in `jsonl` a line is one record. In a dataset whose `format` is json a value may have "
+    "several lines, and a line several values"
+)
+_CSV = "; if the file is CSV, set `format` to csv in its dataset"
 _DELIMITER = re.compile(r"[,;\t]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -91,7 +97,7 @@ class _Window:
 
     def looks_like_csv(self) -> bool:
         """Whether what comes next is no record in JSON and its line has a delimiter of CSV."""
-        if self.peek() in "{[":
+        if self.peek() in "{[)":  # a program that guards its JSON writes )]}',
             return False
         while True:
             line, ended, _ = self._text[self._place : self._place + 1000].partition("\n")
@@ -129,7 +135,8 @@ class _Window:
 
     def _malformed(self, why: str) -> MalformedJsonError:
         line, column = self._at(self._place)
-        return MalformedJsonError(f"{why}: line {line} column {column}", line=line, column=column)
+        said = f"{why}: line {line} column {column}{unseen(self._text, self._place)}"
+        return MalformedJsonError(said, line=line, column=column)
 
 
 class Document(_Window):
@@ -273,7 +280,7 @@ class Document(_Window):
             if self._escapes and SURROGATE_ESCAPE.search(line):
                 check_surrogates(value)
         except (json.JSONDecodeError, RecursionError) as error:
-            unfit: InvalidFileError = not_parsed(error, line, 0, 0, lambda at: (number, at + 1))
+            unfit = _not_a_line(error, line, number)
         except InvalidFileError as error:
             unfit = error
         else:
@@ -332,3 +339,17 @@ class Document(_Window):
         return error.within(
             f"value {self._number:,} of the file, which begins at line {self._begins}, "
         )
+
+
+def _not_a_line(
+    error: json.JSONDecodeError | RecursionError, line: str, number: int
+) -> InvalidFileError:
+    unfit = not_parsed(error, line, 0, 0, lambda at: (number, at + 1))
+    if isinstance(error, RecursionError):
+        return unfit
+    hint = ""
+    if error.msg == "Extra data" or error.pos >= len(line.rstrip()):
+        hint = _ONE_LINE
+    if number == 1 and error.pos == 0 and _DELIMITER.search(line):
+        hint = _CSV
+    return type(unfit)(f"{unfit}{hint}", **unfit.values)

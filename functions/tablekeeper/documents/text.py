@@ -12,6 +12,7 @@ from tablekeeper.documents.foreign_formats import HEAD_BYTES, foreign_format
 from tablekeeper.errors import DocumentTooLargeError, EncodingError, FileFormatError
 
 BYTE_ORDER_MARK = "\ufeff"
+_UTF_32 = re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|([^\0]\0\0\0){2}|(\0\0\0[^\0]){2}")
 _WIDE = re.compile(rb"([^\0]\0){2}|(\0[^\0]){2}")
 
 
@@ -71,7 +72,7 @@ def _decoder_of(head: bytes, what: str) -> _Decoder:
     foreign = foreign_format(head)
     if foreign:
         raise FileFormatError(f"{what} is {foreign[0]}: {foreign[1]}")
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+    if _UTF_32.match(head):
         raise EncodingError(f"{what} is UTF-32")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _Decoder("utf-16")

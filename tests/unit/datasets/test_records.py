@@ -149,6 +149,11 @@ WRONG = [
     ("a.b", '{"a": {"c": 1, "b": [{}], "c": []}}', "DuplicateJsonKeyError: /a/c"),
     ("a.b", '{"a": {"b": [{}]}}}', "MalformedJsonError: Expecting another value behind value 1: "
      "line 1 column 19"),
+    (None, "{}\0\0", "MalformedJsonError: Expecting another value behind value 1: line 1 "
+     "column 3 (the character there is U+0000)"),
+    (None, '[\xa0{}]', "MalformedJsonError: Expecting value: line 1 column 2 (the character "
+     "there is U+00A0)"),
+    (None, ")]}',\n{}", "MalformedJsonError: Expecting value: line 1 column 1"),
     ("a.b", '{"a": {"b": [{}]},}', "MalformedJsonError: Expecting property name enclosed in"),
     ("a.b", '{"a": {"b": [{}]\n', "MalformedJsonError: Expecting ',' delimiter: line 2 column 1"),
     ("a.b", '{"a": {"b" [{}]}}', "MalformedJsonError: Expecting ':' delimiter: line 1 column 12"),
@@ -204,11 +209,19 @@ def test_separators_alone_are_an_empty_file() -> None:
         ('{"a": 1, "a": 1}', 'DuplicateJsonKeyError: line 3 of the file: at JSON Pointer "/a"'),
         ('{"a": 1e126}', 'NumberRangeError: line 3 of the file: at JSON Pointer "/a"'),
         ('{"a": "\\ud800"}', 'LoneSurrogateError: line 3 of the file: at JSON Pointer "/a"'),
+        ('{"a": 1},', "MalformedJsonError: line 3 of the file: Extra data: line 3 column 9; in "
+         "`jsonl` a line is one record. In a dataset whose `format` is json a value may have "
+         "several lines, and a line several values"),
+        ("{", "MalformedJsonError: line 3 of the file: Expecting property name enclosed in double "
+         "quotes: line 3 column 2; in `jsonl` a line"),
+        ('{"a": 1}\r{"a": 2}', "MalformedJsonError: line 3 of the file: Extra data: line 3 "),
+        ('\x1e{"a": 1}', "MalformedJsonError: line 3 of the file: Expecting value: line 3 column 1 "
+         "(the character there is U+001E)"),
         ("[" * 3000, "NestingError: line 3 of the file: more than 500 levels are nested at line 3"),
         ("[0]", "DocumentShapeError: line 3 holds an array; in `jsonl` a line is one record"),
         ('{"_object": 1}', 'ReservedAttributeError: line 3 has a field "_object"'),
     ],
-)
+)  # fmt: skip
 def test_an_error_in_json_lines_names_its_line(line: str, message: str) -> None:
     text = '{"a": 1}\n\n' + line + "\n{}"
     values, said = outcome([text], None, "a.jsonl")
@@ -245,6 +258,17 @@ def test_an_array_in_json_lines_is_said_to_be_one() -> None:
         "DocumentShapeError: line 1 holds an array; in `jsonl` a line is one record. In a dataset "
         "whose `format` is json, the elements of an array are the records"
     )
+
+
+def test_csv_in_json_lines_is_said_to_be_csv() -> None:
+    said = outcome(["id,n\n1,2\n"], None, "a.jsonl")[1]
+    assert said.endswith("line 1 column 1; if the file is CSV, set `format` to csv in its dataset")
+
+
+def test_where_records_are_to_be_found_no_line_is_a_record() -> None:
+    """Of a file without a `format`, whatever its name ends in."""
+    text = '{"a": [{"b": 1}]}\n{"a": {"b": 2}}\n'
+    assert read([text], "a", "x.jsonl") == read([text], "a", "x.json") == [{"b": 1}, {"b": 2}]
 
 
 @pytest.mark.parametrize("number", ["12", "-1.25", "1e2", "1E+2", "120.5e-1"])

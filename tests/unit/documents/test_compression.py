@@ -61,8 +61,8 @@ def test_a_gzip_may_be_padded_with_zeros() -> None:
     body = one + bytes(20_000) + other + bytes(700)
     for size in (1, 512, len(body)):
         assert read(body, size) == "[]"
-    damaged = "EncodingError: the file begins as gzip and is damaged"
-    assert read(one + b"\0 no gzip") == damaged
+    behind = "EncodingError: what stands behind the end of the gzip is no gzip, or is damaged"
+    assert read(one + b"\0 no gzip") == behind
     assert read(b"\0" + one).startswith("EncodingError")
 
 
@@ -87,7 +87,8 @@ def test_what_is_cut_or_damaged_is_said_to_be(name: str) -> None:
     damaged = body[:-3] + bytes([body[-3] ^ 255]) + body[-2:]
     if name != "zstd":  # has a checksum only where one is asked for
         assert read(damaged) == f"EncodingError: the file begins as {name} and is damaged"
-    assert read(body + b"more") == f"EncodingError: the file begins as {name} and is damaged"
+    behind = f"EncodingError: what stands behind the end of the {name} is no {name}, or is damaged"
+    assert read(body + b"more") == behind
 
 
 @packers
@@ -113,6 +114,9 @@ def test_text_arrives_however_it_is_packed_and_cut(
         assert read(encoded, size) == expected
 
 
+OPEN_DOCUMENT = b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet"
+
+
 def _workbook() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -134,6 +138,13 @@ def _archive() -> bytes:
         (_archive(), "a zip archive: unpack it and upload what it holds"),
         (b"PK\x05\x06" + bytes(18), "a zip archive"),
         (b"PAR1" + bytes(20), "Parquet"),
+        (b"PARE\x15\x04", "Parquet"),
+        (b"PK\x03\x04" + bytes(26) + OPEN_DOCUMENT, "an OpenDocument file: export it"),
+        (b"{\\rtf1\\ansi {}}", "RTF: save it as plain text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS: run `git lfs"),
+        (b"-----BEGIN PGP MESSAGE-----\n", "encrypted with PGP: decrypt it"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"bplist00\xd1", "a binary property list"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), "an old Excel file"),
         (b"Obj\x01\x04", "Avro"),
         (b"ORC\x08", "ORC"),
@@ -157,7 +168,18 @@ def _archive() -> bytes:
         (b"Rar!\x1a\x07\x01\0", "a RAR archive: unpack it"),
     ],
     ids=[
-        *("workbook", "zip", "empty zip", "parquet", "xls", "avro", "orc", "xz", "lz4", "snappy"),
+        *(
+            "workbook",
+            "zip",
+            "empty zip",
+            "parquet",
+            "encrypted parquet",
+            "ods",
+            "rtf",
+            "lfs",
+            "pgp",
+        ),
+        *("hdf5", "plist", "xls", "avro", "orc", "xz", "lz4", "snappy"),
         *("7z", "tar", "doctype", "html", "declared", "xml", "arrow", "ion", "ion text"),
         *("sqlite", "pdf", "png", "compress", "zlib", "rar"),
     ],

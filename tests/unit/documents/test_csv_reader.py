@@ -135,6 +135,7 @@ def test_options_say_how_the_file_is_written() -> None:
     assert read("1,2\n", header=["x", "y"]) == [{"x": "1", "y": "2"}]
     assert read("", header=["x"]) == []
     assert read("a,b\n") == []
+    assert read('a\n"\ufeff"\n') == [{"a": "\ufeff"}]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,13 @@ def test_options_say_how_the_file_is_written() -> None:
         ("a,b,a\n", "MalformedCsvError: line 1: columns 1 and 3 of the header have"),
         ("\na,\n", "MalformedCsvError: line 2: column 2 of the header has no name"),
         ('a,b\n1,2\n\n"x\ny",2,3\n', "MalformedCsvError: the row at line 4 has 3 fields; there"),
-        ("a,b\n1\n", "MalformedCsvError: the row at line 2 has 1 fields; there are 2 columns: is"),
+        ("a,b\n1\n", "MalformedCsvError: the row at line 2 has 1 field; there are 2 columns: is"),
+        ("a,b\n \n", "MalformedCsvError: the row at line 2 has 1 field; there are 2 columns, and"),
+        ("# by hand\na,b\n", "MalformedCsvError: the row at line 2 has 2 fields; there is 1 "
+         "column: is the delimiter another one, or the first row no header?"),
+        ('a,b\n1, "x,y"\n', "MalformedCsvError: the row at line 2 has 3 fields; there are 2 "
+         "columns: a quote begins a field only directly behind the delimiter"),
+        ("a,b\n1,2\n\ufeffa,b\n", "MalformedCsvError: line 3 begins with a byte order mark"),
         ("a,b,c\n1,2\n", "MalformedCsvError: the row at line 2 has 2 fields; there are 3 columns, "
          'and nothing for "c"'),
         ('a,b\n1,"x\ny"z\n', "MalformedCsvError: line 3 column 3: behind the quote"),

@@ -134,13 +134,13 @@ def test_both_validators_see_plain_json() -> None:
         ('{"Item": {"a": {"NS": ["1", "1.0"]}}}', 'at JSON Pointer "/Item/a/NS": a set has one'),
         ('{"Item": {"a": {"SS": [1]}}}', 'at JSON Pointer "/Item/a/SS": a set of strings holds'),
         ('{"Item": []}', 'at JSON Pointer "/Item": an item is an object'),
-        ("{}\n", 'the object has neither "Item", as in an export, nor "Items"'),
+        ("{}\n", 'the object has no "Item", as in an export, or "Items", as in a scan'),
         (
             '{"Item": {}}{"pk": {"S": "a"}}',
             "value 2 of the file, which begins at line 1, the object",
         ),
         ('{"Keys": {}, "NewImage": {}}', "this is an incremental export"),
-        ("[]", "the value is no object"),
+        ("[]", 'the value is no object with "Item"'),
         (
             '{"Item": {"a": {"L": ' * 1 + '[{"L": ' * 60 + "[]" + "}]" * 60 + "}}}",
             "at JSON Pointer",
