@@ -13,6 +13,7 @@ from tablekeeper.model.keys import TableKey
 
 from tablekeeper_cli.schemas.expression_types import (
     ANY,
+    ARRAY,
     NULL,
     NUMBER,
     OBJECT,
@@ -61,6 +62,7 @@ class DatasetCheck:
         self._check_keys()
         good = all(each.severity != ERROR for each in self.findings[before:])
         self._check_expiry()
+        self._check_columns()
         for reserved in (*RESERVED, *self.dataset.own_names):
             if reserved in self.dataset.schema.get("properties", ()):
                 what = f'a record with the field "{reserved}" is refused'
@@ -105,6 +107,25 @@ class DatasetCheck:
         )
         if NUMBER in given:
             self._say(place, what, advice, ERROR if given <= {NUMBER, NULL} else WARNING)
+
+    def _check_columns(self) -> None:
+        """A field of CSV is no array and no object, and a column has to be in the header."""
+        csv, schema = self.dataset.csv, self.dataset.schema
+        if csv is None:
+            return
+        for name in schema.get("properties", ()):
+            types = csv.types(name) - {NULL}
+            if types and types <= {ARRAY, OBJECT}:
+                what = f"a field of CSV is never an {' or an '.join(sorted(types))}"
+                advice = (
+                    "Give it the type string: the schema makes numbers, booleans and null alone."
+                )
+                self._say(("properties", name), what, advice, WARNING)
+        for place, name in enumerate(schema.get("required", ())):
+            if csv.header and name not in csv.header:
+                what = f'the `header` of `csv` has no column "{name}", which is required'
+                advice = "Add it to the `header`, or do not require it."
+                self._say(("required", place), what, advice)
 
     def _check_key(self, name: str, wanted: str) -> None:
         dataset = self.dataset

@@ -30,7 +30,14 @@ _WANTED: Mapping[str, str] = {
     "maxItems": "at most {} elements",
     "minProperties": "at least {} fields",
     "maxProperties": "at most {} fields",
+    "enum": "one of {}",
+    "not": "nothing that matches {}",
+    "anyOf": "what matches one of {}",
+    "oneOf": "what matches exactly one of {}",
+    "contains": "an element that matches {}",
 }
+_NO_OTHERS = ("additionalProperties", "unevaluatedProperties")
+_DEPENDENT = ("dependentRequired", "dependencies")
 _EXCLUSIVE = {"minimum": "exclusiveMinimum", "maximum": "exclusiveMaximum"}
 
 
@@ -42,7 +49,7 @@ def keyword_of(error: Any) -> str:
 
 
 def place_of(error: Any) -> Path:
-    """Where something is wrong: with `required`, where the missing field should be; with
+    """Where something is wrong: with a field that is required, where it should be; with
     `propertyNames`, at the field that has the name.
     """
     path: Path = tuple(error.absolute_path)
@@ -59,9 +66,11 @@ def expected(error: Any) -> str:
     keyword, value = error.validator, error.validator_value
     missing = _missing(error)
     if missing is not None:
-        return f'a field "{shown(missing)}"'
-    if keyword in ("additionalProperties", "unevaluatedProperties") and value is False:
+        return f'a field "{shown(missing)}"{_beside(error)}'
+    if keyword in _NO_OTHERS and value is False:
         return "no fields but those that the schema names"
+    if keyword in ("items", "additionalItems", "unevaluatedItems") and value is False:
+        return "no elements but those that the schema names"
     if keyword is None:
         return "no value in it where its schema is false"
     if keyword == "uniqueItems":
@@ -77,31 +86,46 @@ def found_of(error: Any) -> str:
     """What stands there: its type and its length."""
     if _missing(error) is not None:
         return "none"
-    if error.validator == "additionalProperties" and error.validator_value is False:
-        unknown = list(_unknown_fields(error.instance, error.schema))
+    if error.validator in _NO_OTHERS and error.validator_value is False:
+        unknown = list(_unknown_fields(error))
         if unknown:
             names = ", ".join(f'"{shown(name)}"' for name in unknown[:_NAMES])
             more = f" and {len(unknown) - _NAMES:,} more" if len(unknown) > _NAMES else ""
             return f"{'a field' if len(unknown) == 1 else 'fields'} {names}{more}"
     if "propertyNames" in error.absolute_schema_path and isinstance(error.instance, str):
         return f"a name of {_counted(len(error.instance), 'character')}"
+    if error.validator == "oneOf" and not error.context:
+        return f"{_described(error.instance)}, which matches several"
     return _described(error.instance)
 
 
 def _missing(error: Any) -> str | None:
-    """The field that `required` misses."""
-    if error.validator == "required" and isinstance(error.validator_value, list):
-        for name in error.validator_value:
-            if error.message.startswith(f"{name!r} is"):
-                return str(name)
-    return None
+    """The field that `required` misses, or another field that stands there needs."""
+    names = error.validator_value
+    if error.validator in _DEPENDENT:
+        names = [each for needed in names.values() if isinstance(needed, list) for each in needed]
+    elif error.validator != "required" or not isinstance(names, list):
+        return None
+    return next((str(name) for name in names if error.message.startswith(f"{name!r} is")), None)
 
 
-def _unknown_fields(instance: Any, schema: Mapping[str, Any]) -> Iterable[str]:
-    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    for name in instance:
-        if name not in known and not any(re.search(each, name) for each in patterns):
-            yield name
+def _beside(error: Any) -> str:
+    """The field that needs the one that is missing."""
+    needing = error.validator_value if error.validator in _DEPENDENT else ()
+    name = next((each for each in needing if error.message.endswith(f" of {each!r}")), None)
+    return "" if name is None else f' beside "{shown(name)}"'
+
+
+def _unknown_fields(error: Any) -> Iterable[str]:
+    if error.validator == "unevaluatedProperties":
+        named = error.message.rpartition("(")[2]  # how jsonschema ends its message
+        return (name for name in error.instance if repr(name) in named)
+    known, patterns = (error.schema.get(each, {}) for each in ("properties", "patternProperties"))
+    return (
+        name
+        for name in error.instance
+        if name not in known and not any(re.search(each, name) for each in patterns)
+    )
 
 
 def _described(value: Any) -> str:

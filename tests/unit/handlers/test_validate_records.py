@@ -102,6 +102,11 @@ def found_violations(schema: Any, *records: Any, **others: Any) -> list[str]:
             {"a": [1, 1]},
             "expected elements that differ from each other, found an array of 2 elements",
         ),
+        (
+            {"properties": {"a": {"prefixItems": [{}], "items": False}}},
+            {"a": [1, 2]},
+            "items: expected no elements but those that the schema names, found an array of 2",
+        ),
         ({"properties": {"a": {"format": "date-time"}}}, {"a": "then"}, "format"),
         ({"properties": {"a": {"format": "ipv4"}}}, {"a": "300.1.1.1"}, "format"),
         ({"properties": {"a": {"items": {"type": "string"}}}}, {"a": ["x", 1]}, '"/a/1": type'),
@@ -115,7 +120,43 @@ def found_violations(schema: Any, *records: Any, **others: Any) -> list[str]:
         (
             {"properties": {"a": {"enum": [1, 2]}}},
             {"a": 3},
-            "enum: expected [1,2], found an integer",
+            "enum: expected one of [1,2], found an integer",
+        ),
+        ({"not": {"required": ["a"]}}, {"a": 1}, "not: expected nothing that matches {"),
+        (
+            {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            {"a": 1, "b": 2},
+            'oneOf: expected what matches exactly one of [{"required":["a"]},{"required":["b"]}], '
+            "found an object of 2 fields, which matches several",
+        ),
+        (
+            {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            {},
+            'anyOf: expected what matches one of [{"required":["a"]},{"required":["b"]}], found an '
+            "object of 0 fields",
+        ),
+        (
+            {"properties": {"a": {"contains": {"const": 1}}}},
+            {"a": [2]},
+            'contains: expected an element that matches {"const":1}, found an array of 1 element',
+        ),
+        (
+            {"dependentRequired": {"a": ["b", "it's"]}},
+            {"a": 1, "b": 1},
+            '"/it\'s": dependentRequired: expected a field "it\'s" beside "a", found none',
+        ),
+        (
+            {
+                "$schema": "http://json-schema.org/draft-07/schema#",
+                "dependencies": {"a": ["b"], "c": {"required": ["d"]}},
+            },
+            {"a": 1},
+            '"/b": dependencies: expected a field "b" beside "a", found none',
+        ),
+        (
+            {"allOf": [{"properties": {"a": {}}}], "unevaluatedProperties": False},
+            {"a": 1, "b": 1, "it's": 1},
+            'expected no fields but those that the schema names, found fields "b", "it\'s"',
         ),
     ],
 )
