@@ -1,4 +1,4 @@
-"""Every advice can be followed: each error is raised, and what its advice says is done."""
+"""Every advice on a file can be followed: each error is raised, and what its advice says is done."""
 
 from __future__ import annotations
 
@@ -167,6 +167,18 @@ CASES = [
         errors.DocumentShapeError,
         File([[GOOD]]),
         {"`records`": File([[GOOD]], {"records": "[]"})},
+    ),
+    Case(
+        errors.DocumentShapeError,
+        File({"pk": {"S": "a"}, "sk": {"S": "b"}}, {"format": "dynamodb-json"}),
+        {
+            '"Item"': File(
+                {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}}}, {"format": "dynamodb-json"}
+            ),
+            '"Items"': File(
+                {"Items": [{"pk": {"S": "a"}, "sk": {"S": "b"}}]}, {"format": "dynamodb-json"}
+            ),
+        },
     ),
     Case(
         errors.DocumentTooLargeError,
