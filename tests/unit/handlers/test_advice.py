@@ -1,4 +1,4 @@
-"""Every advice on a file can be followed: each error is raised, and what its advice says is done."""
+"""Every advice on a file can be followed: each error is raised, and what it says is done."""
 
 from __future__ import annotations
 
