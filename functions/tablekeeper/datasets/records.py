@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from tablekeeper.datasets.dataset import DYNAMODB_JSON, Dataset
 from tablekeeper.documents.csv_reader import read_csv
 from tablekeeper.documents.dynamodb_json import read_dynamodb_json
+from tablekeeper.documents.json_lines import read_json_lines
 from tablekeeper.documents.json_reader import read_json
-from tablekeeper.documents.json_stream import Document
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import DocumentShapeError, InvalidFileError, ReservedAttributeError
 
@@ -93,7 +93,7 @@ def _values(text: Iterable[str], dataset: Dataset, *, lines: bool) -> Iterator[V
 
 
 def _lines(text: Iterable[str]) -> Iterator[Value]:
-    for element in Document(text).lines():
+    for element in read_json_lines(text):
         if element.value != []:  # how a file says in any format that it has no records
             yield element
 

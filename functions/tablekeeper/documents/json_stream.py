@@ -47,14 +47,9 @@ RECORD_SEPARATOR = "\x1e"
 _BEGINS = frozenset('{["-0123456789tfnNI')
 """What a value begins with, NaN and Infinity, which have an error of their own, included."""
 
-_TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
+TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
 _TOO_MANY = f"the names of the object's members have more than {names.MAX_NAMES_BYTES:,} bytes"
-_ONE_LINE = (
-    "; in `jsonl` a line is one record. In a dataset whose `format` is json a value may have "
-    "several lines, and a line several values"
-)
-_CSV = "; if the file is CSV, set `format` to csv in its dataset"
-_DELIMITER = re.compile(r"[,;\t]")
+DELIMITER = re.compile(r"[,;\t]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -67,7 +62,7 @@ def parse(text: str) -> Any:
     return Document([text]).whole()
 
 
-class _Window:
+class Window:
     """The part of a text that is held: from what comes next to where the text was read."""
 
     def __init__(self, chunks: Iterable[str]) -> None:
@@ -102,7 +97,7 @@ class _Window:
         while True:
             line, ended, _ = self._text[self._place : self._place + 1000].partition("\n")
             if ended or len(line) == 1000 or not self._read_on():
-                return bool(_DELIMITER.search(line))
+                return bool(DELIMITER.search(line))
 
     def _pass_separators(self) -> None:
         while self.peek() in (RECORD_SEPARATOR, BYTE_ORDER_MARK):
@@ -126,6 +121,11 @@ class _Window:
         self._escapes = "\\ud" in self._text or "\\uD" in self._text
         return True
 
+    def _read_on_for_value(self) -> bool:
+        """Reads on, unless a value that has not ended yet is too large already."""
+        held = len(self._text) - self._place
+        return held <= MAX_VALUE_CHARACTERS + LONGEST_TOKEN and self._read_on()
+
     def _at(self, place: int) -> tuple[int, int]:
         """The line and the column in the file, from 1, of a place in the window."""
         lines = self._text.count("\n", 0, place)
@@ -139,7 +139,7 @@ class _Window:
         return MalformedJsonError(said, line=line, column=column)
 
 
-class Document(_Window):
+class Document(Window):
     """JSON text that is read from its beginning to its end, through a window.
 
     Every method may raise an InvalidFileError; its message names the place, never the value.
@@ -254,39 +254,6 @@ class Document(_Window):
     def _twice(self, path: Path, name: str) -> InvalidFileError:
         return self.placed(error_at((*path, name), DuplicateJsonKeyError, TWICE))
 
-    def lines(self) -> Iterator[Value]:
-        """The values of JSON Lines, a bad one with its error; blank lines are passed over."""
-        number, ended = 0, False
-        while not ended:
-            number += 1
-            start, stop = self._place, self._text.find("\n", self._place)
-            while stop < 0 and self._read_on_for_value():
-                start, stop = self._place, self._text.find("\n", self._place)
-            if stop < 0:
-                stop, ended = len(self._text), True
-            if stop - start > MAX_VALUE_CHARACTERS:
-                raise RecordTooLargeError(f"line {number} of the file: {_TOO_LONG}")
-            line = self._text[start:stop]
-            self._place = stop + 1
-            if line.strip():
-                yield self._line_value(line.removeprefix(BYTE_ORDER_MARK), number)
-
-    def _line_value(self, line: str, number: int) -> Value:
-        self._parser.marked = False
-        try:
-            value = self._parser.decode(line)
-            if self._parser.marked:
-                raise_first_mark(value)
-            if self._escapes and SURROGATE_ESCAPE.search(line):
-                check_surrogates(value)
-        except (json.JSONDecodeError, RecursionError) as error:
-            unfit = _not_a_line(error, line, number)
-        except InvalidFileError as error:
-            unfit = error
-        else:
-            return Value(value, number)
-        return Value(None, number, error=unfit.within(f"line {number} of the file: "))
-
     def _next(self, path: Path) -> tuple[Any, bool]:
         """What comes next, not yet checked, and whether escaped surrogates are in it.
 
@@ -323,14 +290,9 @@ class Document(_Window):
         self._place += 1
         return character
 
-    def _read_on_for_value(self) -> bool:
-        """Reads on, unless a value that has not ended yet is too large already."""
-        held = len(self._text) - self._place
-        return held <= MAX_VALUE_CHARACTERS + LONGEST_TOKEN and self._read_on()
-
     def _check_length(self, end: int, path: Path) -> None:
         if end - self._place > MAX_VALUE_CHARACTERS:
-            raise self.placed(error_at(path, RecordTooLargeError, _TOO_LONG))
+            raise self.placed(error_at(path, RecordTooLargeError, TOO_LONG))
 
     def placed(self, error: InvalidFileError) -> InvalidFileError:
         """The error with the number and the line of its document, where there were others."""
@@ -339,17 +301,3 @@ class Document(_Window):
         return error.within(
             f"value {self._number:,} of the file, which begins at line {self._begins}, "
         )
-
-
-def _not_a_line(
-    error: json.JSONDecodeError | RecursionError, line: str, number: int
-) -> InvalidFileError:
-    unfit = not_parsed(error, line, 0, 0, lambda at: (number, at + 1))
-    if isinstance(error, RecursionError):
-        return unfit
-    hint = ""
-    if error.msg == "Extra data" or error.pos >= len(line.rstrip()):
-        hint = _ONE_LINE
-    if number == 1 and error.pos == 0 and _DELIMITER.search(line):
-        hint = _CSV
-    return type(unfit)(f"{unfit}{hint}", **unfit.values)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tablekeeper import errors
+from tablekeeper.documents.json_lines import read_json_lines
 from tablekeeper.documents.json_stream import Document, parse
 from tablekeeper.documents.pointers import pointer
 from tablekeeper.documents.text import text_of
@@ -88,12 +89,12 @@ def test_messages_hold_no_values(text: str) -> None:
 
 
 def test_lines_are_read_one_by_one_and_blank_ones_passed_over() -> None:
-    found = Document(['{"a": 1}\r\n\n{"a": 2}\n']).lines()
+    found = read_json_lines(['{"a": 1}\r\n\n{"a": 2}\n'])
     assert [(each.line, each.value) for each in found] == [(1, {"a": 1}), (3, {"a": 2})]
 
 
 def test_a_bad_line_has_an_error_that_names_it_and_is_passed_over() -> None:
-    first, second, third = Document(['{"a": 1}\n{"a":\n{"a": 2}']).lines()
+    first, second, third = read_json_lines(['{"a": 1}\n{"a":\n{"a": 2}'])
     assert (first.value, third.value) == ({"a": 1}, {"a": 2})
     assert isinstance(second.error, errors.MalformedJsonError)
     assert str(second.error).startswith("line 2 of the file: ")
