@@ -110,8 +110,8 @@ load: setup $(VENVS)/bench/.ready ## Measure under load, and write docs/performa
 	@PYTHONPATH=. $(VENVS)/bench/bin/python -m tools.performance
 
 .PHONY: chaos
-chaos: setup ## A storm over a stack of its own: make chaos SEED=1 OPS=1000
-	@$(RUN) -m tests.chaos $(or $(SEED),$(shell date +%s)) $(or $(OPS),1000)
+chaos: setup ## A storm over a stack of its own: make chaos OPERATIONS=1000 SEED=1
+	@$(RUN) -m tests.chaos $(or $(OPERATIONS),1000) $(SEED)
 
 .PHONY: cost
 cost: setup ## Measure again what a million files cost: the tables of docs/cost.md

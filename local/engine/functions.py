@@ -19,6 +19,7 @@ from typing import Any
 
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
+from ministack.services.cloudformation import stacks
 
 from local.engine.patches import Json, PatchPointError, mends
 from local.engine.state import (
@@ -88,8 +89,9 @@ _unpacking = threading.Lock()
 if "zipfile.ZipFile" not in inspect.getsource(lambda_runtime.Worker._spawn):
     raise PatchPointError("the start of a function's process does not unpack it")
 lambda_runtime.zipfile = SimpleNamespace(**vars(zipfile) | {"ZipFile": _Code})
-INVOCATION_SECONDS = 10
-"""How long the update of a function waits for what runs of it."""
+LOOK_SECONDS = 0.1
+"""Between two looks whether an invocation of old code has ended."""
+FUNCTION = "AWS::Lambda::Function"
 UPDATE_SECONDS = 1
 """Between two updates of functions where they are apart."""
 INIT_FAILED = "Worker init failed: "
@@ -122,26 +124,34 @@ def _invoke(stock: Callable[..., Any], *args: Any, **kwargs: Any) -> Json:
 @mends(lambda_svc, "invalidate_worker", "func_name, qualifier, account, region")
 def _invalidate(stock: Callable[..., Any], func_name: str, *args: Any, **kwargs: Any) -> None:
     with lambda_runtime._lock:
-        workers = [
-            worker
-            for key, pool in lambda_runtime._workers.items()
-            if func_name in key.split(":")
-            for worker in pool
-        ]
-    held = [each for each in workers if each._lock.acquire(timeout=INVOCATION_SECONDS)]
-    try:
-        stock(func_name, *args, **kwargs)
-    finally:
-        for worker in held:
-            worker._lock.release()
+        for key, pool in lambda_runtime._workers.items():
+            if func_name in key.split(":"):
+                busy = [worker for worker in pool if worker.in_use]
+                pool[:] = [worker for worker in pool if not worker.in_use]
+                for worker in busy:
+                    threading.Thread(target=_retire, args=(worker,), daemon=True).start()
+    stock(func_name, *args, **kwargs)
 
 
-# AWS: functions of a stack are updated one by one, within minutes. Stock: at one moment.
-@mends(lambda_svc, "_update_code", "name, data")
-def _update(stock: Callable[..., Any], name: str, data: Json) -> Any:
-    if SWITCHES.is_on(UPDATES_APART):
+def _retire(worker: Any) -> None:
+    """Ends a process that no invocation finds any more, once its last one has ended."""
+    while worker.in_use:
+        time.sleep(LOOK_SECONDS)
+    lambda_runtime.kill_workers([worker])
+
+
+# AWS: functions of a stack are updated one by one, within minutes, and all else goes on meanwhile.
+# Stock: at one moment, on the thread that answers every call.
+@mends(stacks, "_update_keeping_seed", "args")
+def _update(stock: Callable[..., Any], kind: str, *args: Any) -> Any:
+    if kind == FUNCTION and SWITCHES.is_on(UPDATES_APART):
         time.sleep(UPDATE_SECONDS)
-    return stock(name, data)
+    return stock(kind, *args)
+
+
+@mends(stacks, "_runs_on_worker_thread", "resource_type")
+def _runs_apart(stock: Callable[..., Any], kind: str) -> bool:
+    return (kind == FUNCTION and SWITCHES.is_on(UPDATES_APART)) or bool(stock(kind))
 
 
 def _kill(worker: Any) -> None:

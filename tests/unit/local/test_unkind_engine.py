@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError, ResponseStreamingError
 from botocore.exceptions import ConnectionError as EndpointError
 
 from local.switches import LAMBDA_THROTTLES, STATES_QUOTAS, UPDATES_APART
-from tests.unit.local.conftest import HANDLER, Engine, zipped
+from tests.unit.local.conftest import ROLE, Engine
 from tests.unit.local.test_engine import task
 
 pytestmark = pytest.mark.xdist_group("engine")
@@ -40,16 +41,40 @@ def test_a_throttled_invocation_costs_an_attempt(engine: Engine) -> None:
 
 
 def test_functions_are_updated_one_after_the_other(engine: Engine) -> None:
-    """So a deployment has a middle, in which one function has new code and another has not."""
-    names = ["FirstUpdated", "SecondUpdated"]
-    for name in names:
-        engine.function(name)
-    new = zipped(HANDLER + "\n")
+    """So a deployment has a middle, in which one function has new code and another has not, and
+    everything else goes on.
+    """
+    cloudformation, functions = engine.client("cloudformation"), engine.client("lambda")
+    names = ("FirstUpdated", "SecondUpdated")
+
+    def template(answer: int) -> str:
+        code = f"def handler(event, context):\n    return {answer}\n"
+        function = {"Handler": "index.handler", "Runtime": "python3.13", "Role": ROLE}
+        return json.dumps(
+            {
+                "Resources": {
+                    name: {
+                        "Type": "AWS::Lambda::Function",
+                        "Properties": {"FunctionName": name, "Code": {"ZipFile": code}, **function},
+                    }
+                    for name in names
+                }
+            }
+        )
+
+    def answers() -> tuple[int, ...]:
+        return tuple(json.load(functions.invoke(FunctionName=n)["Payload"]) for n in names)
+
+    cloudformation.create_stack(StackName="apart", TemplateBody=template(1))
+    cloudformation.get_waiter("stack_create_complete").wait(StackName="apart")
+    seen = [answers()]
     with engine.stack.switches.on(UPDATES_APART):
-        begun = time.monotonic()
-        for name in names:
-            engine.client("lambda").update_function_code(FunctionName=name, ZipFile=new)
-        assert time.monotonic() - begun >= len(names)
+        cloudformation.update_stack(StackName="apart", TemplateBody=template(2))
+        deadline = time.monotonic() + 20
+        while seen[-1] != (2, 2) and time.monotonic() < deadline:
+            seen.append(answers())
+    assert seen[0] == (1, 1)
+    assert set(seen[1:]) >= {(1, 1), (2, 1), (2, 2)}
 
 
 def test_executions_are_listed_within_a_quota(engine: Engine) -> None:
