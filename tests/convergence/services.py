@@ -17,6 +17,7 @@ from moto import mock_aws
 from tablekeeper.model.items import owner
 
 from tests.support.fakes import FakeS3, client_error
+from tests.support.moto_transactions import quick_transactions
 from tests.support.quick import QuickDynamoDB
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def moto() -> tuple[Any, Any]:
 @contextmanager
 def moto_world() -> Iterator[None]:
     """moto's S3 with the buckets that histories share."""
-    with mock_aws():
+    with mock_aws(), quick_transactions():
         s3 = boto3.client("s3")
         for bucket in ("source", "staging"):
             s3.create_bucket(Bucket=bucket)

@@ -27,6 +27,7 @@ from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.model import sizes
 
 from tests.support.fakes import map_item
+from tests.support.moto_transactions import quick_transactions
 
 ENVIRONMENT = {
     "SOURCE_BUCKET": "source",
@@ -212,12 +213,12 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     answer, lock = BotocoreStubber.__call__, threading.RLock()
 
     def one_at_a_time(*args: Any, **kwargs: Any) -> Any:
-        """moto's tables are plain dictionaries, and a transaction copies them all."""
+        """moto's tables are plain dictionaries, and a cancelled transaction puts old ones back."""
         with lock:
             return answer(*args, **kwargs)
 
     monkeypatch.setattr(BotocoreStubber, "__call__", one_at_a_time)
-    with mock_aws():
+    with mock_aws(), quick_transactions():
         aws.cached_client.cache_clear()
         s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
         for bucket in ("source", "staging"):
