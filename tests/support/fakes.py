@@ -203,13 +203,16 @@ class FakeDynamoDB:
             status = ExpressionAttributeValues[":status"]
             found = [each for each in items if each.get("problem_status") == status]
         else:
-            prefix = ExpressionAttributeValues.get(":claim", {"S": ""})["S"]
+            (prefix,) = [
+                value["S"] for name, value in ExpressionAttributeValues.items() if name != ":pk"
+            ] or [""]
             found = [
                 each
                 for each in items
                 if each["pk"] == ExpressionAttributeValues[":pk"]
                 and each["sk"]["S"].startswith(prefix)
             ]
+            found.sort(key=lambda each: str(each["sk"]["S"]))
         return {"Items": copy.deepcopy(found)}
 
     def get_paginator(self, _name: str) -> FakeDynamoDB:

@@ -18,12 +18,19 @@ from tablekeeper.errors import (
 from tablekeeper.model import sizes
 
 from tests.support.fakes import client_error
+from tests.support.quick import quick_pipeline
 from tests.unit.commit.conftest import Client
 from tests.unit.conftest import Pipeline
 
 KEY = "notes/a.json"
 
 pytestmark = pytest.mark.usefixtures("large")
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """In memory: these writes take many transactions."""
+    return quick_pipeline(monkeypatch)
 
 
 class CutOffError(Exception):
