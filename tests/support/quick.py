@@ -60,9 +60,7 @@ class QuickDynamoDB(FakeDynamoDB):
 def quick_pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """As the fixture `pipeline`, until the patches are undone."""
     s3, dynamodb = QuickS3(), QuickDynamoDB()
-    pipeline = Pipeline.__new__(Pipeline)
-    pipeline.s3, pipeline.dynamodb = s3, dynamodb  # type: ignore[assignment]
-    pipeline.count, pipeline.seconds_left = 0, None
+    pipeline = Pipeline(s3, dynamodb)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(aws, "s3", lambda: s3)

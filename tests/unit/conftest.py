@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -64,14 +65,16 @@ CATALOGUE = Catalogue(
         },
     }
 )
+MAKE_CLIENT = aws.cached_client.__wrapped__
+"""Without its cache, which the fixture `pipeline` replaces."""
 CATALOGUED = (fetch_object, sync_objects, sync_orphans, transform_records, validate_records)
 
 
 class Pipeline:
     """A versioned bucket, and the states' functions run one after another on one key."""
 
-    def __init__(self) -> None:
-        self.s3, self.dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+    def __init__(self, s3: Any, dynamodb: Any) -> None:
+        self.s3, self.dynamodb = s3, dynamodb
         self.count = 0
         self.seconds_left: Callable[[], float] | None = None
 
@@ -219,8 +222,8 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
 
     monkeypatch.setattr(BotocoreStubber, "__call__", one_at_a_time)
     with mock_aws(), quick_transactions():
-        aws.cached_client.cache_clear()
-        s3, dynamodb = boto3.client("s3"), boto3.client("dynamodb")
+        s3, dynamodb = _client("s3"), _client("dynamodb")
+        monkeypatch.setattr(aws, "cached_client", _cached_client)
         for bucket in ("source", "staging"):
             s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
@@ -248,7 +251,26 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
                 }
             ],
         )
-        yield Pipeline()
+        yield Pipeline(s3, dynamodb)
         for each in patches:
             each.stop()
-    aws.cached_client.cache_clear()
+
+
+@cache
+def _client(service: str) -> Any:
+    """One client of the tests for all of a process: making it takes longer than most tests."""
+    return boto3.client(service)  # type: ignore[call-overload]
+
+
+@cache
+def _made_client(service: str) -> Any:
+    """The functions' own client, likewise."""
+    return MAKE_CLIENT(service)
+
+
+def _cached_client(service: str) -> Any:
+    """As `aws.cached_client`, which makes a client anew whenever its cache is cleared."""
+    return aws._makers[-1](service) if aws._makers else _made_client(service)
+
+
+_cached_client.cache_clear = lambda: None  # type: ignore[attr-defined]

@@ -91,7 +91,7 @@ def _by_index(arguments: Any) -> None:
 def index(pipeline: Pipeline, use: Callable[[Any], None]) -> None:
     """An index on `v`, a number: it is described, and DynamoDB refuses what it cannot hold."""
     keys = [{"AttributeName": "v", "KeyType": "HASH"}]
-    pipeline.dynamodb.index = {  # type: ignore[attr-defined]
+    pipeline.dynamodb.index = {
         "AttributeDefinitions": [{"AttributeName": "v", "AttributeType": "N"}],
         "GlobalSecondaryIndexes": [{"IndexName": "by-v", "KeySchema": keys}],
     }
