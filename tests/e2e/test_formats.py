@@ -294,7 +294,7 @@ CASES = {
         "lax/none.json",
         b'{"n":1}',
         error="BadRecordsError",
-        words="1 of 1 records are bad, and none is good",
+        words="1 of 1 record is bad, and none is good",
     ),
 }  # fmt: skip
 

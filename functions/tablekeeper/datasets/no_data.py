@@ -14,7 +14,7 @@ _KINDS: Mapping[str, str] = {
     "*manifest": "a manifest",
     "*.checksum": "a checksum",
     "*.md5": "a checksum",
-    "*.sha256": "a checksum",
+    "*.sha[0-9]*": "a checksum",
     "*.crc": "a checksum",
     "*_CloudTrail-Digest_*": "a digest of CloudTrail",
     "*_$folder$": "a folder marker of Hadoop",
@@ -22,6 +22,10 @@ _KINDS: Mapping[str, str] = {
     "_committed_*": "a mark that a job has ended",
     "_metadata": "metadata of Parquet files",
     "_common_metadata": "metadata of Parquet files",
+    "*.csv.metadata": "metadata of a result of Athena",
+    "*.metadata.json": "metadata of an Iceberg table",
+    "Thumbs.db": "a cache of Windows",
+    "desktop.ini": "settings of Windows",
 }
 """Globs for the name behind a key's last slash, as IgnorePatterns has them."""
 

@@ -107,14 +107,19 @@ class FileContent:
 
     def summary(self, faults: int) -> str:
         """In words, how much is wrong with the file's records, once they were read."""
-        read, bad, rule = self.records_read, self.records_bad, self.dataset.bad_records
+        bad, rule, read = (
+            self.records_bad,
+            self.dataset.bad_records,
+            f"{self.records_read:,} record",
+        )
+        read += "" if self.records_read == 1 else "s"
         if rule is None:
             what = "violation" if faults == 1 else "violations"
-            return f"{faults:,} {what} of {self.dataset.name}.schema.json in {read:,} records"
+            return f"{faults:,} {what} of {self.dataset.name}.schema.json in {read}"
         if self.is_acceptable():
-            return f"{bad:,} of {read:,} records set aside"
-        bound = "none is good" if bad == read else f"its dataset sets aside {rule}"
-        return f"{bad:,} of {read:,} records are bad, and {bound}"
+            return f"{bad:,} of {read} set aside"
+        bound = "none is good" if bad == self.records_read else f"its dataset sets aside {rule}"
+        return f"{bad:,} of {read} {'is' if bad == 1 else 'are'} bad, and {bound}"
 
     def _known_good(self, settings: ItemSettings, known: int) -> Iterator[RecordItem]:
         yield from (item for _, item in self._judged(settings) if item)

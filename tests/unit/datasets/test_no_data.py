@@ -25,7 +25,17 @@ def test_what_the_stack_ignores_by_default(key: str, ignored: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["d/manifest-files.json", "d/unload/part_manifest", "d/x.md5", "table_$folder$"]
+    "key",
+    [
+        *(
+            "d/manifest-files.json",
+            "d/unload/part_manifest",
+            "d/x.md5",
+            "table_$folder$",
+            "x.sha512",
+        ),
+        *("d/1-2.csv.metadata", "d/v1.metadata.json", "d/Thumbs.db", "d/desktop.ini"),
+    ],
 )
 def test_the_pattern_that_a_hint_names_ignores_the_file(key: str) -> None:
     pattern = no_data_hint(key).partition("add `")[2].partition("`")[0]

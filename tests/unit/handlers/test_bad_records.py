@@ -108,7 +108,7 @@ def test_a_record_that_turns_bad_loses_its_item(pipeline: Pipeline) -> None:
     ("records", "why"),
     [
         ([good("a"), BAD, BAD, BAD], "3 of 4 records are bad, and its dataset sets aside 2"),
-        ([BAD], "1 of 1 records are bad, and none is good"),
+        ([BAD], "1 of 1 record is bad, and none is good"),
     ],
     ids=["too-many", "none-good"],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_bad_files_are_told_and_the_exit_code_is_one(folder: Path) -> None:
         '"countries/AT.json"',
         "samples/countries/bad.json as countries/bad.json: INVALID",
         "SchemaViolationError: countries/bad.json: 2 violations of countries.schema.json "
-        "in 1 records",
+        "in 1 record",
         "elsewhere.json: INVALID",
         'NoDatasetError: elsewhere.json: no dataset matches the key "elsewhere.json"; '
         "the prefixes are countries/, earthquakes/, weather/",
@@ -149,3 +150,21 @@ def test_the_defaults_are_the_templates() -> None:
     assert defaults["IgnorePatterns"] == offline.IGNORE_PATTERNS
     assert defaults["TtlAttribute"] == offline.TTL_ATTRIBUTE
     assert defaults["MaxDocumentBytes"] == offline.MAX_DOCUMENT_BYTES
+
+
+def test_what_may_not_be_meant_is_said_once_of_a_file(tmp_path: Path) -> None:
+    keyword = {"prefix": "d/", "ttl": "until"}
+    catalogue = Catalogue({"d": {"type": "object", "x-tablekeeper": keyword}})
+    planner = OfflinePlanner.with_keys(catalogue, TableKey.parse("pk:S,sk:S"))
+    file = tmp_path / "a.jsonl"
+    last_year = int(time.time()) - 365 * 86_400
+    times = [None, 86_400, last_year, 7, last_year, 4_000_000_000]
+    records = [{"pk": f"p{n}", "sk": "s", "until": each} for n, each in enumerate(times)]
+    file.write_text("".join(f"{json.dumps(each)}\n" for each in records))
+    plan = planner.of_file(file, "d/a.jsonl")
+    said = [each.partition(": ")[0] for each in plan.warnings]
+    plan.close()
+    assert said == [
+        "record 1 has a `ttl` more than five years ago",
+        "record 2 has a `ttl` that has passed",
+    ]
