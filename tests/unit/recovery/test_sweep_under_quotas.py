@@ -6,6 +6,7 @@ still at work; whatever waits, waits on the simulated clock.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,10 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
 SECONDS = {"ListExecutions": 0.15, "DescribeExecution": 0.03, "DynamoDB": 0.008, "page": 0.03}
 """How long a call takes, and a page of a query."""
+FILES = int(os.environ.get("SWEEP_FILES", "40000"))
+SHARE = FILES / 100_000
+LISTED, QUERIED = int(1000 * SHARE), int(3000 * SHARE)
+"""Executions and files of a page: fewer than AWS has, so that all take the requests of 100,000."""
 
 
 class Quota:
@@ -95,7 +100,7 @@ class World:
         if (statusFilter, redriveFilter) != ("FAILED", "NOT_REDRIVEN"):
             return {"executions": []}
         last = int(nextToken) if nextToken else bisect_right(self.stops, self.now)
-        first = max(0, last - maxResults)
+        first = max(0, last - min(maxResults, LISTED))
         page = [
             {
                 "executionArn": f"arn:e{place}",
@@ -161,9 +166,9 @@ class Dynamo(FakeDynamoDB):
         if query["ExpressionAttributeValues"][":status"]["S"] == "FAILED":
             return
         count = bisect_right(self.world.stops, self.world.now)
-        for first in range(0, count, 3000):
+        for first in range(0, count, QUERIED):
             self.world.spend(SECONDS["page"])
-            yield {"Items": [self.entry] * min(3000, count - first)}
+            yield {"Items": [self.entry] * min(QUERIED, count - first)}
 
 
 class Context:
@@ -213,8 +218,8 @@ def swept(world: World, until: int) -> timedelta:
 
 @pytest.mark.parametrize(
     ("ends", "silent", "hours"),
-    [(100_000, 50, 2), (5_000, 1, 2)],
-    ids=["bad files in an hour, one in fifty unrecorded", "ends that nobody recorded"],
+    [(FILES, int(50 * SHARE), 2), (5_000, 1, 2)],
+    ids=["bad files in an hour, some unrecorded", "ends without a record"],
 )
 def test_bad_ends_are_worked_off_with_gauges_on_time(ends: int, silent: int, hours: int) -> None:
     world = World([bool(place % silent) for place in range(ends)])

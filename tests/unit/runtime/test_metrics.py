@@ -16,6 +16,7 @@ from tablekeeper.model.execution import Execution
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.model.times import as_of, iso_milliseconds
+from tablekeeper.recovery import clock
 from tablekeeper.runtime import context, deployed_datasets, metrics
 from tablekeeper.runtime.metrics import METRICS, NAMESPACE, lag
 
@@ -240,6 +241,7 @@ def test_the_sweep_counts_what_it_records_and_gauges_what_is_wrong(
     printed: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
     for name, value in {
         "LEDGER_TABLE": "ledger",
         "ITEMS_TABLE": "items",
