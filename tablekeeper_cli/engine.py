@@ -122,9 +122,15 @@ def _ended(endpoint_url: str, state_dir: Path) -> str:
     )
 
 
+def further_name(state_dir: Path) -> str:
+    """The name that a further local stack was started under; "" of the first."""
+    return state_dir.name if state_dir.parent.name == "stacks" else ""
+
+
 def _name(state_dir: Path) -> str:
     """What `make` is given for the stack of this folder."""
-    return f" NAME={state_dir.name}" if state_dir.parent.name == "stacks" else ""
+    name = further_name(state_dir)
+    return f" NAME={name}" if name else ""
 
 
 def _ask(endpoint_url: str, method: str, path: str, seconds: float) -> tuple[int, bytes]:

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -324,6 +325,20 @@ def test_a_command_names_the_stack_and_takes_no_key_for_an_option(shop: Shop) ->
     local = replace(shop.stack, endpoint_url="http://127.0.0.1:4566")
     assert shell_commands.command(local, "history", "a b") == "tablekeeper history --local 'a b'"
     assert shell_commands.upload(local).endswith("--endpoint-url http://127.0.0.1:4566")
+
+
+def test_a_further_local_stack_is_told_from_the_first(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".local" / "stacks" / "second" / "stack.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("{}")
+    monkeypatch.setenv("TABLEKEEPER_LOCAL", str(file))
+    local = replace(shop.stack, endpoint_url="http://127.0.0.1:4566")
+    told = shell_commands.command(local, "status")
+    assert told == f"TABLEKEEPER_LOCAL={file} tablekeeper status --local"
+    page = create_app(local).test_client().get("/none").text
+    assert "</strong> local second<" in page
 
 
 def test_errors_lead_on(shop: Shop, client: FlaskClient) -> None:
