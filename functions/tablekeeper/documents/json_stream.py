@@ -83,6 +83,8 @@ class Window:
 
     def peek(self) -> str:
         """The first character of what comes next, spaces left aside; "" at the end."""
+        if self._text[self._place : self._place + 1] > " ":  # no space begins so
+            return self._text[self._place]
         while True:
             self._place = _SPACE.match(self._text, self._place).end()  # type: ignore[union-attr]
             if self._place < len(self._text):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Mapping
+import tracemalloc
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from tablekeeper import errors
 from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import read_records
+from tablekeeper.documents.dynamodb_json import read_dynamodb_json
 from tablekeeper.model.items import for_client
 from tablekeeper.model.keys import TableKey
 from tablekeeper.model.sizes import attribute_size
@@ -229,3 +231,21 @@ def test_every_item_arrives_with_its_values_and_types(item: dict[str, Any]) -> N
     assert fingerprint(stored) == fingerprint(dict(made))
     assert not list(changes(stored, dict(made)))
     assert all(attribute_size(value) >= 0 for value in made.values())
+
+
+@pytest.mark.parametrize("kind", ["export", "scan"])
+def test_little_is_held(kind: str) -> None:
+    """Of 1 MB, as a table is exported, and as one scan has it."""
+    count, item = 4_000, '{"pk":{"S":"a"},"text":{"S":"%s"},"n":{"N":"1.5"}}' % ("x" * 200)
+
+    def chunks() -> Iterator[str]:
+        yield '{"Items":[' if kind == "scan" else ""
+        for number in range(count):
+            comma = "," if number < count - 1 else "]}"
+            yield f"{item}{comma}" if kind == "scan" else f'{{"Item":{item}}}\n'
+
+    tracemalloc.start()
+    assert sum(1 for _ in read_dynamodb_json(chunks())) == count
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200_000
