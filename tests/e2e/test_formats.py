@@ -241,7 +241,7 @@ CASES = {
     ),
     "export-csv": Case(
         "export-csv/processes.csv",
-        b'"Name","Id"\r\n"cmd","4"\r\n',
+        b'#TYPE System.Diagnostics.Process\r\n"Name","Id"\r\n"cmd","4"\r\n',
         ({"pk": "cmd", "sk": "4", "Name": "cmd", "Id": "4"},),
     ),
     "bad records": Case(

@@ -31,6 +31,8 @@ HEAD_CHARACTERS = 100
 _JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{])')
 EXCEL_DELIMITER = "sep="
 """Excel writes it into a line before the header, with the delimiter behind it."""
+POWERSHELL_TYPE = "#TYPE "
+"""PowerShell 5 writes it into a line before the header, with a name of .NET behind it."""
 _OTHER_DELIMITER = re.compile(r"[,;\t|]")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -85,7 +87,7 @@ def read_csv(text: Iterable[str], options: CsvOptions) -> Iterator[Value]:
     """
     rows = _rows(_checked(text), options)
     first = next(rows, None)
-    if first and first[1] == [EXCEL_DELIMITER, ""]:
+    if first and _is_no_row(first[1], options):
         first = next(rows, None)
     names: Sequence[str] | None = options.header
     if names is None:
@@ -117,6 +119,12 @@ def read_csv(text: Iterable[str], options: CsvOptions) -> Iterator[Value]:
                         f"number: {error}"
                     )
         yield Value(record, line, error=unfit)
+
+
+def _is_no_row(row: Sequence[str], options: CsvOptions) -> bool:
+    """Whether a first row is neither header nor record, but what a program says of the file."""
+    is_type = len(row) == 1 and row[0].startswith(POWERSHELL_TYPE)
+    return row == [EXCEL_DELIMITER, ""] or (is_type and len(options.header or ("", "")) > 1)
 
 
 def _checked(text: Iterable[str]) -> Iterator[str]:

@@ -173,6 +173,13 @@ def test_the_line_in_which_excel_names_the_delimiter_is_no_header() -> None:
     ]
 
 
+def test_the_line_in_which_powershell_names_a_type_is_no_header() -> None:
+    first, expected = "#TYPE System.IO.FileInfo\r\n", [(3, {"a": "1", "b": "2"})]
+    assert outcome([first + '"a","b"\r\n"1","2"\r\n']) == (expected, "")
+    assert outcome([first + "1,2\r\n"], header=["a", "b"])[0] == [(2, {"a": "1", "b": "2"})]
+    assert outcome([first], header=["a"])[0] == [(1, {"a": "#TYPE System.IO.FileInfo"})]
+
+
 @pytest.mark.parametrize("header", ["a;b", "sep=;", "a\tb", "a|b"])
 def test_a_header_of_one_column_with_another_delimiter_is_refused(header: str) -> None:
     said = outcome([f"{header}\n1;2\n"])[1]
