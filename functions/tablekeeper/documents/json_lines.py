@@ -23,6 +23,7 @@ _ONE_LINE = (
     "; in `jsonl` a line is one record. In a dataset whose `format` is json a value may have "
     "several lines, and a line several values"
 )
+_SPACES = " \t\r"
 _CSV = "; if the file is CSV, set `format` to csv in its dataset"
 
 
@@ -75,7 +76,7 @@ class _Lines(Window):
         """The values of a line with nothing between them. Raises MalformedJsonError: the number of
         values behind a place that is wrong is unknown.
         """
-        place = len(line) - len(line.lstrip())
+        place = len(line) - len(line.lstrip(_SPACES))
         while place < len(line):
             self._parser.marked = False
             try:
@@ -83,13 +84,13 @@ class _Lines(Window):
             except (json.JSONDecodeError, RecursionError) as error:
                 raise _bad_line(line, number, error) from None
             yield self._kept(value, line[place:end], number)
-            behind = line[end:].lstrip() if line[end : end + 1] != "{" else ""
-            if behind:
-                extra = json.JSONDecodeError("Extra data", line, len(line) - len(behind))
-                raise _bad_line(line, number, extra)
-            if line[end : end + 1] != "{":
-                return
             place = end
+            if line[end : end + 1] != "{":
+                behind = line[end:].lstrip(_SPACES)
+                if behind:
+                    extra = json.JSONDecodeError("Extra data", line, len(line) - len(behind))
+                    raise _bad_line(line, number, extra)
+                return
 
     def _kept(self, value: Any, text: str, number: int) -> Value:
         try:

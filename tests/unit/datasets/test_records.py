@@ -278,7 +278,7 @@ def test_values_of_a_line_with_nothing_between_them_are_records() -> None:
     assert (
         outcome([text], None, "a.jsonl") == outcome(list(text), None, "a.jsonl") == (expected, "")
     )
-    for behind in (" {}", ",{}", "[]", "x", '{"a":'):
+    for behind in (" {}", ",{}", "[]", "x", "\xa0", '{"a":'):
         values, said = outcome(['{"a": 1}{"a": 2}' + behind + "\n{}"], None, "a.jsonl")
         assert values == [{"a": 1}, {"a": 2}]
         assert said.startswith("MalformedJsonError: line 1 of the file: ")
