@@ -18,6 +18,8 @@ from tablekeeper.documents.json_stream import Document
 from tablekeeper.documents.names import NamesSeen
 from tablekeeper.errors import DuplicateJsonKeyError, InvalidFileError
 
+from tests.support.project import template
+
 SMALL = {"HELD_BYTES": 1_000, "PARTITIONS": 4, "_PART_BYTES": 8}
 
 
@@ -129,3 +131,11 @@ def test_a_reading_that_ends_early_leaves_no_file_open(
             if name == last == "50":
                 break
     assert [file.closed for file in files] == [True]
+
+
+def test_the_names_of_two_readers_fit_the_disk_of_a_function() -> None:
+    """Validate Records and Transform Records read; what a function has by itself is 512 MB."""
+    resources = template()["Resources"]
+    for name in ("ValidateRecordsFunction", "TransformRecordsFunction"):
+        disk = resources[name]["Properties"].get("EphemeralStorage", {"Size": 512})
+        assert disk["Size"] * 2**20 > 2 * names.MAX_NAMES_BYTES
