@@ -106,6 +106,13 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("no keyword at all", only(**{KEYWORD: 1}), f"/{KEYWORD}", ERROR, "not of type 'object'"),
     ("a leading slash", only(prefix="/d/"), f"/{KEYWORD}/prefix", ERROR, "does not match"),
     ("bad JMESPath", keyed(ttl="a..b"), f"/{KEYWORD}/ttl", ERROR, "not a JMESPath expression"),
+    (
+        "a byte order mark",
+        keyed(attributes={"*": "@", "\ufeffa": "pk"}),
+        f"/{KEYWORD}/attributes",
+        ERROR,
+        "does not match",
+    ),
     ("a reserved name", keyed(attributes={"_source": "a"}), f"/{KEYWORD}/attributes", ERROR, "_so"),
     (
         "a reserved field",
