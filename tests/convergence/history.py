@@ -46,11 +46,16 @@ def history(
     rng: random.Random,
     weak: frozenset[str] = frozenset(),
     clients: Callable[[], tuple[Any, Any]] = fakes,
+    *,
+    narrow: bool = False,
 ) -> list[Any]:
     """Runs one random history within `universe`; returns what is wrong with its end: (kind, file or
-    execution, details).
+    execution, details). A narrow one has no deployments, no bad records, no runs over the bucket,
+    and functions with time enough.
     """
     world = World(rng, next(_numbers) if clients is moto else 0, weak, clients)
+    if narrow:
+        world.narrow()
     queue: list[Any] = []
     late: list[Running] = []
     changes, lossy, reprocess = rng.randrange(3, 14), rng.random() < 0.4, rng.random() < 0.5
@@ -59,6 +64,8 @@ def history(
     reconciled, steps, restarts, noticed = not (lossy or world.to_deploy), 0, 0, 0
     whole: Running | None = None
     at_once, sweeps, runs = rng.random() < 0.5, rng.choice([0, 2]), rng.choice([0, 0, 1, 2])
+    if narrow:
+        at_once, runs = True, 0
     with weakened(world):
         while True:
             steps += 1
@@ -140,10 +147,12 @@ def history(
         return list(wrongs(world, reprocess))
 
 
-def first_wrong(weakness: str, seeds: Iterable[int]) -> tuple[int, Any] | None:
+def first_wrong(
+    weakness: str, seeds: Iterable[int], *, narrow: bool = False
+) -> tuple[int, Any] | None:
     """The first of the seeds whose history goes wrong with a protection off, and how."""
     for seed in seeds:
-        wrong = history(random.Random(seed), frozenset([weakness]))
+        wrong = history(random.Random(seed), frozenset([weakness]), narrow=narrow)
         if wrong:
             return seed, wrong
     return None

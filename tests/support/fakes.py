@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import io
+import marshal
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -20,6 +21,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
+
+
+def _copy(value: Any) -> Any:
+    """Ten times as fast as deepcopy, for what is plain: most of what a fake does is to copy."""
+    try:
+        return marshal.loads(marshal.dumps(value))
+    except ValueError:
+        return copy.deepcopy(value)
 
 
 def client_error(code: str, message: str = "", **more: Any) -> ClientError:
@@ -123,7 +132,7 @@ class FakeDynamoDB:
 
     def get_item(self, TableName: str, Key: Item, **_: Any) -> Any:  # noqa: N803
         item = self._table(TableName).get(key_of(Key))
-        return {} if item is None else {"Item": copy.deepcopy(item)}
+        return {} if item is None else {"Item": _copy(item)}
 
     def batch_get_item(self, RequestItems: Item) -> Any:  # noqa: N803
         responses: dict[str, list[Item]] = {}
@@ -132,13 +141,13 @@ class FakeDynamoDB:
             if len(keys) > 100 or len(set(keys)) < len(keys):
                 raise client_error("ValidationException")
             table = self._table(name)
-            responses[name] = [copy.deepcopy(table[key]) for key in keys if key in table]
+            responses[name] = [_copy(table[key]) for key in keys if key in table]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def put_item(self, **put: Any) -> Any:
         if not self._holds(put, put["Item"]):
             raise client_error("ConditionalCheckFailedException", "The conditional request failed")
-        self._table(put["TableName"])[key_of(put["Item"])] = copy.deepcopy(put["Item"])
+        self._table(put["TableName"])[key_of(put["Item"])] = _copy(put["Item"])
         return {}
 
     def update_item(self, **update: Any) -> Any:
@@ -165,8 +174,7 @@ class FakeDynamoDB:
                 old = self._table(action["TableName"]).get(key_of(key))
                 asked = action.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and old
                 reasons.append(
-                    {"Code": "ConditionalCheckFailed"}
-                    | ({"Item": copy.deepcopy(old)} if asked else {})
+                    {"Code": "ConditionalCheckFailed"} | ({"Item": _copy(old)} if asked else {})
                 )
         if any(reason["Code"] != "None" for reason in reasons):
             codes = ", ".join(reason["Code"] for reason in reasons)
@@ -175,7 +183,7 @@ class FakeDynamoDB:
         for kind, action in actions:
             table = self._table(action["TableName"])
             if kind == "Put":
-                table[key_of(action["Item"])] = copy.deepcopy(action["Item"])
+                table[key_of(action["Item"])] = _copy(action["Item"])
             elif kind == "Delete":
                 table.pop(key_of(action["Key"]), None)
             elif kind == "Update":
@@ -198,7 +206,7 @@ class FakeDynamoDB:
                 "ExpressionAttributeNames": more["ExpressionAttributeNames"],
                 "ExpressionAttributeValues": ExpressionAttributeValues,
             }
-            return {"Items": copy.deepcopy([each for each in of_shard if holds(action, each)])}
+            return {"Items": _copy([each for each in of_shard if holds(action, each)])}
         if more.get("IndexName") == "problems":
             status = ExpressionAttributeValues[":status"]
             found = [each for each in items if each.get("problem_status") == status]
@@ -213,7 +221,7 @@ class FakeDynamoDB:
                 and each["sk"]["S"].startswith(prefix)
             ]
             found.sort(key=lambda each: str(each["sk"]["S"]))
-        return {"Items": copy.deepcopy(found)}
+        return {"Items": _copy(found)}
 
     def get_paginator(self, _name: str) -> FakeDynamoDB:
         return self
@@ -314,7 +322,7 @@ def _resolve(token: str, item: Item, names: Mapping[str, str], values: Item) -> 
 def updated(item: Item, action: Mapping[str, Any]) -> Item:
     """An item after an Update."""
     names, values = action.get("ExpressionAttributeNames", {}), action["ExpressionAttributeValues"]
-    new = copy.deepcopy(item)
+    new: Item = _copy(item)
     sets, _, removes = action["UpdateExpression"].removeprefix("SET ").partition(" REMOVE ")
     for clause in re.split(r", (?=[\w#]+ = )", sets):
         target, _, expression = clause.partition(" = ")
@@ -326,7 +334,7 @@ def updated(item: Item, action: Mapping[str, Any]) -> Item:
             else:
                 terms.append(_resolve(term.strip(), item, names, values))
         value = terms[0] if len(terms) == 1 else {"N": str(sum(int(each["N"]) for each in terms))}
-        new[names.get(target, target)] = copy.deepcopy(value)
+        new[names.get(target, target)] = _copy(value)
     for target in filter(None, removes.split(", ")):
         new.pop(names.get(target, target), None)
     return new

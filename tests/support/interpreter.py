@@ -8,8 +8,10 @@ https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-states-lang
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -145,14 +147,8 @@ class _Scope:
             },
             **self.more,
         }
-        null = jsonata.utils.Utils.NULL_VALUE
-        bindings = {
-            name: null if value is None else value for name, value in self.context.variables.items()
-        }
-        try:
-            return compiled(template[2:-2].strip()).evaluate(None, {**bindings, "states": states})
-        except Exception as error:
-            raise StateError("States.QueryEvaluationError", str(error)) from error
+        variables = {**self.context.variables, "states": states}
+        return evaluated(template[2:-2].strip(), variables)
 
     def leave(self, where: Mapping[str, Any], default: Any) -> Any:
         """Assigns (every expression sees the values from before) and gives the output."""
@@ -178,6 +174,66 @@ def _first(rules: list[Mapping[str, Any]], error: str) -> int | None:
         ):
             return index
     return None
+
+
+def evaluated(expression: str, variables: Mapping[str, Any]) -> Any:
+    """What an expression is with these variables. Random histories evaluate the same ones millions
+    of times, so what is a path alone is looked up, and what was evaluated before is remembered by
+    the values that it sees. Raises StateError.
+    """
+    seen = _seen(expression, variables)
+    if seen is None:
+        return _evaluated(expression, variables)
+    if expression in seen:
+        return seen[expression]
+    if _paths(expression) == (expression,):
+        return None
+    known = json.dumps([expression, seen])
+    if known not in _RESULTS:
+        if len(_RESULTS) == MOST_RESULTS:
+            _RESULTS.clear()
+        _RESULTS[known] = _evaluated(expression, variables)
+    return copy.deepcopy(_RESULTS[known])
+
+
+def _evaluated(expression: str, variables: Mapping[str, Any]) -> Any:
+    null = jsonata.utils.Utils.NULL_VALUE
+    bindings = {name: null if value is None else value for name, value in variables.items()}
+    try:
+        return compiled(expression).evaluate(None, bindings)
+    except Exception as error:
+        raise StateError("States.QueryEvaluationError", str(error)) from error
+
+
+_RESULTS: dict[str, Any] = {}
+MOST_RESULTS = 10_000
+
+
+def _seen(expression: str, variables: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The values that an expression sees, by their paths; None where it sees more: the time, or the
+    members of a list.
+    """
+    seen = {}
+    if any(each in expression for each in ("$now(", "$millis(", "$random(")):
+        return None
+    for path in _paths(expression):
+        value: Any = variables
+        for name in path[1:].split("."):
+            if isinstance(value, list):
+                return None
+            if not isinstance(value, Mapping) or name not in value:
+                break
+            value = value[name]
+        else:
+            if isinstance(value, list):
+                return None
+            seen[path] = value
+    return seen
+
+
+@cache
+def _paths(expression: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(re.findall(r"\$[A-Za-z_]\w*(?:\.\w+)*(?![\w.(])", expression)))
 
 
 @cache
