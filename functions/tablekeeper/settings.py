@@ -1,39 +1,50 @@
 """The settings of each function, from its environment; the template sets exactly these variables.
 
-No class has a comparison or a repr: building them would take a part of each cold start.
+They are no dataclasses: making the methods of ten took a twentieth of a cold start.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self, dataclass_transform
 
 from tablekeeper.errors import ConfigurationError
 from tablekeeper.model.keys import TableKey
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 class Settings:
     """Base: each field is read from the environment variable of the same name in capitals."""
+
+    def __init__(self, **values: Any) -> None:
+        vars(self).update(values)
+
+    @classmethod
+    def types(cls) -> dict[str, str]:
+        """The types of the fields by their names, both as text."""
+        return {
+            name: kind
+            for each in reversed(cls.__mro__)
+            for name, kind in getattr(each, "__annotations__", {}).items()
+        }
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Raises ConfigurationError when a variable is missing or is not of its field's type."""
         environment = os.environ if environment is None else environment
-        values: dict[str, object] = {}
-        for field in fields(cls):
-            name = field.name.upper()
+        values: dict[str, Any] = {}
+        for field, kind in cls.types().items():
+            name = field.upper()
             text = environment.get(name)
             if text is None:
                 raise ConfigurationError(f"environment variable {name} is not set")
             try:
-                values[field.name] = (
+                values[field] = (
                     TableKey.parse(text)
-                    if field.type == "TableKey"
+                    if kind == "TableKey"
                     else int(text)
-                    if field.type == "int"
+                    if kind == "int"
                     else text
                 )
             except ValueError as error:
@@ -41,7 +52,6 @@ class Settings:
         return cls(**values)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class FetchSettings(Settings):
     """Of Fetch Object. Sizes in bytes; ignore_patterns are globs, comma separated; keys that do not
     begin with key_prefix are ignored as well.
@@ -57,7 +67,6 @@ class FetchSettings(Settings):
     max_document_bytes: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ValidateSettings(Settings):
     """Of Validate Records. The last two are in the digest that Fetch Object gives."""
 
@@ -67,7 +76,6 @@ class ValidateSettings(Settings):
     ttl_attribute: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class TransformSettings(Settings):
     """Of Transform Records."""
 
@@ -77,7 +85,6 @@ class TransformSettings(Settings):
     max_document_bytes: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class WriteSettings(Settings):
     """Of Write Items. Retention in seconds."""
 
@@ -89,7 +96,6 @@ class WriteSettings(Settings):
     audit_retention_seconds: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class DeleteSettings(Settings):
     """Of Delete Items. Retention in seconds."""
 
@@ -100,12 +106,10 @@ class DeleteSettings(Settings):
     audit_retention_seconds: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SettleSettings(DeleteSettings):
     """Of Settle Claim."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SafetyNetSettings(Settings):
     """Of the safety net. Retention in seconds."""
 
@@ -113,7 +117,6 @@ class SafetyNetSettings(Settings):
     audit_retention_seconds: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SweepSettings(Settings):
     """Of the sweep. Retention in seconds."""
 
@@ -124,14 +127,12 @@ class SweepSettings(Settings):
     state_machine_arn: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SyncObjectsSettings(FetchSettings, ValidateSettings, TransformSettings, WriteSettings):
     """Of Sync Objects, which does what five functions do, and of Sync Orphans."""
 
     state_machine_arn: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ReportDifferencesSettings(Settings):
     """Of Report Differences."""
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from tablekeeper.aws import dynamodb
 from tablekeeper.model.keys import TableKey
-from tablekeeper.settings import DeleteSettings, SweepSettings, WriteSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from tablekeeper.settings import DeleteSettings, SweepSettings, WriteSettings
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import islice
 
 from tablekeeper.commit.key_lists import key_lists
@@ -131,7 +130,7 @@ class Planning:
         made.cause = f"{self.snapshot.uri}: {message}. {BadRecordsError.advice}"
         made.set_aside = content.records_bad
         aside = SetAside(content.records_bad, content.records_read, "", message)
-        content.snapshot = replace(self.snapshot, set_aside=aside)
+        content.snapshot = self.snapshot._replace(set_aside=aside)
 
     def _value(self, fault: Violation | Refusal) -> str | None:
         """The value that violates, of a file on this machine."""

@@ -11,7 +11,6 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import date as date_of
 from datetime import timedelta
 from math import inf
@@ -149,7 +148,7 @@ def _loop(stack: Stack, keys: list[str]) -> None:
         item = {name: {"S": str(value)} for name, value in record.items()}
         item |= {"pk": {"S": f"loop/{key}"}, "sk": {"S": "1"}}
         found = Snapshot("validate", bucket, f"loop/{key}", 0, now(), dataset="weather")
-        found = replace(found, digest="d" * 32, etag=answer["ETag"], size=100)
+        found = found._replace(digest="d" * 32, etag=answer["ETag"], size=100)
         item_keys = {"L": [{"M": {"pk": item["pk"], "sk": item["sk"]}}]}
         changes = {**object_attributes(found, "SYNCED"), "item_keys": item_keys}
         changes |= {"execution": {"S": execution.id}, "status": {"S": "SYNCED"}}

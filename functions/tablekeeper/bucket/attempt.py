@@ -122,7 +122,7 @@ class Attempt:
         # A report is named after its execution, which here has many files.
         one = replace(self.execution, name=f"{self.execution.name}-{self._digest()}")
         verdict = validate(snapshot, document, one, settings, catalogue)
-        snapshot = replace(snapshot, set_aside=verdict.set_aside)
+        snapshot = snapshot._replace(set_aside=verdict.set_aside)
         self.state = TRANSFORM
         made = transform_document(snapshot, document, settings, catalogue)
         items = ItemSet(settings.staging_bucket, made, settings.item_keys)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tablekeeper.errors import VALIDATE, BadRecordsError
@@ -65,7 +64,7 @@ def object_attributes(snapshot: Snapshot, outcome: str) -> dict[str, Any]:
         return dict.fromkeys((*OBJECT, "set_aside"))
     values = {name: getattr(snapshot, name) for name in OBJECT}
     aside = _set_aside(snapshot, outcome)
-    values["set_aside"] = json.dumps(asdict(aside), ensure_ascii=False) if aside else None
+    values["set_aside"] = json.dumps(aside._asdict(), ensure_ascii=False) if aside else None
     return {name: None if value is None else attribute(value) for name, value in values.items()}
 
 

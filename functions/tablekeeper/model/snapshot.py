@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from tablekeeper.model.objects import object_uri
 
@@ -14,8 +13,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
 
 
-@dataclass(frozen=True)
-class SetAside:
+class SetAside(NamedTuple):
     """Bad records that are set aside: how many of how many records of a file, their report as
     s3://bucket/key, and the message of the problem.
     """
@@ -26,8 +24,7 @@ class SetAside:
     message: str
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The ledger's revision and the state of its claim and, read after it, the object's current
     state.
 
@@ -56,7 +53,7 @@ class Snapshot:
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
         """The inverse of `payload`. During a deployment it may be of a release that knows more."""
-        known = {each.name: payload[each.name] for each in fields(cls) if each.name in payload}
+        known = {name: payload[name] for name in cls._fields if name in payload}
         aside = payload.get("set_aside")
         return cls(**{**known, "set_aside": SetAside(**aside) if aside else None})
 
@@ -64,10 +61,10 @@ class Snapshot:
         """As a state's output. `set_aside` is left out where it is None: functions of the release
         before have no such field.
         """
-        values = asdict(self)
-        if self.set_aside is None:
-            del values["set_aside"]
-        return values
+        values = self._asdict()
+        del values["set_aside"]
+        aside = {"set_aside": self.set_aside._asdict()} if self.set_aside else {}
+        return {**values, **aside}
 
     @property
     def uri(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -40,7 +39,7 @@ class Verdict(NamedTuple):
 
     def payload(self) -> dict[str, Any]:
         """As a state's output."""
-        aside = {"set_aside": asdict(self.set_aside)} if self.set_aside else {}
+        aside = {"set_aside": self.set_aside._asdict()} if self.set_aside else {}
         return {"records": self.records, **aside}
 
 

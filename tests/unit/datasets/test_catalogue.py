@@ -23,7 +23,14 @@ INNER = {
     "x-tablekeeper": {"key": {"pk": "'{'", "sk": "sk"}, "prefix": "d/e/", "ttl": "until"},
 }
 SETTINGS = FetchSettings(
-    "source", "ledger", "items", "", "", TableKey.parse("pk:S,sk:S"), "expires_at", 1
+    source_bucket="source",
+    ledger_table="ledger",
+    items_table="items",
+    ignore_patterns="",
+    key_prefix="",
+    item_keys=TableKey.parse("pk:S,sk:S"),
+    ttl_attribute="expires_at",
+    max_document_bytes=1,
 )
 
 

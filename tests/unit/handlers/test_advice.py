@@ -58,7 +58,12 @@ class File:
             catalogue,
             lambda: text_of([body], self.limit),
         )
-        settings = TransformSettings("staging", TableKey.parse("pk:S,sk:S"), "expires_at", 0)
+        settings = TransformSettings(
+            staging_bucket="staging",
+            item_keys=TableKey.parse("pk:S,sk:S"),
+            ttl_attribute="expires_at",
+            max_document_bytes=0,
+        )
         for fault in content.faults(settings):
             if content.dataset.bad_records is None:
                 raise SchemaViolationError(str(fault))
@@ -66,7 +71,7 @@ class File:
             raise BadRecordsError(content.summary(0))
         if content.records_bad:
             aside = SetAside(content.records_bad, content.records_read, "", "")
-            content.snapshot = replace(content.snapshot, set_aside=aside)
+            content.snapshot = content.snapshot._replace(set_aside=aside)
         items = [each.item for each in content.items(settings)]
         _check_keys(content.items(settings), _Everything(), settings)
         return items

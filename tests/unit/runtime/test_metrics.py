@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -293,7 +292,7 @@ def test_every_metric_is_published_by_something(printed: Printed) -> None:
     committed = Committed("SYNCED", 1, 1, 1)
     snapshot = Snapshot("validate", "b", "k", 1, "", size=1)
     metrics.count_commit(snapshot, execution, committed)
-    partial = replace(snapshot, set_aside=SetAside(1, 2, "", ""))
+    partial = snapshot._replace(set_aside=SetAside(1, 2, "", ""))
     metrics.count_commit(partial, execution, Committed("PARTIAL", 1, 1))
     metrics.count_read_again()
     metrics.gauge_problems({"FAILED": 0})

@@ -31,7 +31,12 @@ def found(catalogue: Catalogue, key: str = "notes/a.json", ttl: str = "ttl") -> 
 
 
 def settings(ttl: str = "ttl") -> ValidateSettings:
-    return ValidateSettings("staging", 1000, TableKey.parse(KEYS), ttl)
+    return ValidateSettings(
+        staging_bucket="staging",
+        max_document_bytes=1000,
+        item_keys=TableKey.parse(KEYS),
+        ttl_attribute=ttl,
+    )
 
 
 def test_the_same_dataset_passes_and_so_does_none() -> None:

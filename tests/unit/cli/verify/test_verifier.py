@@ -378,7 +378,7 @@ def test_the_same_content_in_another_version_is_no_difference(
 def test_what_was_written_before_the_limit_of_sizes_was_lowered_is_no_difference(
     notes: Pipeline, verifier: Verifier
 ) -> None:
-    settings = replace(verifier.settings, max_document_bytes=5)
+    settings = FetchSettings(**{**vars(verifier.settings), "max_document_bytes": 5})
     assert told(replace(verifier, settings=settings)) == []
 
 
