@@ -114,6 +114,7 @@ ORDER = (
     "Latency",
     "Validation",
     "A large file",
+    "Overwrites",
     "Memory",
     "Formats",
     "A large ledger",

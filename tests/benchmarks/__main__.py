@@ -28,7 +28,7 @@ from local.deployment import BUILD
 from local.environment import LOCAL, python
 from local.running import running_stack
 from local.stack import Stack
-from tests.benchmarks import bulk, commands, formats, large_files
+from tests.benchmarks import bulk, commands, formats, large_files, overwrites
 from tests.benchmarks.results import Section
 from tests.benchmarks.validation import validation
 from tools.cost import ONE_FUNCTION
@@ -132,6 +132,14 @@ def first_load() -> None:
     section.keep()
 
 
+def overwrite() -> None:
+    """What differs little, and what moves between files."""
+    section = Section("Overwrites")
+    overwrites.again(section)
+    overwrites.dealt(section)
+    section.keep()
+
+
 def memory() -> None:
     """Against the size of the file."""
     section = Section("Memory")
@@ -153,6 +161,7 @@ BENCHMARKS = {
     "ledger": ledger,
     "starts": starts,
     "first-load": first_load,
+    "overwrites": overwrite,
     "memory": memory,
     "formats": read_formats,
 }

@@ -16,6 +16,14 @@ BAD_RECORDS = (0, 1, 0, 1, 2)
 """How many records of the contents are bad, in turn, in a third of the histories."""
 Values = dict[str, int | str]
 """The items of a file by name. A text is a value that the index refuses, where there is one."""
+SPELLINGS = {
+    name: (f"{digit}e40", f"{digit}.0E+40", f"{digit}{'0' * 40}")
+    if digit % 2
+    else (f"{digit}e-40", f"{digit}0E-41", f"0.{'0' * 39}{digit}")
+    for digit, name in enumerate("abdgmno", start=1)
+}
+"""The names of the items in a history whose sort keys are numbers, as a file may write them."""
+NUMBERS = {float(each): name for name, spellings in SPELLINGS.items() for each in spellings}
 INDEX = {
     "AttributeDefinitions": [{"AttributeName": "value", "AttributeType": "N"}],
     "GlobalSecondaryIndexes": [
@@ -24,12 +32,18 @@ INDEX = {
 }
 
 
+def name_of(sort_key: dict[str, str]) -> str:
+    """The name of an item, by its sort key in DynamoDB JSON."""
+    return sort_key["S"] if "S" in sort_key else NUMBERS[float(sort_key["N"])]
+
+
 class Files:
     """The files of one history in the source bucket."""
 
     rng: random.Random
     s3: Any
     number: int
+    numeric: bool
     value: int
     deals: float
     index: bool
@@ -73,7 +87,11 @@ class Files:
         ]
         for record in records[:bad]:
             record["bad"] = True
-        return json.dumps(records).encode()
+        text = json.dumps(records)
+        if self.numeric:
+            for name, spellings in SPELLINGS.items():
+                text = text.replace(f'"sk": "{name}"', f'"sk": {self.rng.choice(spellings)}')
+        return text.encode()
 
     def change(self) -> dict[str, Any]:
         """One change of one file; returns its event."""
@@ -132,7 +150,11 @@ class Files:
         records = self._records(name)
         if records is None:
             return None
-        good = {each["sk"]: each["value"] for each in records if "bad" not in each}
+        good = {
+            NUMBERS[float(each["sk"])] if self.numeric else each["sk"]: each["value"]
+            for each in records
+            if "bad" not in each
+        }
         bad = len(records) - len(good)
         return None if bad > 1 or (bad and not good) else good
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tablekeeper.model.items import owner
 
-from tests.convergence.files import Files
+from tests.convergence.files import Files, name_of
 from tests.convergence.services import Table
 
 
@@ -32,12 +32,12 @@ class Mishaps(Files):
         if not items:
             return None
         key = self.rng.choice(sorted(items))
-        name = (owner(items[key]) or "").rpartition("/")[2]
+        name, item = (owner(items[key]) or "").rpartition("/")[2], name_of(items[key]["sk"])
         if self.rng.random() < 0.5:
             del items[key]
         else:
             items[key] = {**items[key], "value": {"N": "-1"}}
-        self.edited.add((name, key[1]))
+        self.edited.add((name, item))
         self.edits[name] += 1
         return self.event(name, force=True)
 
@@ -57,7 +57,7 @@ class Mishaps(Files):
         )
         if items:
             key = self.rng.choice(sorted(items))
-            self.expired.add(key[1])
+            self.expired.add(name_of(items[key]["sk"]))
             del items[key]
 
     def lose_staged_items(self) -> None:

@@ -16,7 +16,8 @@ from greenlet import greenlet
 from moto import mock_aws
 from tablekeeper.model.items import owner
 
-from tests.support.fakes import FakeS3, client_error
+from tests.convergence.files import name_of
+from tests.support.fakes import FakeS3, client_error, plain_number
 from tests.support.moto_transactions import quick_transactions
 from tests.support.quick import QuickDynamoDB
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 
 class Table(QuickDynamoDB):
-    """Tables, with an index on `value` that refuses what it cannot hold."""
+    """Tables, with an index on `value` that refuses what it cannot hold. Numbers are returned as
+    DynamoDB does it: without an exponent.
+    """
 
     def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
         refused = [
@@ -35,7 +38,15 @@ class Table(QuickDynamoDB):
         if any(refused):
             codes = [{"Code": "ValidationError" if each else "None"} for each in refused]
             raise client_error("TransactionCanceledException", CancellationReasons=codes)
-        return super().transact_write_items(TransactItems)
+        return super().transact_write_items([_plain(each) for each in TransactItems])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        if value.keys() == {"N"} and "E" in value["N"]:
+            return {"N": plain_number(value["N"])}
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 class StepFunctions:
@@ -123,7 +134,7 @@ class Tap:
             item = put.get("Item", {})
             if put.get("TableName") == "items":
                 name = (owner(item) or "").rpartition("/")[2]
-                self.world.edited.discard((name, item["sk"]["S"]))
+                self.world.edited.discard((name, name_of(item["sk"])))
             if "outcome" in item and "execution" in item:
                 execution = item["execution"]["S"]
                 if any(execution == each.context.id for each in self.world.reconciles):

@@ -36,12 +36,13 @@ from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger import failures, reads, writes
 from tablekeeper.ledger.rows import ADDING, ItemDigests, Row
 from tablekeeper.ledger.writes import audit_row
-from tablekeeper.model import sizes
+from tablekeeper.model import keys, sizes
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.outcome import Committed
 from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.recovery import waiting_files
 from tablekeeper.recovery.waiting_files import WaitingFiles
+from tablekeeper.settings import Settings
 from tablekeeper.staging import item_set, partitioned_lines
 from tablekeeper.steps import fetch as fetch_module
 from tablekeeper.steps import transform, validate
@@ -79,6 +80,7 @@ WEAKNESSES = (
     "partial-forgotten",
     "no-digest-check",
     "digests-unbound",
+    "keys-by-spelling",
 )
 
 
@@ -115,9 +117,10 @@ def weakened(world: World) -> Iterator[None]:
         patch.object(batch, "ThreadPoolExecutor", _Serial),
         patch.object(orphans, "ThreadPoolExecutor", _Serial),
         patch.object(run_module, "states", world.states),
+        patch.object(Settings, "from_environment", classmethod(world.settings)),
         *(
             patch.object(module, "catalogue", partial(world.catalogue_of, module))
-            for module in world.deployed
+            for module in world.catalogued
         ),
         *(
             patch.object(module, "basis", lambda t: "" if is_of_before() else digests.basis(t))
@@ -263,6 +266,7 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(module, "check_dataset", lambda *_: None)
             for module in (validate, transform)
         ],
+        "keys-by-spelling": [patch.object(keys, "_number_text", str)],
         "digests-unbound": [patch.object(ItemDigests, "of", unbound)],
         "partial-forgotten": [patch.object(writes, "_set_aside", of_the_commit)],
     }

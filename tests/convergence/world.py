@@ -9,7 +9,8 @@ import json
 import logging
 import os
 import random
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -38,10 +39,10 @@ from tablekeeper.recovery import clock
 from tablekeeper.recovery.safety_net import SafetyNet
 from tablekeeper.recovery.sweep import Sweep
 from tablekeeper.runtime import context, metrics
-from tablekeeper.settings import SweepSettings
+from tablekeeper.settings import Settings, SweepSettings
 from tablekeeper.tables import Tables
 
-from tests.convergence.files import BAD_RECORDS, INDEX, POOL, Values
+from tests.convergence.files import BAD_RECORDS, INDEX, POOL, Values, name_of
 from tests.convergence.mishaps import Mishaps
 from tests.convergence.services import StepFunctions, Table, Tap
 from tests.convergence.weaknesses import weaken_record_failure
@@ -57,6 +58,10 @@ HANDLERS = {
 }
 WITH_SCHEMAS = (fetch_object, validate_records, transform_records, sync_objects, sync_orphans)
 """The functions that have a copy of schemas/ each."""
+FROM_ENVIRONMENT: Any = Settings.from_environment.__func__  # type: ignore[attr-defined]
+WITH_SETTINGS = (*WITH_SCHEMAS, write_items, delete_items, settle_claim)
+TTL_ATTRIBUTES = ("expires_at", "until")
+"""Of a deployment that sets another parameter, and the one before."""
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -89,7 +94,22 @@ NEXT_SCHEMA = SCHEMA | {
     }
 }
 """Of the next deployment: its items have one attribute more."""
-CATALOGUES = tuple(Catalogue({"histories": schema}) for schema in (SCHEMA, NEXT_SCHEMA))
+
+
+def _with_ttl(schema: dict[str, Any]) -> dict[str, Any]:
+    keyword = {**schema["x-tablekeeper"], "ttl": "`4102444800`"}
+    return {**schema, "x-tablekeeper": keyword}
+
+
+CATALOGUES = {
+    kind: tuple(Catalogue({"histories": schema}) for schema in schemas)
+    for kind, schemas in {
+        "schema": (SCHEMA, NEXT_SCHEMA),
+        "parameter": (_with_ttl(SCHEMA), _with_ttl(SCHEMA)),
+        "both": (_with_ttl(SCHEMA), _with_ttl(NEXT_SCHEMA)),
+    }.items()
+}
+"""By what a deployment changes."""
 
 
 class Crash(BaseException):
@@ -131,6 +151,7 @@ class World(Mishaps):
         clients: Callable[[], tuple[Any, Any]],
     ) -> None:
         self.rng, self.number, self.weak = rng, number, weak
+        apart = random.Random(repr(rng.getstate()))
         self.hub = greenlet.getcurrent()
         s3, dynamodb = clients()
         self.s3: Any = Tap(self, s3)
@@ -154,15 +175,18 @@ class World(Mishaps):
         self.current: Running | None = None
         self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
         self.fits = rng.choice([1, 1, 2, 98])
+        self.numeric = apart.random() < 0.2 and isinstance(dynamodb, Table)
         self.index = self.index and isinstance(dynamodb, Table)
         if isinstance(dynamodb, Table):
             dynamodb.index = INDEX if self.index else {}
         self.names: set[str] = set()
         self.reconciles: list[Running] = []
-        self.deployed = dict.fromkeys(WITH_SCHEMAS, 0)
+        self.changed, self.catalogued = apart.choice(["schema", "parameter", "both"]), WITH_SCHEMAS
+        self.deployed = dict.fromkeys(WITH_SETTINGS, 0)
         self.to_deploy: list[tuple[Any, int]] = []
+        functions = WITH_SCHEMAS if self.changed == "schema" else WITH_SETTINGS
         for version in rng.choice([(), (), (1,), (1, 0)]):
-            self.to_deploy += [(each, version) for each in rng.sample(WITH_SCHEMAS, 5)]
+            self.to_deploy += [(each, version) for each in rng.sample(functions, len(functions))]
         self.knows_before, self.is_early = rng.random() < 0.25, True
         self.short_of_time = rng.random() < 0.3
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
@@ -233,6 +257,7 @@ class World(Mishaps):
                 return ("error", ("Runtime.ExitError", ""))
 
         one.function = greenlet(function)
+        one.function.module = sys.modules[handler.__module__]
         one.function.is_of_before = one.is_of_before
         try:
             kind, value = one.function.switch()
@@ -284,7 +309,18 @@ class World(Mishaps):
 
     def catalogue_of(self, function: Any) -> Catalogue:
         """The datasets that a function was deployed with."""
-        return CATALOGUES[self.deployed[function]]
+        return CATALOGUES[self.changed][self.deployed[function]]
+
+    def settings(self, kind: Any, environment: Mapping[str, str] | None = None) -> Any:
+        """The settings that the function that runs now was deployed with, in place of
+        Settings.from_environment.
+        """
+        module: Any = getattr(greenlet.getcurrent(), "module", None)
+        version = self.deployed.get(module, 0)
+        own = {"ITEM_KEYS": "pk:S,sk:N"} if self.numeric else {}
+        if self.changed != "schema":
+            own["TTL_ATTRIBUTE"] = TTL_ATTRIBUTES[version]
+        return FROM_ENVIRONMENT(kind, {**(environment or os.environ), **own})
 
     def deploy(self) -> None:
         """One function gets its next copy of schemas/."""
@@ -391,10 +427,18 @@ class World(Mishaps):
         )
         return item
 
-    def deployments_of_items(self) -> dict[str, str]:
-        """Of each item of this history the deployment that made it; "" where it is the first."""
+    def deployments_of_items(self) -> dict[str, Any]:
+        """Of each item of this history what the deployment that made it left in it."""
         items = getattr(self.dynamodb.client, "tables", {}).get("items", {})
-        return {name: item.get("deployed", {}).get("N", "") for (_, name), item in items.items()}
+        return {name_of(item["sk"]): _deployment(item) for item in items.values()}
+
+    def final_deployment(self) -> Any:
+        """What the last deployment leaves in items."""
+        version = self.deployed[fetch_object]
+        item = {"deployed": {"N": "2"}} if version and self.changed != "parameter" else {}
+        if self.changed != "schema":
+            item[TTL_ATTRIBUTES[version]] = {"N": "4102444800"}
+        return _deployment(item)
 
     def items(self) -> dict[str, tuple[str | None, int | str]]:
         """Every item of this history: its name, its owner, its value."""
@@ -404,12 +448,16 @@ class World(Mishaps):
             ExpressionAttributeValues={":pk": {"S": str(self.number)}},
         )
         return {
-            each["sk"]["S"]: (
+            name_of(each["sk"]): (
                 owner(each),
                 each["value"]["S"] if "S" in each["value"] else int(each["value"]["N"]),
             )
             for each in found["Items"]
         }
+
+
+def _deployment(item: Mapping[str, Any]) -> Any:
+    return {name: item[name]["N"] for name in ("deployed", *TTL_ATTRIBUTES) if name in item}
 
 
 class _Time:

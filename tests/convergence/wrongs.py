@@ -11,7 +11,7 @@ from tablekeeper.causes import values_of
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.model.objects import object_uri
 
-from tests.convergence.files import POOL, Values
+from tests.convergence.files import POOL, Values, name_of
 
 if TYPE_CHECKING:
     from tests.convergence.world import World
@@ -75,13 +75,12 @@ def _wrong_of(
         if not conflict:
             if not refused:
                 yield ("INVALID shown for a good file", name, problem)
-        elif held.get(conflict["item"]["sk"]["S"], (None,))[0] != conflict["owner"]:
+        elif held.get(name_of(conflict["item"]["sk"]), (None,))[0] != conflict["owner"]:
             yield ("refused for ever with nothing in the way", name, problem)
         else:
             yield from _kept_out(world, name, conflict)
     unforced = set() if world.answered(name) else edited
-    made_by = world.deployments_of_items()
-    final = "2" if all(world.deployed.values()) else ""
+    made_by, final = world.deployments_of_items(), world.final_deployment()
     if good_shown and any(made_by.get(item, final) != final for item in have):
         yield ("items of another deployment", name, (have, made_by, row))
     if content is not None and good_shown:
@@ -116,7 +115,7 @@ def _kept_out(world: World, name: str, conflict: Any) -> Iterator[Any]:
     """A file that is kept out by an item that its owner's content no longer has, and no fault keeps
     the owner from saying so.
     """
-    item, other = conflict["item"]["sk"]["S"], conflict["owner"].rpartition("/")[2]
+    item, other = name_of(conflict["item"]["sk"]), conflict["owner"].rpartition("/")[2]
     content = world.content(other) if other in POOL else None
     if content is None or item in content:
         return

@@ -218,9 +218,9 @@ class FakeDynamoDB:
                 each
                 for each in items
                 if each["pk"] == ExpressionAttributeValues[":pk"]
-                and each["sk"]["S"].startswith(prefix)
+                and key_of(each)[1].startswith(prefix)
             ]
-            found.sort(key=lambda each: str(each["sk"]["S"]))
+            found.sort(key=key_of)
         return {"Items": _copy(found)}
 
     def get_paginator(self, _name: str) -> FakeDynamoDB:
@@ -341,8 +341,17 @@ def updated(item: Item, action: Mapping[str, Any]) -> Item:
 
 
 def key_of(attributes: Item) -> tuple[str, str]:
-    """The key of an item."""
-    return attributes["pk"]["S"], attributes["sk"]["S"]
+    """The key of an item; numbers as DynamoDB returns them."""
+    return _key_text(attributes["pk"]), _key_text(attributes["sk"])
+
+
+def _key_text(value: Item) -> str:
+    return str(value["S"]) if "S" in value else plain_number(value["N"])
+
+
+def plain_number(text: str) -> str:
+    """A number without an exponent, as DynamoDB returns it."""
+    return f"{Decimal(text).normalize():f}"
 
 
 @cache
