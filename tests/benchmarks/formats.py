@@ -50,6 +50,9 @@ def formats(section: Section) -> None:
     """Reads each format in a process of its own: the throughput in rounds, each beside JSON Lines
     of the same round, then the memory of one size after another.
     """
+    size = len(_line(1_000_000))
+    section.say("what is read", f"records of {size} bytes in JSON Lines, from bytes to items")
+    section.say("records a second", f"of processor time; medians of {ROUNDS} rounds")
     rounds = [
         {name: _measured(name, SIZE_OF_A_ROUND)[0] for name in FORMATS} for _ in range(ROUNDS)
     ]
