@@ -293,9 +293,9 @@ class KeyOwnershipError(InvalidFileError):
 
     states = (WRITE,)
     advice = (
-        "Remove the record from one of the two files. When the owner lets the item go, this file "
-        "is tried again by itself; an item that Tablekeeper did not write has to be removed by "
-        "whoever wrote it."
+        "Remove the record from one of the two files. When the owner no longer has the item, this "
+        "file is tried again by itself. Remove an item that Tablekeeper did not write with the "
+        "program that wrote it."
     )
 
     def __init__(self, item: ItemKey, owner: str | None) -> None:
@@ -357,7 +357,7 @@ class ContentionError(TablekeeperError):
     """Raised when twelve rounds of reading again did not find the ledger row standing still."""
 
     passes = True
-    advice = "Reprocess the file; if it happens often, let fewer writers change its key at once."
+    advice = "Reprocess the file; if it happens often, fewer writers should change its key at once."
 
 
 class TransientServiceError(TablekeeperError):

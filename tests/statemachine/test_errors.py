@@ -1,6 +1,8 @@
 """Error names in the definition and classes in errors.py agree, both ways."""
 
+import json
 import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from tablekeeper.errors import TablekeeperError
 from tests.support.project import (
     SERVICE_TASKS,
     bucket_definition,
+    bucket_lambda_tasks,
     definition,
     error_classes,
     lambda_tasks,
@@ -70,8 +73,28 @@ def test_every_class_says_when_it_is_raised_and_what_to_do(error: type[Tablekeep
     assert error.__name__.endswith("Error")
 
 
+def test_what_the_definitions_repeat_is_one_and_the_same() -> None:
+    """JSON has no name for a part: nine tasks repeat three blocks of Retry, and five a Catch."""
+    tasks = [*lambda_tasks().values(), *bucket_lambda_tasks().values()]
+    retries: dict[str, set[str]] = {}
+    for block in (each for state in tasks for each in state["Retry"]):
+        for name in block["ErrorEquals"]:
+            retries.setdefault(name, set()).add(_text(block))
+    assert {name for name, texts in retries.items() if len(texts) > 1} == set()
+    catches: dict[str, list[str]] = {}
+    for block in (each for state in tasks for each in state.get("Catch", ())):
+        catches.setdefault(" ".join(block["ErrorEquals"]), []).append(_text(block))
+    for_all = Counter(catches.pop("States.ALL"))
+    assert sorted(for_all.values()) == [1, 1, 5], "Fetch Object's and Sync Objects' are others"
+    assert {names for names, texts in catches.items() if len(set(texts)) > 1} == set()
+
+
+def _text(block: Any) -> str:
+    return json.dumps({**block, "Comment": None}, sort_keys=True)
+
+
 def test_permanent_errors_are_not_retried() -> None:
-    """But an item's owner may be about to let it go."""
+    """But the other file's execution may be about to remove an item."""
     permanent = {n for n, each in error_classes().items() if each.status in ("INVALID", "FAILED")}
     retried = set().union(*(_names(state["Retry"]) for state in states("Task").values()))
     assert retried & permanent == {"KeyOwnershipError"}

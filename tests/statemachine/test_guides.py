@@ -75,7 +75,7 @@ def test_every_path_of_code_that_a_page_names_exists(page: str) -> None:
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guide_says_in_its_first_paragraph_for_whom_it_is(guide: str) -> None:
     first = (ROOT / "docs" / guide).read_text("utf-8").split("\n\n")[1]
-    assert first.startswith("For who")
+    assert first.startswith("For ")
 
 
 @pytest.mark.parametrize("guide", GUIDES)

@@ -31,7 +31,7 @@ KEY = "notes/a.json"
 GOOD, BAD = [{"pk": "a", "sk": "1"}], [{"pk": "a", "sk": "1", "count": -1}]
 UNCAUGHT = {(WRITE, "malformed result"), (DELETE, "malformed result")}
 """Here the two readings differ: in moto no Catch sees that a task's Output cannot be evaluated. AWS
-does not say; whoever is right, it is recorded, then by the safety net.
+does not say which is right; the safety net records the end in either.
 """
 HANDLERS: dict[str, Callable[..., Any]] = {
     "FetchObject": fetch_object.handler,
