@@ -20,7 +20,7 @@ AGAIN = ("sweep-", "bulk-")
 """How the names of executions begin that start with an event that started another one."""
 EXPIRING = ("items/", "reports/", "sync/")
 """Prefixes of the staging bucket whose objects a lifecycle rule removes."""
-GOOD = ("SYNCED", "PARTIAL", "UNCHANGED", "DELETED", "IGNORED", "SUPERSEDED")
+GOOD = ("SYNCED", "PARTIAL", "UNCHANGED", "DELETED", "IGNORED", "SUPERSEDED", "RELEASED")
 
 
 class Auditor:
