@@ -60,7 +60,7 @@ class SecondLook:
         self.verifier, self.sources, self.notebook = verifier, sources, notebook
         self.file, self.settings = file, verifier.settings
         self.uri = object_uri(self.settings.source_bucket, file)
-        self.items_differ = False
+        self.items_differ = self.is_refused = False
 
     def run(self) -> str | None:
         """The file's state when it may be on its way; findings are in the notebook.
@@ -92,6 +92,10 @@ class SecondLook:
             )
         if expectation.items == UNDECIDED:
             return
+        is_outdated = self._is_outdated(row)
+        # Nothing writes the version below a refused one again: it stays as the schemas of its
+        # time made it.
+        self.is_refused = is_outdated and expectation == Expectation(COMMITTED)
         try:
             self._compare_derived(made)
         except InvalidFileError as error:
@@ -99,14 +103,12 @@ class SecondLook:
             self._found_bad(row, expectation, error)
             return
         self._compare_extra()
-        is_outdated = self._is_outdated(row)
         if expectation.kind and expectation.items != COMMITTED:
             return  # the row does not speak of this content
         if not is_outdated:
             self._compare_listed(row)
         elif self.items_differ:
-            detail = f"written under {row.digest}; its items differ from what it makes now"
-            self.notebook.add_finding(Finding(OUTDATED, self.file, detail=detail))
+            self._found_outdated(row, "its items differ from what it makes now")
 
     def _found_bad(self, row: Row, expectation: Expectation, error: InvalidFileError) -> None:
         """The file makes no items now, so its content does not give those that it had."""
@@ -115,10 +117,16 @@ class SecondLook:
             detail = f"{expectation.detail}; its content is bad ({name})"
             self.notebook.add_finding(Finding(expectation.kind, self.file, detail=detail))
         elif self._is_outdated(row):
-            detail = f"written under {row.digest}; now its content is bad ({name})"
-            self.notebook.add_finding(Finding(OUTDATED, self.file, detail=detail))
+            self._found_outdated(row, f"now its content is bad ({name})")
         else:
             self.notebook.add_finding(Finding(UNRECORDED, self.file, detail=f"{name}: {error}"))
+
+    def _found_outdated(self, row: Row, why: str) -> None:
+        detail, kind = f"written under {row.digest}; {why}", OUTDATED
+        if self.is_refused:
+            detail, kind = f"the version before the refused one was {detail}", UNVERIFIABLE
+        finding = Finding(kind, self.file, detail=detail, is_difference=not self.is_refused)
+        self.notebook.add_finding(finding)
 
     def _is_outdated(self, row: Row) -> bool:
         catalogue = self.verifier.catalogue
@@ -160,7 +168,8 @@ class SecondLook:
 
     def _found(self, kind: str, key: ItemKey, detail: str = "", changed: Any = ()) -> None:
         self.items_differ = True
-        self.notebook.add_finding(Finding(kind, self.file, key.attributes, detail, changed))
+        if not self.is_refused:
+            self.notebook.add_finding(Finding(kind, self.file, key.attributes, detail, changed))
 
     def _compare_listed(self, row: Row) -> None:
         try:

@@ -422,6 +422,24 @@ def test_a_file_written_under_other_schemas(notes: Pipeline, verifier: Verifier)
     assert (outdated.kind, "SchemaViolationError" in outdated.detail) == ("outdated", True)
 
 
+def test_the_version_below_a_refused_one_stays_as_other_schemas_made_it(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    """No reprocess writes it again before the file is mended, so it is no difference."""
+    notes.put("notes/a.json", b"[")
+    refuse(notes, "notes/a.json")
+    some = replace(verifier, prefix="notes/a")
+    assert found(some) == []
+    schema = CATALOGUE.schemas["notes"]
+    keyword = {"prefix": "notes/", "attributes": {"pk": "pk", "sk": "sk", "deep": "deep"}}
+    for other in ({**schema, "x-tablekeeper": keyword}, {**schema, "required": ["wrong"]}):
+        (below,) = found(replace(some, catalogue=Catalogue({"notes": other})))
+        assert (below.kind, below.is_difference) == ("unverifiable", False)
+        assert "the version before the refused one was written under" in below.detail
+    same = Catalogue({"notes": {**schema, "title": "Notes"}})
+    assert found(replace(some, catalogue=same)) == []
+
+
 def test_a_prefix_leaves_the_rest_aside(notes: Pipeline, verifier: Verifier) -> None:
     for sk in ("a1", "b1"):
         notes.dynamodb.delete_item(TableName="items", Key=key_of(sk))
