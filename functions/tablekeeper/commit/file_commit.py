@@ -21,7 +21,7 @@ from tablekeeper.commit.release import Release
 from tablekeeper.commit.settlement import Settlement
 from tablekeeper.commit.transaction import FileTransactions, RecordedError, Remaining
 from tablekeeper.errors import KeyOwnershipError
-from tablekeeper.ledger.rows import ItemDigests, Row, attribute
+from tablekeeper.ledger.rows import ItemDigests, Row, attribute, item_keys, texts
 from tablekeeper.ledger.writes import audit_action, committed, object_attributes, update_row
 from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
@@ -135,12 +135,12 @@ class FileCommit:
         discarded = [*lists, *([mark] if held else [])]
         changes = {
             "status": attribute(outcome),
-            "item_keys": {"L": [{"M": key.attributes} for key in sorted(items)]} if items else None,
+            "item_keys": item_keys(items),
             "item_digests": held.attributes() if held else None,
             "doubted": None,
             "items_table": attribute(self.tables.items),
             "keys_at": None,
-            "discarded": {"L": [{"S": each} for each in discarded]} if discarded else None,
+            "discarded": texts(discarded),
             "refusal": None,
             "claimed_by": None,
             "incomplete_since": None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ from tablekeeper.ledger.rows import (
     Claim,
     Row,
     attribute,
+    texts,
 )
 from tablekeeper.ledger.writes import (
     NO_CLAIM,
@@ -92,7 +93,7 @@ class LargeWrite:
             "doubted": None,
             "items_table": attribute(self.tables.items),
             "keys_at": attribute(own) if own else None,
-            "discarded": _texts(discarded),
+            "discarded": texts(discarded),
             **object_attributes(self.snapshot, outcome),
             **NO_CLAIM,
         }
@@ -131,7 +132,7 @@ class LargeWrite:
             "claim": None,
             "claim_state": None,
             "refusal": noted,
-            "discarded": _texts([*discarded, *mark]),
+            "discarded": texts([*discarded, *mark]),
         }
         if not self.claim.trusts:
             changes["doubted"] = attribute(1)
@@ -201,7 +202,3 @@ class LargeWrite:
 
 def _same(actions: list[dict[str, Any]], _deleted: int) -> list[dict[str, Any]]:
     return actions
-
-
-def _texts(texts: Sequence[str]) -> dict[str, Any] | None:
-    return {"L": [{"S": each} for each in texts]} if texts else None

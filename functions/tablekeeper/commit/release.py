@@ -35,7 +35,9 @@ from tablekeeper.ledger.rows import (
     ItemDigests,
     Row,
     attribute,
+    item_keys,
     lane_key,
+    texts,
 )
 from tablekeeper.ledger.writes import (
     audit_action,
@@ -96,10 +98,10 @@ class Release:
             held = ItemDigests(own_list(self.file.uri, row.revision + 1), self.old.basis, digests)
         discarded = [*lists, *([held.mark] if held else [])]
         changes = {
-            "item_keys": {"L": [{"M": key.attributes} for key in keys]} if keys else None,
+            "item_keys": item_keys(keys),
             "item_digests": held.attributes() if held else None,
             "keys_at": None,
-            "discarded": {"L": [{"S": each} for each in discarded]} if discarded else None,
+            "discarded": texts(discarded),
         }
         ended = self._mark(changes, len(keys), gone)
         discard(self.tables, lists)

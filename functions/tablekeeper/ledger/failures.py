@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
 from tablekeeper.ledger.rows import CURRENT, shard_of
-from tablekeeper.ledger.writes import AuditTable, audit_row, put_audit_row
+from tablekeeper.ledger.writes import (
+    AuditTable,
+    audit_row,
+    problem_attributes,
+    put_audit_row,
+)
 from tablekeeper.model.execution import RELEASE, Execution
 from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
 from tablekeeper.model.snapshot import Snapshot
@@ -164,7 +169,7 @@ def _audit(
 def problem_changes(
     execution: Execution, status: str, failure: Failure, snapshot: Snapshot | None = None
 ) -> dict[str, Any]:
-    """The changes of a problem; without a look at the object its content is taken for the same."""
+    """The changes of a problem; without a look at the object its content counts as the same."""
     at = now()
     problem = {
         "status": status,
@@ -177,14 +182,8 @@ def problem_changes(
         "etag": (snapshot.etag if snapshot else None) or "",
         "at": at,
     }
-    return {
-        "problem": {"M": {name: {"S": value} for name, value in problem.items()}},
-        "problem_status": {"S": status},
-        "problem_at": {"S": at},
-        "problem_since": {"S": snapshot.failing_since if snapshot else at},
-        "problem_error": {"S": failure.error},
-        "problem_dataset": {"S": (snapshot.dataset if snapshot else None) or "-"},
-    }
+    since = snapshot.failing_since if snapshot else at
+    return problem_attributes(problem, since, snapshot.dataset if snapshot else None)
 
 
 def _problem(

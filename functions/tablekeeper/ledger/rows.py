@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -313,3 +313,13 @@ def lane_key(uri: str, lane: int) -> dict[str, Any]:
 def attribute(value: str | int) -> dict[str, str]:
     """A string or a whole number in DynamoDB JSON."""
     return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def texts(values: Sequence[str]) -> dict[str, Any] | None:
+    """A list of strings in DynamoDB JSON; None for an empty one: the attribute is removed."""
+    return {"L": [{"S": each} for each in values]} if values else None
+
+
+def item_keys(keys: Collection[ItemKey]) -> dict[str, Any] | None:
+    """Keys in DynamoDB JSON, in the order of `sorted`; None where there are none."""
+    return {"L": [{"M": key.attributes} for key in sorted(keys)]} if keys else None

@@ -176,13 +176,20 @@ def _problem_after(snapshot: Snapshot, outcome: str, execution: str) -> dict[str
         "etag": snapshot.etag or "",
         "at": at,
     }
+    return problem_attributes(problem, snapshot.failing_since or at, snapshot.dataset)
+
+
+def problem_attributes(
+    problem: Mapping[str, str], since: str, dataset: str | None
+) -> dict[str, Any]:
+    """The attributes of a problem: PROBLEM."""
     return {
         "problem": {"M": {name: attribute(value) for name, value in problem.items()}},
-        "problem_status": attribute(PARTIAL),
-        "problem_at": attribute(at),
-        "problem_since": attribute(snapshot.failing_since or at),
-        "problem_error": attribute(error),
-        "problem_dataset": attribute(snapshot.dataset or "-"),
+        "problem_status": attribute(problem["status"]),
+        "problem_at": attribute(problem["at"]),
+        "problem_since": attribute(since),
+        "problem_error": attribute(problem["error"]),
+        "problem_dataset": attribute(dataset or "-"),
     }
 
 
