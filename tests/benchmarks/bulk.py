@@ -21,7 +21,7 @@ from tablekeeper.ledger.writes import audit_action, object_attributes, update_ro
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import lineage
 from tablekeeper.model.keys import ItemKey, TableKey
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
 from tablekeeper.tables import Tables
@@ -153,7 +153,7 @@ def _loop(stack: Stack, keys: list[str]) -> None:
         changes = {**object_attributes(found, "SYNCED"), "item_keys": item_keys}
         changes |= {"execution": {"S": execution.id}, "status": {"S": "SYNCED"}}
         rows = [
-            audit_action(tables, found, execution, Committed("SYNCED", 1, 0), 1),
+            audit_action(tables, found, execution, CommitResult("SYNCED", 1, 0), 1),
             update_row(ledger, found.uri, changes, seen=0),
         ]
         puts = {ItemKey("1"): {**item, "_source": lineage(found, execution.id)}}

@@ -26,7 +26,7 @@ from botocore.exceptions import ClientError
 from tablekeeper.model.keys import TableKey
 from tablekeeper.recovery import waiting_files
 from tablekeeper.recovery.quotas import Pace
-from tablekeeper.recovery.sweep import Sweep, Swept
+from tablekeeper.recovery.sweep import Sweep, SweepResult
 from tablekeeper.tables import Tables
 
 from local import switches
@@ -211,7 +211,7 @@ class Storm:
                 return
         self.account.wrong.append(f"{SWEEPS} sweeps did not come to an end")
 
-    def _sweep(self, at: datetime) -> Swept:
+    def _sweep(self, at: datetime) -> SweepResult:
         """A sweep for which files have waited until then."""
         outputs = self.stack.outputs
         key = TableKey.parse("pk:S,sk:S")

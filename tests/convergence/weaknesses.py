@@ -38,7 +38,7 @@ from tablekeeper.ledger.rows import ADDING, ItemDigests, Row
 from tablekeeper.ledger.writes import audit_row
 from tablekeeper.model import keys, sizes
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.recovery import waiting_files
 from tablekeeper.recovery.waiting_files import WaitingFiles
@@ -183,10 +183,10 @@ def weakened(world: World) -> Iterator[None]:
             answer["found"] |= {"action": "delete"}
         return answer
 
-    def say_nothing(self: FileCommit) -> Committed:
+    def say_nothing(self: FileCommit) -> CommitResult:
         row = audit_row(self.snapshot.uri, self.execution, "UNCHANGED", 1000)
         self.tables.client.put_item(TableName="ledger", Item=row)
-        return Committed("UNCHANGED")
+        return CommitResult("UNCHANGED")
 
     def strict(response: Any, *rest: Any) -> Any:
         taken = why_cancelled(response, *rest)
@@ -248,14 +248,16 @@ def weakened(world: World) -> Iterator[None]:
         "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
         "no-sweep": [patch.object(WaitingFiles, "_start", lambda *_: False)],
         "no-audit-condition": [patch.object(writes, "put_audit_row", unconditional)],
-        "skip-over-replacing": [patch.object(claiming.Claiming, "_trusts", property(believing))],
+        "skip-over-replacing": [
+            patch.object(claiming.ClaimAttempt, "_trusts", property(believing))
+        ],
         "force-by-row": [patch.object(Execution, "forced", False)],
         "force-forgotten": [
             patch.object(Row, "of", never_doubted),
-            patch.object(claiming.Claiming, "_trusts", property(believing_all)),
+            patch.object(claiming.ClaimAttempt, "_trusts", property(believing_all)),
         ],
         "no-questions": [patch.object(questions.Questions, "ask", lambda _: None)],
-        "no-superseded": [patch.object(claiming.Claiming, "_superseded", lambda *_: None)],
+        "no-superseded": [patch.object(claiming.ClaimAttempt, "_superseded", lambda *_: None)],
         "no-rebuild": [
             patch.object(module, "check_keys", lambda *_: None)
             for module in (file_commit, settlement)

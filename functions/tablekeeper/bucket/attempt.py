@@ -30,7 +30,7 @@ from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
 from tablekeeper.ledger.view import LedgerView
 from tablekeeper.model.objects import object_uri
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
 from tablekeeper.staging.item_set import ItemSet
@@ -134,7 +134,7 @@ class Attempt:
     def _commit(self, snapshot: Snapshot, row: Row) -> FileCommit:
         return FileCommit(self.tables, snapshot, self.execution, self._run.remaining, row)
 
-    def _committed(self, snapshot: Snapshot, committed: Committed) -> tuple[str, None]:
+    def _committed(self, snapshot: Snapshot, committed: CommitResult) -> tuple[str, None]:
         self._run.observer.committed(snapshot, self.execution, committed)
         return committed.outcome, None
 

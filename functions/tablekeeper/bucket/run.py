@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from tablekeeper.aws import states, transient_errors
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.model.execution import Execution, event_text
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.settings import SyncObjectsSettings
 from tablekeeper.tables import Tables
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Logs and counts the end of each file; a function's own, since only functions have a log."""
 
-    def committed(self, snapshot: Snapshot, execution: Execution, result: Committed) -> None:
+    def committed(self, snapshot: Snapshot, execution: Execution, result: CommitResult) -> None:
         """A file was committed."""
 
     def ended_badly(self, key: str, execution: Execution, outcome: str, error: str) -> None:

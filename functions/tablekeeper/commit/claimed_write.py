@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.claiming import Claiming
+from tablekeeper.commit.claiming import ClaimAttempt
 from tablekeeper.commit.digests import basis
 from tablekeeper.commit.lanes import SupersededError
 from tablekeeper.commit.large_write import LargeWrite, content
@@ -33,7 +33,7 @@ from tablekeeper.ledger.rows import (
 from tablekeeper.ledger.writes import audit_action
 from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.staging.item_set import ItemSet
 
 
@@ -43,9 +43,9 @@ class ClaimedWrite:
     def __init__(self, file: FileTransactions, row: Row) -> None:
         self.file, self.row = file, row
         self.tables, self.snapshot, self.execution = file.tables, file.snapshot, file.execution
-        self.claiming = Claiming(file, row)
+        self.claiming = ClaimAttempt(file, row)
 
-    def write(self, outcome: str, new: ItemSet) -> Committed:
+    def write(self, outcome: str, new: ItemSet) -> CommitResult:
         """Claims the row, makes the table hold these items, and closes the claim. Raises as
         `FileCommit.items`, and RecordedError.
         """
@@ -123,14 +123,14 @@ class ClaimedWrite:
         if "Item" in answer and owner(answer["Item"]) != self.file.uri:
             raise KeyOwnershipError(key, owner(answer["Item"]))
 
-    def _superseded(self) -> Committed:
+    def _superseded(self) -> CommitResult:
         """Records SUPERSEDED, on condition that this execution has no outcome and that the claim is
         another's. A claim of its own was taken by a later attempt, which continues the write.
         """
         outcome = self.file.read_outcome()
         if outcome:
-            return Committed(outcome)
-        revision, superseded = self.file.read_row().revision, Committed("SUPERSEDED")
+            return CommitResult(outcome)
+        revision, superseded = self.file.read_row().revision, CommitResult("SUPERSEDED")
         audit = audit_action(self.tables, self.snapshot, self.execution, superseded, revision)
         others = {
             "ConditionCheck": {

@@ -14,7 +14,7 @@ from tablekeeper.ledger.rows import ADDING, INCOMPLETE, REPLACING, Claim, Row, a
 from tablekeeper.ledger.writes import no_outcome, update_row
 
 
-class Claiming:
+class ClaimAttempt:
     """The claim of a row, and what one attempt may make of it."""
 
     def __init__(self, file: FileTransactions, row: Row) -> None:

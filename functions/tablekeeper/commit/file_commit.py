@@ -27,7 +27,7 @@ from tablekeeper.model import sizes
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, item_digest, item_key, lineage
 from tablekeeper.model.keys import ItemKey
-from tablekeeper.model.outcome import PARTIAL, SYNCED, Committed
+from tablekeeper.model.outcome import PARTIAL, SYNCED, CommitResult
 from tablekeeper.model.sizes import item_size
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.item_set import ItemSet
@@ -59,7 +59,7 @@ class FileCommit:
         self.row = row
         self.file = FileTransactions(tables, snapshot, execution, remaining)
 
-    def items(self, new: ItemSet) -> Committed:
+    def items(self, new: ItemSet) -> CommitResult:
         """Makes the table hold exactly these items of this file: SYNCED, or PARTIAL where they are
         those of its good records. An execution that the sweep started for a knot and that is
         refused for ownership removes the items that the file no longer has: RELEASED.
@@ -73,13 +73,13 @@ class FileCommit:
             release = Release(self.file, self.file.read_row(), new, error)
         return _recorded(release.commit)
 
-    def absence(self) -> Committed:
+    def absence(self) -> CommitResult:
         """Removes this file's items: the object is gone (DELETED), or not to be read (IGNORED)."""
         outcome = "IGNORED" if self.snapshot.action == "ignore" else "DELETED"
         nothing = ItemSet(self.tables.staging_bucket, {"items": []}, self.tables.table_key)
         return _recorded(lambda: self._commit(outcome, nothing))
 
-    def unchanged(self) -> Committed:
+    def unchanged(self) -> CommitResult:
         """Records that the table holds this content already.
 
         It raises the revision all the same: an execution that read the bucket earlier must not
@@ -100,7 +100,7 @@ class FileCommit:
         """
         return Settlement(self.file, self.file.read_row()).settle()
 
-    def _commit(self, outcome: str, new: ItemSet) -> Committed:
+    def _commit(self, outcome: str, new: ItemSet) -> CommitResult:
         row = self.row
         if row is None or row.claim or row.keys_at:
             row = self.file.read_row()
@@ -157,28 +157,28 @@ class FileCommit:
         puts: Mapping[ItemKey, Item] | None = None,
         vanished: set[ItemKey] | None = None,
         kept: int = 0,
-    ) -> Committed:
+    ) -> CommitResult:
         tables, snapshot, execution = self.tables, self.snapshot, self.execution
         puts, vanished = puts or {}, vanished or set()
         changes = {**committed(snapshot, outcome, execution.id), **changes}
 
         def ledger_rows(removed: int) -> list[Any]:
-            result = Committed(outcome, len(puts), removed, kept)
+            result = CommitResult(outcome, len(puts), removed, kept)
             return [
                 audit_action(tables, snapshot, execution, result, snapshot.revision + 1),
                 update_row(tables.ledger, snapshot.uri, changes, seen=snapshot.revision),
             ]
 
         removed = self.file.commit(ledger_rows, puts, sorted(vanished))
-        return Committed(outcome, len(puts), len(removed), kept)
+        return CommitResult(outcome, len(puts), len(removed), kept)
 
 
-def _recorded(work: Callable[[], Committed]) -> Committed:
+def _recorded(work: Callable[[], CommitResult]) -> CommitResult:
     """What the work returns, or the outcome that an earlier attempt of the execution recorded."""
     try:
         return work()
     except RecordedError as earlier:
-        return Committed(earlier.outcome)
+        return CommitResult(earlier.outcome)
 
 
 def _fits(

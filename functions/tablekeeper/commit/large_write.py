@@ -40,7 +40,7 @@ from tablekeeper.ledger.writes import (
     update_row,
 )
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import Snapshot
 
 
@@ -79,7 +79,7 @@ class LargeWrite:
         changes = {"claim": self.claim.attributes(), "claim_state": attribute(REPLACING)}
         self._update(changes)
 
-    def close(self, execution: Execution | None) -> Committed:
+    def close(self, execution: Execution | None) -> CommitResult:
         """Ends the claim: the table holds just its items. With an execution, as its outcome."""
         outcome = self.claim.outcome
         put, removed = self.lanes.counts()
@@ -100,10 +100,10 @@ class LargeWrite:
         if execution:
             changes["claimed_by"] = None
         count = int(self.claim.items["count"]) if self.claim.items else 0
-        result = Committed(outcome, put, removed, max(count - put, 0))
+        result = CommitResult(outcome, put, removed, max(count - put, 0))
         recorded = self._update(changes, closes=True, execution=execution, result=result)
         discard(self.tables, discarded)
-        return Committed(recorded) if recorded else result
+        return CommitResult(recorded) if recorded else result
 
     def refuse(self, error: InvalidFileError, execution: Execution) -> None:
         """Records the conflicting item in the ledger, and undoes the write while nothing was
@@ -145,7 +145,7 @@ class LargeWrite:
         *,
         closes: bool = False,
         execution: Execution | None = None,
-        result: Committed | None = None,
+        result: CommitResult | None = None,
     ) -> str | None:
         """Changes the row while the claim stands. Returns the outcome that the execution had."""
         recorded = None

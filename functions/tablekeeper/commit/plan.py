@@ -28,7 +28,7 @@ class Plan:
         self.tables, self.claim = tables, claim
         self.source = lineage(Snapshot.read(claim.snapshot), claim.execution)
         self.old = KnownItems(tables, row, claim.basis if claim.trusts else "")
-        self.staged = _Staged(tables.staging_bucket, claim.items) if claim.items else None
+        self.staged = _StagedItems(tables.staging_bucket, claim.items) if claim.items else None
         self.own = claim.pending[-1] if claim.items else None
         others = [list_at(tables, each) for each in claim.pending if each != self.own]
         self.others = [each for each in others if each.exists()]
@@ -81,7 +81,7 @@ class Plan:
                     yield ItemKey(key), {**json.loads(line), "_source": self.source}, line
 
 
-class _Staged:
+class _StagedItems:
     """The items to write, their keys and their digests, which a release before did not stage."""
 
     def __init__(self, bucket: str, items: Mapping[str, str]) -> None:

@@ -49,7 +49,7 @@ from tablekeeper.ledger.writes import (
 from tablekeeper.model import sizes
 from tablekeeper.model.items import item_key
 from tablekeeper.model.keys import ItemKey
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.staging import partitioned_lines
 from tablekeeper.staging.item_set import ItemSet
 from tablekeeper.staging.partitioned_lines import Lines
@@ -65,7 +65,7 @@ class Release:
         self.tables, self.execution = file.tables, file.execution
         self.old = KnownItems.as_stored(self.tables, row)
 
-    def commit(self) -> Committed:
+    def commit(self) -> CommitResult:
         """Records the refusal. Raises as `FileCommit.items`."""
         row, claim = self.row, self.row.claim
         if row.revision != self.file.snapshot.revision:
@@ -88,7 +88,7 @@ class Release:
         LargeWrite(self.file, claim, self.file.read_row()).undo(None)
         raise StaleRevisionError(f"{self.file.uri}: what its content no longer has is gone")
 
-    def _at_once(self, stays: Known, gone: list[ItemKey]) -> Committed:
+    def _at_once(self, stays: Known, gone: list[ItemKey]) -> CommitResult:
         row = self.row
         lists = key_lists(row)
         keys = sorted(map(ItemKey, stays))
@@ -107,13 +107,13 @@ class Release:
         discard(self.tables, lists)
         return ended
 
-    def _mark(self, changes: Mapping[str, Any], kept: int, gone: list[ItemKey]) -> Committed:
+    def _mark(self, changes: Mapping[str, Any], kept: int, gone: list[ItemKey]) -> CommitResult:
         """Records the refusal, and that nothing more has to go for this content."""
         snapshot, tables = self.file.snapshot, self.tables
         changes = {**self._changes(released=True), "claimed_by": None, **changes}
 
         def ledger_rows(removed: int) -> list[Any]:
-            result = Committed(RELEASED, 0, removed, kept)
+            result = CommitResult(RELEASED, 0, removed, kept)
             revision = snapshot.revision + 1
             return [
                 audit_action(tables, snapshot, self.execution, result, revision),
@@ -121,7 +121,7 @@ class Release:
             ]
 
         removed = self.file.commit(ledger_rows, {}, gone)
-        return Committed(RELEASED, 0, len(removed), kept)
+        return CommitResult(RELEASED, 0, len(removed), kept)
 
     def _any_gone(self) -> bool:
         return any(

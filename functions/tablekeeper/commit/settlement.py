@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tablekeeper.commit.claiming import Claiming
+from tablekeeper.commit.claiming import ClaimAttempt
 from tablekeeper.commit.key_lists import discard
 from tablekeeper.commit.lanes import UNDO, SupersededError
 from tablekeeper.commit.large_write import LargeWrite
@@ -39,7 +39,7 @@ class Settlement:
     def _settle(self) -> str:
         row, claim = self.row, self.row.claim
         if not claim or (
-            row.revision != self.file.snapshot.revision and not Claiming(self.file, row).is_mine
+            row.revision != self.file.snapshot.revision and not ClaimAttempt(self.file, row).is_mine
         ):
             raise self.file.stale()
         if claim.state == INCOMPLETE:
@@ -65,7 +65,7 @@ class Settlement:
         return self._finish(row, self._taken_over(row, claim.finishing(claim.superseded)))
 
     def _finish(self, row: Row, wanted: Claim) -> str:
-        claim = Claiming(self.file, row).take(wanted)
+        claim = ClaimAttempt(self.file, row).take(wanted)
         writing = LargeWrite(self.file, claim, row)
         try:
             if claim.outcome == UNDO:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tablekeeper.errors import VALIDATE, BadRecordsError
 from tablekeeper.ledger.rows import CURRENT, OBJECT, PROBLEM, RELEASED, attribute, shard_of
 from tablekeeper.model.execution import Execution, event_text
-from tablekeeper.model.outcome import PARTIAL, Committed
+from tablekeeper.model.outcome import PARTIAL, CommitResult
 from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.model.times import looked_at, now
 
@@ -33,7 +33,7 @@ def audit_action(
     tables: AuditTable,
     snapshot: Snapshot,
     execution: Execution,
-    result: Committed,
+    result: CommitResult,
     revision: int,
 ) -> dict[str, Any]:
     """The action that records an outcome, once."""

@@ -10,7 +10,7 @@ and that the bad ones are set aside is a problem of the file.
 """
 
 
-class Committed(NamedTuple):
+class CommitResult(NamedTuple):
     """How an execution ended; the counts are None when an earlier attempt had ended it. Items kept
     are in the file and in the table, the same in both, and were not written.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILES, EXECUTIONS = "files", "executions"
 
 
-class Swept(NamedTuple):
+class SweepResult(NamedTuple):
     """What a sweep did: failures recorded that were missing, files tried again; how many files it
     found with a problem, by status, None when it could not count them or another sweep was at it;
     and how many rows, files and executions it passed over.
@@ -48,7 +48,7 @@ class Sweep:
         self.problems: Mapping[str, int] | None = None
         self.restarted, self.recorded = 0, list[BadEnd]()
 
-    def run(self) -> Swept:
+    def run(self) -> SweepResult:
         """Both jobs. What fails is noted, and left to the next sweep."""
         with self.notes.ending(FILES):
             self._files()
@@ -56,7 +56,7 @@ class Sweep:
         with self.notes.ending(EXECUTIONS):
             self._executions()
         metrics.count_passed_over(self.notes.count)
-        return Swept(tuple(self.recorded), self.restarted, self.problems, self.notes.count)
+        return SweepResult(tuple(self.recorded), self.restarted, self.problems, self.notes.count)
 
     def _files(self) -> None:
         with self._lease(FILES) as held:

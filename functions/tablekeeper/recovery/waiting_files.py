@@ -49,7 +49,7 @@ CURSOR = {"pk": {"S": "SWEEP"}, "sk": {"S": "REFUSED"}}
 
 
 @dataclass
-class Waiting:
+class OpenProblems:
     """Files with a problem: how many by status, a file that is incomplete having another one as
     well; those that FAILED and are due, by when; and those that were refused because of an
     item's owner. Both by their partition key in the ledger.
@@ -62,9 +62,9 @@ class Waiting:
     refused: list[str] = field(default_factory=list)
 
 
-def count_files(tables: Tables, notes: Notes) -> Waiting:
+def count_files(tables: Tables, notes: Notes) -> OpenProblems:
     """From the index `problems`. Raises TransientServiceError, ServicesDownError."""
-    waiting, now = Waiting(), clock.now()
+    waiting, now = OpenProblems(), clock.now()
     for status in ("FAILED", "INVALID", PARTIAL):
         pages = tables.client.get_paginator("query").paginate(
             TableName=tables.ledger,
@@ -82,7 +82,7 @@ def count_files(tables: Tables, notes: Notes) -> Waiting:
     return waiting
 
 
-def _count(waiting: Waiting, status: str, entry: Mapping[str, Any], now: datetime) -> None:
+def _count(waiting: OpenProblems, status: str, entry: Mapping[str, Any], now: datetime) -> None:
     waiting.counts[status] += 1
     waiting.counts[INCOMPLETE] += "incomplete_since" in entry
     error, at = entry["problem_error"]["S"], entry["problem_at"]["S"]
@@ -109,7 +109,7 @@ class WaitingFiles:
         self.remaining, self.notes = remaining, notes
         self._starts = Pace(STARTS_A_SECOND)
 
-    def try_again(self, waiting: Waiting) -> int:
+    def try_again(self, waiting: OpenProblems) -> int:
         """How many files were started. Raises TransientServiceError, ServicesDownError."""
         due = [uri for _, uri in sorted(waiting.due)]
         started = self._started((row, False) for row in self._rows(due))

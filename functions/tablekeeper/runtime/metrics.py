@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.metrics import EphemeralMetrics
 
     from tablekeeper.model.execution import Execution
-    from tablekeeper.model.outcome import Committed
+    from tablekeeper.model.outcome import CommitResult
     from tablekeeper.model.snapshot import Snapshot
 
 NAMESPACE = "Tablekeeper"
@@ -53,7 +53,7 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-def count_commit(snapshot: Snapshot, execution: Execution, committed: Committed) -> None:
+def count_commit(snapshot: Snapshot, execution: Execution, committed: CommitResult) -> None:
     """An execution that ended well: its file and, unless an earlier attempt had committed, its
     items, its bad records, the object's size, and how long after the event it was.
     """

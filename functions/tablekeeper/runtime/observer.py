@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.runtime import metrics
 from tablekeeper.runtime.context import logger
 from tablekeeper.runtime.deployed_datasets import dataset_of
 
 
-def committed(snapshot: Snapshot, execution: Execution, result: Committed) -> None:
+def committed(snapshot: Snapshot, execution: Execution, result: CommitResult) -> None:
     """A file was committed."""
     about = {"key": snapshot.key, "execution": execution.id}
     logger().info("committed", extra={**about, **result.payload()})

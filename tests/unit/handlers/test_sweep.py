@@ -16,7 +16,7 @@ from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery import clock, progress, waiting_files
 from tablekeeper.recovery.lease import lease
-from tablekeeper.recovery.sweep import Sweep, Swept
+from tablekeeper.recovery.sweep import Sweep, SweepResult
 from tablekeeper.tables import Tables
 
 from tests.support.fakes import FakeDynamoDB, client_error
@@ -41,7 +41,7 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "sleep", lambda _seconds: None)
 
 
-def run(states: Any, dynamodb: Any, left: Callable[[], float] = lambda: 300) -> Swept:
+def run(states: Any, dynamodb: Any, left: Callable[[], float] = lambda: 300) -> SweepResult:
     tables = Tables(dynamodb, "ledger", "items", TableKey.parse("pk:S,sk:S"), 1000)
     return Sweep(states, tables, "m", left).run()
 

@@ -12,7 +12,7 @@ from handlers import safety_net, sweep
 from tablekeeper import aws, tables
 from tablekeeper.errors import SchemaViolationError
 from tablekeeper.model.execution import Execution
-from tablekeeper.model.outcome import Committed
+from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.model.times import as_of, iso_milliseconds
 from tablekeeper.recovery import clock
@@ -289,11 +289,11 @@ def test_datasets_that_cannot_be_read_hide_no_failure(printed: Printed) -> None:
 
 def test_every_metric_is_published_by_something(printed: Printed) -> None:
     execution, later = event(datetime.now(UTC)), found()
-    committed = Committed("SYNCED", 1, 1, 1)
+    committed = CommitResult("SYNCED", 1, 1, 1)
     snapshot = Snapshot("validate", "b", "k", 1, "", size=1)
     metrics.count_commit(snapshot, execution, committed)
     partial = snapshot._replace(set_aside=SetAside(1, 2, "", ""))
-    metrics.count_commit(partial, execution, Committed("PARTIAL", 1, 1))
+    metrics.count_commit(partial, execution, CommitResult("PARTIAL", 1, 1))
     metrics.count_read_again()
     metrics.gauge_problems({"FAILED": 0})
     metrics.count_passed_over(0)
