@@ -46,6 +46,14 @@ def _turn(item: pytest.Item) -> int:
     return 1 if item.get_closest_marker("xdist_group") else 2
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Prints how a test that draws something else each time is run again, also where it passed."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            for name, value in report.user_properties:
+                terminalreporter.write_line(f"{report.nodeid}: {name}: {value}")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where .ci/run has everything that tests need, a skipped test is a failed one."""
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ pytestmark = pytest.mark.xdist_group("chaos")
 OPERATIONS = 40
 
 
-def test_after_a_storm_and_one_reconcile_the_table_equals_the_bucket(tmp_path: Path) -> None:
+def test_after_a_storm_and_one_reconcile_the_table_equals_the_bucket(
+    tmp_path: Path, record_property: Callable[[str, str], None]
+) -> None:
     seed = random.SystemRandom().randrange(10**6)
-    print(f"make chaos OPERATIONS={OPERATIONS} SEED={seed}")
+    record_property("again", f"make chaos OPERATIONS={OPERATIONS} SEED={seed}")
     account = storm_over(tmp_path, seed, OPERATIONS)
     print(account)
     assert account.happened["event dropped"] + account.happened["event late"]
