@@ -23,10 +23,11 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from tests.convergence.executions import Crash, Running
 from tests.convergence.files import POOL
 from tests.convergence.services import fakes, moto
 from tests.convergence.weaknesses import weakened
-from tests.convergence.world import Crash, Running, World
+from tests.convergence.world import World
 from tests.convergence.wrongs import wrongs
 
 LIMIT = 30000

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -30,7 +30,6 @@ from handlers import (
     write_items,
 )
 from tablekeeper import aws
-from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.ledger.rows import shard_of
 from tablekeeper.model.items import owner
 from tablekeeper.model.objects import object_uri
@@ -39,9 +38,11 @@ from tablekeeper.recovery import clock
 from tablekeeper.recovery.safety_net import SafetyNet
 from tablekeeper.recovery.sweep import Sweep
 from tablekeeper.runtime import context, metrics
-from tablekeeper.settings import Settings, SweepSettings
+from tablekeeper.settings import SweepSettings
 from tablekeeper.tables import Tables
 
+from tests.convergence.deployments import Deployments
+from tests.convergence.executions import Aborted, Crash, Running, TimedOut
 from tests.convergence.files import BAD_RECORDS, INDEX, POOL, Values, name_of
 from tests.convergence.mishaps import Mishaps
 from tests.convergence.services import StepFunctions, Table, Tap
@@ -56,12 +57,6 @@ HANDLERS = {
     "DeleteItems": delete_items.handler,
     "SettleClaim": settle_claim.handler,
 }
-WITH_SCHEMAS = (fetch_object, validate_records, transform_records, sync_objects, sync_orphans)
-"""The functions that have a copy of schemas/ each."""
-FROM_ENVIRONMENT: Any = Settings.from_environment.__func__  # type: ignore[attr-defined]
-WITH_SETTINGS = (*WITH_SCHEMAS, write_items, delete_items, settle_claim)
-TTL_ATTRIBUTES = ("expires_at", "until")
-"""Of a deployment that sets another parameter, and the one before."""
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -80,65 +75,9 @@ ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL": "CRITICAL",
     "POWERTOOLS_METRICS_DISABLED": "true",
 }
-SCHEMA = {
-    "x-tablekeeper": {"prefix": "h/", "bad_records": {"at_most": 1}},
-    "type": "object",
-    "required": ["pk", "sk", "value"],
-    "properties": {"bad": False},
-}
-NEXT_SCHEMA = SCHEMA | {
-    "x-tablekeeper": {
-        "prefix": "h/",
-        "bad_records": {"at_most": 1},
-        "attributes": {"*": "@", "deployed": "`2`"},
-    }
-}
-"""Of the next deployment: its items have one attribute more."""
 
 
-def _with_ttl(schema: dict[str, Any]) -> dict[str, Any]:
-    keyword = {**schema["x-tablekeeper"], "ttl": "`4102444800`"}
-    return {**schema, "x-tablekeeper": keyword}
-
-
-CATALOGUES = {
-    kind: tuple(Catalogue({"histories": schema}) for schema in schemas)
-    for kind, schemas in {
-        "schema": (SCHEMA, NEXT_SCHEMA),
-        "parameter": (_with_ttl(SCHEMA), _with_ttl(SCHEMA)),
-        "both": (_with_ttl(SCHEMA), _with_ttl(NEXT_SCHEMA)),
-    }.items()
-}
-"""By what a deployment changes."""
-
-
-class Crash(BaseException):
-    """The function's process is gone."""
-
-
-class TimedOut(BaseException):
-    """Step Functions gave the function up for dead."""
-
-
-class Aborted(BaseException):
-    """Somebody stopped the execution."""
-
-
-@dataclasses.dataclass
-class Running:
-    """An execution under way: its own greenlet, and that of the function it waits for."""
-
-    context: Context
-    greenlet: Any = None
-    function: Any = None
-    status: str = "RUNNING"
-    stopped: str = ""
-    error: str | None = None
-    cause: str | None = None
-    is_of_before: bool = False
-
-
-class World(Mishaps):
+class World(Mishaps, Deployments):
     """One history. Items of one history share a partition key, so that histories can share their
     tables.
     """
@@ -181,12 +120,7 @@ class World(Mishaps):
             dynamodb.index = INDEX if self.index else {}
         self.names: set[str] = set()
         self.reconciles: list[Running] = []
-        self.changed, self.catalogued = apart.choice(["schema", "parameter", "both"]), WITH_SCHEMAS
-        self.deployed = dict.fromkeys(WITH_SETTINGS, 0)
-        self.to_deploy: list[tuple[Any, int]] = []
-        functions = WITH_SCHEMAS if self.changed == "schema" else WITH_SETTINGS
-        for version in rng.choice([(), (), (1,), (1, 0)]):
-            self.to_deploy += [(each, version) for each in rng.sample(functions, len(functions))]
+        self.plan_deployments(apart.choice(["schema", "parameter", "both"]))
         self.knows_before, self.is_early = rng.random() < 0.25, True
         self.short_of_time = rng.random() < 0.3
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
@@ -307,26 +241,6 @@ class World(Mishaps):
             self.pause()
         return self.call(one, handler, payload)
 
-    def catalogue_of(self, function: Any) -> Catalogue:
-        """The datasets that a function was deployed with."""
-        return CATALOGUES[self.changed][self.deployed[function]]
-
-    def settings(self, kind: Any, environment: Mapping[str, str] | None = None) -> Any:
-        """The settings that the function that runs now was deployed with, in place of
-        Settings.from_environment.
-        """
-        module: Any = getattr(greenlet.getcurrent(), "module", None)
-        version = self.deployed.get(module, 0)
-        own = {"ITEM_KEYS": "pk:S,sk:N"} if self.numeric else {}
-        if self.changed != "schema":
-            own["TTL_ATTRIBUTE"] = TTL_ATTRIBUTES[version]
-        return FROM_ENVIRONMENT(kind, {**(environment or os.environ), **own})
-
-    def deploy(self) -> None:
-        """One function gets its next copy of schemas/."""
-        function, version = self.to_deploy.pop(0)
-        self.deployed[function] = version
-
     def _integration(self, resource: str, arguments: Any) -> Any:
         transaction = resource.endswith("transactWriteItems")
         if transaction:
@@ -427,19 +341,6 @@ class World(Mishaps):
         )
         return item
 
-    def deployments_of_items(self) -> dict[str, Any]:
-        """Of each item of this history what the deployment that made it left in it."""
-        items = getattr(self.dynamodb.client, "tables", {}).get("items", {})
-        return {name_of(item["sk"]): _deployment(item) for item in items.values()}
-
-    def final_deployment(self) -> Any:
-        """What the last deployment leaves in items."""
-        version = self.deployed[fetch_object]
-        item = {"deployed": {"N": "2"}} if version and self.changed != "parameter" else {}
-        if self.changed != "schema":
-            item[TTL_ATTRIBUTES[version]] = {"N": "4102444800"}
-        return _deployment(item)
-
     def items(self) -> dict[str, tuple[str | None, int | str]]:
         """Every item of this history: its name, its owner, its value."""
         found = self.dynamodb.client.query(
@@ -454,10 +355,6 @@ class World(Mishaps):
             )
             for each in found["Items"]
         }
-
-
-def _deployment(item: Mapping[str, Any]) -> Any:
-    return {name: item[name]["N"] for name in ("deployed", *TTL_ATTRIBUTES) if name in item}
 
 
 class _Time:
