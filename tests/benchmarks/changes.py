@@ -2,25 +2,141 @@
 
     PYTHONPATH=.:functions python -m tests.benchmarks.changes 100000
 
-In this process, on S3 and DynamoDB in memory, by the functions' own code: the counts are those of
-any DynamoDB, the times are the functions' share of them.
+In this process, on S3 and DynamoDB made of files on the disk, by the functions' own code: the
+counts are those of any DynamoDB, the times and the memory are the functions' share of them.
 """
 
 from __future__ import annotations
 
 import json
+import marshal
 import math
-import resource
+import sqlite3
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import redirect_stdout
+from hashlib import md5
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tablekeeper.model.sizes import attribute_size
 
-from tests.support.quick import QuickDynamoDB, quick_pipeline
+from tests.support.quick import QuickDynamoDB, QuickS3, quick_pipeline
 
 KEY = "notes/many.jsonl"
+
+
+class DiskTable(MutableMapping[tuple[str, str], Any]):
+    """The items of a table, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self.rows.execute("PRAGMA journal_mode = OFF")
+        self.rows.execute("PRAGMA synchronous = OFF")
+        self.rows.execute("CREATE TABLE item (pk, sk, body, PRIMARY KEY (pk, sk)) WITHOUT ROWID")
+        self.lock = threading.Lock()
+
+    def _run(self, statement: str, *values: Any) -> list[Any]:
+        with self.lock:
+            return self.rows.execute(statement, values).fetchall()
+
+    def __getitem__(self, key: tuple[str, str]) -> Any:
+        found = self._run("SELECT body FROM item WHERE pk = ? AND sk = ?", *key)
+        if not found:
+            raise KeyError(key)
+        return marshal.loads(found[0][0])
+
+    def __setitem__(self, key: tuple[str, str], item: Any) -> None:
+        self._run("REPLACE INTO item VALUES (?, ?, ?)", *key, marshal.dumps(item))
+
+    def __delitem__(self, key: tuple[str, str]) -> None:
+        self._run("DELETE FROM item WHERE pk = ? AND sk = ?", *key)
+
+    def __len__(self) -> int:
+        return int(self._run("SELECT count(*) FROM item")[0][0])
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._run("SELECT pk, sk FROM item"))
+
+
+class DiskS3(QuickS3):
+    """Objects in files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def put_object(self, Bucket: str, Key: str, Body: Any, **_: Any) -> None:  # noqa: N803
+        """Body: bytes, or pieces of them."""
+        super().put_object(Bucket, Key, b"")
+        version = self.objects[Bucket, Key][-1]
+        version["path"] = self.folder / version["VersionId"]
+        digest = md5(usedforsecurity=False)
+        with version["path"].open("wb") as file:
+            for piece in [bytes(Body)] if isinstance(Body, bytes | bytearray) else Body:
+                file.write(piece)
+                digest.update(piece)
+            version["size"] = file.tell()
+        version["etag"] = digest.hexdigest()
+
+    def copy_object(self, Bucket: str, Key: str, CopySource: Any) -> None:  # noqa: N803
+        self.put_object(Bucket, Key, self.get_object(**CopySource)["Body"].read())
+
+    def get_object(
+        self,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        VersionId: str | None = None,  # noqa: N803
+        Range: str | None = None,  # noqa: N803
+    ) -> Any:
+        answer = super().get_object(Bucket, Key, VersionId)
+        (found,) = [
+            each for each in self.objects[Bucket, Key] if each["VersionId"] == answer["VersionId"]
+        ]
+        first, last = 0, found["size"] - 1
+        if Range:
+            first, last = map(int, Range.removeprefix("bytes=").split("-"))
+        body = _Part(found["path"], first, last + 1 - first)
+        return {
+            **answer,
+            "ETag": f'"{found["etag"]}"',
+            "ContentLength": found["size"],
+            "Body": body,
+        }
+
+
+class _Part:
+    """A streaming body: some bytes of a file."""
+
+    def __init__(self, path: Path, first: int, size: int) -> None:
+        self.file, self.left = path.open("rb"), size
+        self.file.seek(first)
+
+    def __enter__(self) -> _Part:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int | None = None) -> bytes:
+        """At most so many bytes."""
+        some = self.file.read(self.left if size is None else min(size, self.left))
+        self.left -= len(some)
+        return some
+
+    def iter_chunks(self, size: int) -> Iterator[bytes]:
+        """All of it, in pieces."""
+        while chunk := self.read(size):
+            yield chunk
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.file.close()
 
 
 class Meter:
@@ -48,43 +164,53 @@ class Meter:
         return answer
 
 
-def body(count: int, *, changed: bool = False) -> bytes:
+def body(count: int, *, changed: bool = False) -> Iterator[bytes]:
     """A file of so many records; of those, 1 % changed, 0.1 % added and 0.1 % removed."""
-    lines = []
     for number in range(count + count // 1000 if changed else count):
         if changed and number % 1000 == 7 and number < count:
             continue
         value = "changed" if changed and number % 100 == 3 and number < count else "a note"
         record = {"pk": f"{number:07}", "sk": "1", "text": f"{value} of some length, as notes are"}
-        lines.append(json.dumps(record))
-    return ("\n".join(lines) + "\n").encode()
+        yield json.dumps(record).encode() + b"\n"
 
 
 def main() -> None:
-    """Prints what each load wrote, and how long it took."""
+    """Prints what each load wrote, how long it took, and its peak memory."""
     count = int(sys.argv[1])
-    with pytest.MonkeyPatch.context() as patches:
-        patches.setenv("MAX_DOCUMENT_BYTES", str(10**9))
+    with pytest.MonkeyPatch.context() as patches, tempfile.TemporaryDirectory() as folder:
         pipeline = quick_pipeline(patches)
-        patches.setenv("MAX_DOCUMENT_BYTES", str(10**9))
-        meter = Meter(QuickDynamoDB())
+        patches.setenv("MAX_DOCUMENT_BYTES", str(10**10))
+        dynamodb, s3 = QuickDynamoDB(), DiskS3(Path(folder))
+        table: Any = DiskTable(Path(folder) / "items")
+        dynamodb.tables["items"] = table
+        meter = Meter(dynamodb)
         from tablekeeper import aws, tables
 
+        pipeline.s3 = s3
+        patches.setattr(aws, "s3", lambda: s3)
         patches.setattr(aws, "dynamodb", lambda: meter)
         patches.setattr(tables, "dynamodb", lambda: meter)
         for changed in (False, True):
-            pipeline.put(KEY, body(count, changed=changed))
+            s3.put_object("source", KEY, body(count, changed=changed))
             meter.items = meter.units = 0
-            begun = time.perf_counter()
-            ended = pipeline.sync(KEY)
+            Path("/proc/self/clear_refs").write_text("5")
+            before, begun = _peak(), time.perf_counter()
+            with redirect_stdout(StringIO()):
+                ended = pipeline.sync(KEY)
             took = time.perf_counter() - begun
             told = {name: ended[name] for name in ("items_put", "items_removed", "items_kept")}
-            rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             print(
                 f"{'again' if changed else 'first'}: {took:.1f} s, {told}, items written "
-                f"{meter.items:,}, write units {meter.units:,}, resident {rss:,} MB",
-                file=sys.stderr,
+                f"{meter.items:,}, write units {meter.units:,}, peak memory {_peak()} MB, "
+                f"{before} MB before",
+                flush=True,
             )
+
+
+def _peak() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [each for each in lines if each.startswith("VmHWM:")]
+    return int(line.split()[1]) // 1024
 
 
 if __name__ == "__main__":
