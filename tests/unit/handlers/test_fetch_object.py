@@ -1,10 +1,12 @@
 """Fetch Object: the ledger's revision first, then the bucket as it is now."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from tablekeeper import aws
 from tablekeeper.datasets.dataset import Dataset
-from tablekeeper.errors import ContentionError, InvalidEventError
+from tablekeeper.errors import ContentionError, InvalidEventError, StaleRevisionError
 from tablekeeper.ledger.rows import ADDING, Claim
 
 from tests.unit.conftest import Pipeline
@@ -33,6 +35,27 @@ def test_an_object_that_is_gone_is_to_be_deleted_once(pipeline: Pipeline) -> Non
     assert pipeline.fetch("notes/a.json")["found"]["action"] == "delete"
     pipeline.sync("notes/a.json")
     assert pipeline.fetch("notes/a.json")["found"]["action"] == "unchanged"
+
+
+def test_a_look_at_the_bucket_is_older_than_a_commit_that_followed_it(pipeline: Pipeline) -> None:
+    """The ledger is read before the bucket: else the look would have the revision of that commit,
+    and write the older content over it.
+    """
+
+    class Bucket:
+        def get_object(self, **asked: Any) -> Any:
+            answer = pipeline.s3.get_object(**asked)
+            with patch.object(aws, "s3", lambda: pipeline.s3):
+                pipeline.put("notes/a.json", [{"pk": "a", "sk": "2"}])
+                pipeline.sync("notes/a.json")
+            return answer
+
+    pipeline.put("notes/a.json", GOOD)
+    with patch.object(aws, "s3", Bucket):
+        fetched = pipeline.fetch("notes/a.json")
+    with pytest.raises(StaleRevisionError):
+        pipeline.commit(fetched, pipeline.execution("notes/a.json"))
+    assert [item["sk"]["S"] for item in pipeline.items()] == ["2"]
 
 
 def test_a_delete_marker_is_an_absence(pipeline: Pipeline) -> None:
