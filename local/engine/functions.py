@@ -133,6 +133,23 @@ def _invalidate(stock: Callable[..., Any], func_name: str, *args: Any, **kwargs:
     stock(func_name, *args, **kwargs)
 
 
+# AWS: whoever invokes a function once it is updated finds its new code. Stock: an invocation that
+# began before the update may start a process with the old code after it, which stays.
+@mends(lambda_svc, "acquire_worker", "func_name, config, code_zip, qualifier, max_concurrency")
+def _acquire(
+    stock: Callable[..., Any], name: str, config: Json, code: bytes, *args: Any, **more: Any
+) -> Any:
+    while True:
+        worker, how = stock(name, config, code, *args, **more)
+        if worker is None or worker.code_zip == code:
+            return worker, how
+        with lambda_runtime._lock:
+            for pool in lambda_runtime._workers.values():
+                if worker in pool:
+                    pool.remove(worker)
+        lambda_runtime.kill_workers([worker])
+
+
 def _retire(worker: Any) -> None:
     """Ends a process that no invocation finds any more, once its last one has ended."""
     while worker.in_use:
