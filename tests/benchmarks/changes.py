@@ -147,6 +147,7 @@ class Meter:
 
     def __init__(self, client: Any) -> None:
         self.client, self.items, self.units = client, 0, 0
+        self.lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
@@ -159,8 +160,9 @@ class Meter:
                 len(name.encode()) + attribute_size(value)
                 for name, value in (each.get("Item") or each["Key"]).items()
             )
-            self.units += 0 if kind == "ConditionCheck" else 2 * math.ceil(size / 1024)
-            self.items += each["TableName"] == "items"
+            with self.lock:
+                self.units += 0 if kind == "ConditionCheck" else 2 * math.ceil(size / 1024)
+                self.items += each["TableName"] == "items"
         return answer
 
 

@@ -118,6 +118,26 @@ def test_is_refused_with_a_message_that_helps(seen: Observer, shell: Shell, bad:
     assert seen.items(bad.key) == []
 
 
+def test_a_large_version_with_an_empty_field_name_leaves_the_earlier_one_whole(
+    seen: Observer,
+) -> None:
+    def lines(**last: int) -> bytes:
+        records = [{"pk": "trap-whole", "sk": f"{n:03}", "v": 2 if last else 1} for n in range(150)]
+        records[-1] |= last
+        return "\n".join(map(json.dumps, records)).encode()
+
+    for key in ("notes/trap-whole.jsonl", "notes/trap-alone.jsonl"):
+        if "whole" in key:
+            seen.put(key, lines())
+            assert seen.outcome(key) == "SYNCED"
+        seen.put(key, lines(**{"": 1}))
+        assert seen.outcome(key) == "INVALID"
+    cause = message_of(seen.problem("notes/trap-whole.jsonl")["cause"])
+    assert "record 149 (line 150), a field has an empty name" in cause
+    assert [item["v"] for item in seen.items("notes/trap-whole.jsonl")] == [1] * 150
+    assert seen.items("notes/trap-alone.jsonl") == []
+
+
 def test_a_folder_marker_of_hadoop_is_ignored(seen: Observer) -> None:
     seen.put("any/table_$folder$", b"")
     assert seen.outcome("any/table_$folder$") == "IGNORED"
