@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 from tablekeeper.model.keys import TableKey
-from tablekeeper.recovery import waiting_files
+from tablekeeper.recovery import lease, waiting_files
 from tablekeeper.recovery.quotas import Pace
 from tablekeeper.recovery.sweep import Sweep, SweepResult
 from tablekeeper.tables import Tables
@@ -81,7 +81,7 @@ class Storm:
         chaos.begin(replace(STORM, dropped=0, doubled=0, late=0))
         with self._unkind(), account.timed("settling"):
             self._settle()
-            self._sweep(datetime.now(UTC))
+            self._sweep(1)
         with self._unkind(), account.timed("reconcile"):
             self._reconcile()
         chaos.end()
@@ -202,17 +202,17 @@ class Storm:
         """
         lapsed = time.monotonic() + LAPSE_SECONDS
         self._until(lambda: time.monotonic() > lapsed, "items to lapse")
-        for hour in range(SWEEPS):
+        for hour in range(1, SWEEPS + 1):
             self.operations.lapse()
-            swept = self._sweep(datetime.now(UTC) + timedelta(hours=hour))
+            swept = self._sweep(hour)
             self._until(lambda: not self.auditor.running(), "what a sweep started")
             self.account.sweeps.append(swept.restarted)
-            if hour and not swept.restarted:
+            if not swept.restarted and not swept.recorded and swept.problems is not None:
                 return
         self.account.wrong.append(f"{SWEEPS} sweeps did not come to an end")
 
-    def _sweep(self, at: datetime) -> SweepResult:
-        """A sweep for which files have waited until then."""
+    def _sweep(self, hours: int) -> SweepResult:
+        """A sweep for which files have waited for so long, and a killed one no longer holds it."""
         outputs = self.stack.outputs
         key = TableKey.parse("pk:S,sk:S")
         tables = Tables(
@@ -222,9 +222,11 @@ class Storm:
             key,
             34_560_000,
         )
+        at = datetime.now(UTC) + timedelta(hours=hours)
         clock = SimpleNamespace(now=lambda: at)
         with (
             patch.object(waiting_files, "clock", clock),
+            patch.object(lease, "clock", clock),
             patch.object(Pace, "wait"),
             redirect_stdout(io.StringIO()),  # Its metrics.
         ):
