@@ -133,7 +133,7 @@ def _invalidate(stock: Callable[..., Any], func_name: str, *args: Any, **kwargs:
     stock(func_name, *args, **kwargs)
 
 
-# AWS: whoever invokes a function once it is updated finds its new code. Stock: an invocation that
+# AWS: an invocation of a function once it is updated finds its new code. Stock: an invocation that
 # began before the update may start a process with the old code after it, which stays.
 @mends(lambda_svc, "acquire_worker", "func_name, config, code_zip, qualifier, max_concurrency")
 def _acquire(

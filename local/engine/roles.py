@@ -14,7 +14,7 @@ from local.calls import Call, Calls
 from local.engine.patches import Json, mends
 
 
-# AWS: requests come over TLS, and the buckets' policies refuse others. Stock: it knows that its own
+# AWS: requests come over TLS, and the buckets' policies refuse others. Stock: it sees that its own
 # requests do not, though they never leave the machine.
 @mends(iam_evaluator, "_resolve_condition_key", "key, ctx")
 def _condition_key(stock: Callable[..., Any], key: str, ctx: Any) -> Any:

@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
 
     @classmethod
     def read(cls, payload: Mapping[str, Any]) -> Self:
-        """The inverse of `payload`. During a deployment it may be of a release that knows more."""
+        """The inverse of `payload`. During a deployment it may be of a release with more fields."""
         known = {name: payload[name] for name in cls._fields if name in payload}
         aside = payload.get("set_aside")
         return cls(**{**known, "set_aside": SetAside(**aside) if aside else None})
