@@ -18,6 +18,7 @@ from typing import Any
 
 from local.running import running_stack
 from local.stack import Stack
+from tests.benchmarks.large_files import STATES
 from tests.benchmarks.results import Section
 from tests.e2e.large_files import LargeFiles, peak_memory
 from tests.e2e.observer import Observer
@@ -58,7 +59,7 @@ def again(section: Section, count: int = RECORDS) -> None:
     section.say("items whose lineage names it", f"{len(written):,}", "just those", exact)
     section.say("items that differ from the file", str(wrong), "none", not wrong)
     for name, peak in peaks.items():
-        memory = ", ".join(f"{each} {size} MB" for each, size in sorted(peak.items()))
+        memory = ", ".join(f"{each} {peak[each]} MB" for each in STATES)
         section.say(f"peak memory, {name}", memory)
 
 
