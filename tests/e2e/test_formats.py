@@ -145,6 +145,11 @@ CASES = {
             for n in range(3)
         ),
     ),
+    "firehose in lines": Case(
+        "spark/stream-1.json",
+        b'{"id":"K1"}{"id":"K2"}',
+        ({"pk": "K1", "sk": "row", "id": "K1"}, {"pk": "K2", "sk": "row", "id": "K2"}),
+    ),
     "json lines": Case(
         "firehose/lines.json",
         b'{"id":"I1a"}\n{"id":"I1b"}\n',

@@ -206,11 +206,18 @@ def test_lines_that_are_accepted_are_what_the_standard_library_reads(text: str, 
     except errors.InvalidFileError:
         return
     lines = text.removeprefix("\ufeff").split("\n")
-    assert [each.line for each in found] == [i for i, each in enumerate(lines, 1) if each.strip()]
-    for each in found:
-        if not each.error:
-            line = lines[each.line - 1].removeprefix("\ufeff")
-            assert each.value == json.loads(line, parse_float=Decimal)
+    numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+    assert list(dict.fromkeys(each.line for each in found)) == numbers
+    decoder = json.JSONDecoder(parse_float=Decimal)
+    for number in numbers:
+        of_line = [each for each in found if each.line == number]
+        if not any(each.error for each in of_line):
+            rest = lines[number - 1].removeprefix("\ufeff").strip(" \t\r")
+            for each in of_line:
+                value, end = decoder.raw_decode(rest)
+                assert each.value == value
+                rest = rest[end:]
+            assert rest == ""
 
 
 def _lines(text: str) -> None:
@@ -252,6 +259,7 @@ GROWING: dict[str, tuple[Callable[[Any], Any], int, Callable[[int], Any]]] = {
     "one long line": (_lines, 1_000_000, lambda n: '"' + "a" * n + '"\n'),
     "empty lines": (_lines, 50_000, lambda n: "\n" * n + "1"),
     "lines": (_lines, 20_000, lambda n: "{}\n" * n),
+    "values of one line": (_lines, 5_000, lambda n: '{"a":1}' * n + "x"),
     "a key as long as the file": (parse, 500_000, lambda n: '{"' + "~" * n + '":NaN}'),
     "members of a gzip": (_unpacked, 2_000, lambda n: gzip.compress(b"") * n),
     "members of a bzip2": (_unpacked, 2_000, lambda n: bz2.compress(b"") * n),

@@ -1,9 +1,10 @@
-"""JSON Lines: one value a line."""
+"""JSON Lines: one value a line, or several with nothing between them, as Firehose writes them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tablekeeper.documents import json_stream
 from tablekeeper.documents.json_parser import (
@@ -22,6 +23,7 @@ _ONE_LINE = (
     "; in `jsonl` a line is one record. In a dataset whose `format` is json a value may have "
     "several lines, and a line several values"
 )
+_SPACES = " \t\r"
 _CSV = "; if the file is CSV, set `format` to csv in its dataset"
 
 
@@ -29,7 +31,7 @@ def read_json_lines(text: Iterable[str]) -> Iterator[Value]:
     """The values of JSON Lines, a bad one with its error; blank lines are passed over.
 
     Raises:
-        RecordTooLargeError: a line is too long to be held.
+        InvalidFileError: a line is too long to be held, or bad behind a value that it begins with.
     """
     return _Lines(text).values()
 
@@ -56,22 +58,56 @@ class _Lines(Window):
             line = self._text[start:stop]
             self._place = stop + 1
             if line.strip():
-                yield self._of_line(line.removeprefix(BYTE_ORDER_MARK), number)
+                yield from self._of_line(line.removeprefix(BYTE_ORDER_MARK), number)
 
-    def _of_line(self, line: str, number: int) -> Value:
+    def _of_line(self, line: str, number: int) -> Iterator[Value]:
         self._parser.marked = False
         try:
             value = self._parser.decode(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            return Value(None, number, error=_bad_line(line, number, error))
+            if _goes_on(line, error):
+                yield from self._values_of(line, number)
+            else:
+                yield Value(None, number, error=_bad_line(line, number, error))
+        else:
+            yield self._kept(value, line, number)
+
+    def _values_of(self, line: str, number: int) -> Iterator[Value]:
+        """The values of a line with nothing between them. Raises MalformedJsonError: the number of
+        values behind a place that is wrong is unknown.
+        """
+        place = len(line) - len(line.lstrip(_SPACES))
+        while place < len(line):
+            self._parser.marked = False
+            try:
+                value, end = self._parser.raw_decode(line, place)
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise _bad_line(line, number, error) from None
+            yield self._kept(value, line[place:end], number)
+            place = end
+            if line[end : end + 1] != "{":
+                behind = line[end:].lstrip(_SPACES)
+                if behind:
+                    extra = json.JSONDecodeError("Extra data", line, len(line) - len(behind))
+                    raise _bad_line(line, number, extra)
+                return
+
+    def _kept(self, value: Any, text: str, number: int) -> Value:
         try:
             if self._parser.marked:
                 raise_first_mark(value)
-            if self._escapes and SURROGATE_ESCAPE.search(line):
+            if self._escapes and SURROGATE_ESCAPE.search(text):
                 check_surrogates(value)
         except InvalidFileError as error:
             return Value(None, number, error=_within(error, number))
         return Value(value, number)
+
+
+def _goes_on(line: str, error: json.JSONDecodeError | RecursionError) -> bool:
+    """Whether another object begins just where one has ended."""
+    if isinstance(error, RecursionError) or error.msg != "Extra data":
+        return False
+    return line[error.pos - 1 : error.pos + 1] == "}{"
 
 
 def _bad_line(

@@ -271,6 +271,21 @@ def test_where_records_are_to_be_found_no_line_is_a_record() -> None:
     assert read([text], "a", "x.jsonl") == read([text], "a", "x.json") == [{"b": 1}, {"b": 2}]
 
 
+def test_values_of_a_line_with_nothing_between_them_are_records() -> None:
+    """As Firehose writes them; and nothing else may stand in their line."""
+    text = '{"a": 1}{"a": "}{"}{"a": 3}\r\n\n {"a": 4}{} '
+    expected = [{"a": 1}, {"a": "}{"}, {"a": 3}, {"a": 4}, {}]
+    assert (
+        outcome([text], None, "a.jsonl") == outcome(list(text), None, "a.jsonl") == (expected, "")
+    )
+    for behind in (" {}", ",{}", "[]", "x", "\xa0", '{"a":'):
+        values, said = outcome(['{"a": 1}{"a": 2}' + behind + "\n{}"], None, "a.jsonl")
+        assert values == [{"a": 1}, {"a": 2}]
+        assert said.startswith("MalformedJsonError: line 1 of the file: ")
+    values, said = outcome(['{"a": 1}{"a": NaN}{"a": 3}'], None, "a.jsonl")
+    assert said.startswith('NonFiniteNumberError: line 1 of the file: at JSON Pointer "/a"')
+
+
 @pytest.mark.parametrize("number", ["12", "-1.25", "1e2", "1E+2", "120.5e-1"])
 def test_a_number_that_is_cut_is_read_to_its_end(number: str) -> None:
     for place in range(len(number)):
@@ -471,19 +486,17 @@ def test_large_values_are_refused_alike_however_they_are_cut(
 
 
 def line_values(line: str) -> list[Any] | None:
-    """The records of a line of JSON Lines, by the independent reading."""
-    found = independent(line, [])
-    one = json.loads(line) if found is not None and is_json(line) else None
-    return found if isinstance(one, dict) or one == [] else None
-
-
-def is_json(text: str) -> bool:
-    """Whether a text is one value."""
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+    """The records of a line of JSON Lines, by the independent reading: one, none, or several that
+    stand without anything between them.
+    """
+    found, rest, values = independent(line, []), line.strip(" \t\r"), list[Any]()
+    while found is not None and rest and rest[0] == ("{" if values else rest[0]):
+        value, end = json.JSONDecoder().raw_decode(rest)
+        values.append(value)
+        rest = rest[end:]
+    several = len(values) > 1 and all(isinstance(each, dict) for each in values)
+    is_line = isinstance(values[0], dict) or values[0] == [] if len(values) == 1 else several
+    return found if values and not rest and is_line else None
 
 
 @given(st.lists(records.map(json.dumps) | texts, max_size=4), st.sampled_from("\n\r"), places)
