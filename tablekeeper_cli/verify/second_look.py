@@ -155,16 +155,22 @@ class SecondLook:
 
     def _compare(self, key: ItemKey, item: Item, have: Item | None) -> None:
         if have is None:
-            expires = self.verifier.expires(item)
-            if expires is None or expires > time.time():
+            if not self._has_expired(item):
                 self._found(MISSING, key)
         elif owner(have) != self.uri:
-            theirs = self.verifier.file_of(have) != NOBODY
-            self._found(MISSING if theirs else FOREIGN, key, whose(have))
+            if self.verifier.file_of(have) == NOBODY:
+                self._found(FOREIGN, key, whose(have))
+            elif not self._has_expired(item):
+                self._found(MISSING, key, whose(have))
         else:
             values = {name: value for name, value in have.items() if name != "_source"}
             if fingerprint(values) != fingerprint(item):
                 self._found(DIFFERENT, key, "", tuple(changes(values, item)))
+
+    def _has_expired(self, item: Item) -> bool:
+        """Whether DynamoDB may have deleted it, and another file may have its key since."""
+        expires = self.verifier.expires(item)
+        return expires is not None and expires <= time.time()
 
     def _found(self, kind: str, key: ItemKey, detail: str = "", changed: Any = ()) -> None:
         self.items_differ = True

@@ -407,6 +407,19 @@ def test_expired_items_may_be_absent(pipeline: Pipeline, verifier: Verifier) -> 
     assert summary(verifier).expired == 1
 
 
+def test_the_key_of_an_expired_item_may_be_another_files(
+    pipeline: Pipeline, verifier: Verifier
+) -> None:
+    """A reprocess would have the first file refused."""
+    past, future = int(time.time()) - 10, int(time.time()) + 1000
+    for name, expires in (("first", past), ("second", future)):
+        pipeline.put(f"notes/{name}.json", [note("1", expires_at=expires)])
+        pipeline.sync(f"notes/{name}.json")
+        if name == "first":
+            pipeline.dynamodb.delete_item(TableName="items", Key=key_of("1"))
+    assert told(verifier) == []
+
+
 def test_a_file_written_under_other_schemas(notes: Pipeline, verifier: Verifier) -> None:
     schema = CATALOGUE.schemas["notes"]
     same = Catalogue({"notes": {**schema, "title": "Notes"}})
