@@ -95,7 +95,7 @@ FUNCTION = "AWS::Lambda::Function"
 UPDATE_SECONDS = 1
 """Between two updates of functions where they are apart."""
 INIT_FAILED = "Worker init failed: "
-DIED = ("Worker process died", "Worker process exited immediately")
+STOCK_ERROR = "Runtime.HandlerError"
 TIMED_OUT = "Task timed out after "
 
 
@@ -215,10 +215,11 @@ def _named(result: Json, answer: Json, request_id: str) -> Json:
     message = str(result["body"].get("errorMessage", ""))
     if message.startswith(INIT_FAILED):
         return _function_error(request_id, json.loads(message.removeprefix(INIT_FAILED)), result)
-    if message.startswith(DIED):
-        message, kind = "Runtime exited without providing a reason", "Runtime.ExitError"
-    elif message.startswith(TIMED_OUT):
+    if message.startswith(TIMED_OUT):
         kind = "Sandbox.Timedout"
+    elif result["body"].get("errorType") == STOCK_ERROR:
+        # The process died: before it was written to ("Broken pipe"), or before it answered.
+        message, kind = "Runtime exited without providing a reason", "Runtime.ExitError"
     else:
         return result
     return _function_error(
