@@ -12,24 +12,21 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date as date_of
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from local.deployment import BUILD
 from local.environment import LOCAL, python
-from local.running import running_stack
 from local.stack import Stack
 from tests.benchmarks import bulk, commands, formats, large_files, overwrites
 from tests.benchmarks.results import Section
+from tests.benchmarks.stacks import measured_stack
 from tests.benchmarks.validation import validation
 from tools.cost import ONE_FUNCTION
 
@@ -52,7 +49,7 @@ def main(wanted: list[str]) -> None:
 def throughput() -> None:
     """Small files a second: live, beside what does nothing and what does less, and in bulk."""
     section = Section("Throughput")
-    with _stack() as stack:
+    with measured_stack() as stack:
         ours = Counted(stack, stack.outputs["SourceBucketName"], stack.outputs["StateMachineArn"])
         rivals = {"tablekeeper": ours, "nothing": _nothing(stack), "one function": _one(stack)}
         rates: dict[str, list[float]] = {name: [] for name in rivals}
@@ -78,7 +75,7 @@ def throughput() -> None:
 def latency() -> None:
     """How long each state of a small file takes, one file after another."""
     section = Section("Latency")
-    with _stack() as stack:
+    with measured_stack() as stack:
         ours = Counted(stack, stack.outputs["SourceBucketName"], stack.outputs["StateMachineArn"])
         states = stack.client("stepfunctions")
         seconds: dict[str, list[float]] = {}
@@ -104,7 +101,7 @@ def latency() -> None:
 def ledger() -> None:
     """What commands read of a large ledger."""
     section = Section("A large ledger")
-    with _stack() as stack:
+    with measured_stack() as stack:
         bulk.dry_run(section, stack)
         commands.failures(section, stack)
     section.keep()
@@ -237,15 +234,6 @@ def _durations(states: Any, execution: str) -> Iterator[tuple[str, float]]:
         elif event["type"].endswith("StateExited"):
             name = event["stateExitedEventDetails"]["name"]
             yield name, at - entered[name]
-
-
-@contextmanager
-def _stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), enforces_roles=False) as stack,
-    ):
-        yield stack
 
 
 def _nothing(stack: Stack) -> Counted:

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import boto3
 
-from local.running import running_stack
 from local.stack import Stack
 from tests.benchmarks.results import Section
+from tests.benchmarks.stacks import E2E_SCHEMAS, measured_stack
 from tests.e2e.large_files import SCENARIOS, LargeFiles, peak_memory
 
-SCHEMAS = Path(__file__).parents[1] / "e2e" / "schemas"
 SIZES = {
     "first_load": 1_000_000,
     "gzipped": 1_000_000,
@@ -51,7 +47,7 @@ def main(wanted: list[str]) -> None:
     names = [each.partition("=")[0] for each in wanted] or list(SIZES)
     for scenario in SCENARIOS:
         if scenario.__name__ in names:
-            with _stack() as stack, peak_memory() as peaks:
+            with measured_stack(schemas=E2E_SCHEMAS) as stack, peak_memory() as peaks:
                 begun = time.perf_counter()
                 files = LargeFiles(stack, scenario.__name__, sizes[scenario.__name__])
                 wrong = scenario(files)
@@ -66,7 +62,7 @@ def main(wanted: list[str]) -> None:
 
 def against_batch_writer(section: Section, count: int = 100_000) -> None:
     """The first load of a file against a plain loop of boto3's batch_writer, on one engine."""
-    with _stack() as stack:
+    with measured_stack(schemas=E2E_SCHEMAS) as stack:
         files = LargeFiles(stack, "ours", count)
         body = files.lines(range(count), 1)
         begun = time.perf_counter()
@@ -120,7 +116,7 @@ def memory(section: Section, megabytes: tuple[int, ...] = (1, 10, 100, 1000)) ->
     """The peak memory of every function, with small and with large files of JSON Lines."""
     peaks: dict[int, dict[str, int]] = {}
     for size in megabytes:
-        with _stack() as stack, peak_memory() as peak:
+        with measured_stack(schemas=E2E_SCHEMAS) as stack, peak_memory() as peak:
             count = size * 1_000_000 // LONG_RECORD
             files = LargeFiles(stack, f"m{size}", count, LONG_RECORD)
             files.put(files.lines(range(count), 1))
@@ -138,15 +134,6 @@ def memory(section: Section, megabytes: tuple[int, ...] = (1, 10, 100, 1000)) ->
             f"at most {AIM_OF_MEMORY}",
             ratio <= AIM_OF_MEMORY,
         )
-
-
-@contextmanager
-def _stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), schemas=SCHEMAS, enforces_roles=False) as stack,
-    ):
-        yield stack
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from local.chaos import Odds
-from local.running import running_stack
 from local.stack import Stack
 from local.switches import LAMBDA_THROTTLES
 from tests.benchmarks.results import Section
+from tests.benchmarks.stacks import measured_stack
 
 FILES, MINUTES = 5000, 10
 UPLOADS_AT_ONCE = 16
@@ -104,11 +103,7 @@ def load() -> None:
     """The three, one after another, on one stack."""
     files = int(os.environ.get("LOAD_FILES", FILES))
     minutes = float(os.environ.get("LOAD_MINUTES", MINUTES))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), enforces_roles=False) as stack,
-        stack.switches.on(LAMBDA_THROTTLES),
-    ):
+    with measured_stack() as stack, stack.switches.on(LAMBDA_THROTTLES):
         rate = _burst(stack, "burst", files)
         _sustained(stack, rate * PART_OF_LIMIT, 60 * minutes)
         stack.chaos.begin(THROTTLING)

@@ -9,21 +9,15 @@ from __future__ import annotations
 import json
 import random
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from local.running import running_stack
-from local.stack import Stack
 from tests.benchmarks.large_files import STATES
 from tests.benchmarks.results import Section
+from tests.benchmarks.stacks import E2E_SCHEMAS, measured_stack
 from tests.e2e.large_files import LargeFiles, peak_memory
 from tests.e2e.observer import Observer
 
-SCHEMAS = Path(__file__).parents[1] / "e2e" / "schemas"
 RECORDS = 100_000
 AIM_OF_TIME = 0.25
 FILES, RECORDS_OF_A_FILE, DEALS = 10, 100, 3
@@ -32,7 +26,7 @@ PATIENCE_SECONDS = 900
 
 def again(section: Section, count: int = RECORDS) -> None:
     """A large file, and again with 1 % of its records changed, 0.1 % added and 0.1 % removed."""
-    with _stack() as stack:
+    with measured_stack(schemas=E2E_SCHEMAS) as stack:
         files = LargeFiles(stack, "again", count)
         changed, removed = set(range(3, count, 100)), set(range(7, count, 1000))
         added = range(count, count + count // 1000)
@@ -89,7 +83,7 @@ def dealt(section: Section, files: int = FILES, records: int = RECORDS_OF_A_FILE
     stack.
     """
     rng = random.Random(1)
-    with _stack() as stack:
+    with measured_stack(schemas=E2E_SCHEMAS) as stack:
         see = Observer(stack)
         numbers = list(range(files * records))
         _upload(see, _hands(numbers, files), 0)
@@ -143,15 +137,6 @@ def _held(see: Observer) -> dict[str, tuple[str, int]]:
 def _difference(held: Any, wanted: Any) -> str:
     wrong = sum(held.get(name) != each for name, each in wanted.items())
     return f"{wrong} items are not what their file says after {PATIENCE_SECONDS} s"
-
-
-@contextmanager
-def _stack() -> Iterator[Stack]:
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), schemas=SCHEMAS, enforces_roles=False) as stack,
-    ):
-        yield stack
 
 
 def main(wanted: list[str]) -> None:

@@ -125,7 +125,8 @@ def test_a_reading_that_ends_early_leaves_no_file_open(
 
     monkeypatch.setattr(names, "TemporaryFile", opened)
     document = Document(written([*map(str, range(60)), "x", "x"]))
-    with contextlib.suppress(DuplicateJsonKeyError):
+    refused = pytest.raises(DuplicateJsonKeyError) if last == "x" else contextlib.nullcontext()
+    with refused:
         for name in document.members():
             document.value((name,))
             if name == last == "50":
