@@ -37,8 +37,8 @@ LOCAL_FILE = Path(".local") / "stack.json"
 @dataclass(frozen=True)
 class Stack:
     """A stack and its outputs; endpoint_url is None on AWS. by_default says that it was not named:
-    it is the local one, whose stack.json is here; schemas is the folder of its datasets, None for
-    the project's own. A request is tried so many times, and waits so long for its answer.
+    it is the local one, whose stack.json is local_file; schemas is the folder of its datasets, None
+    for the project's own. A request is tried so many times, and waits so long for its answer.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Stack:
     endpoint_url: str | None = None
     by_default: bool = False
     schemas: str | None = None
+    local_file: Path | None = None
     session: Session | None = field(default=None, repr=False, compare=False)
     read_seconds: float = 60
     attempts: int = 9
@@ -84,10 +85,7 @@ class Stack:
 
     @classmethod
     def on_local_engine(cls) -> Stack:
-        """The engine of `make up`, by the nearest .local/stack.json at or above this folder.
-
-        Raises CommandError.
-        """
+        """The stack of the nearest .local/stack.json at or above here. Raises CommandError."""
         from boto3.session import Session
 
         path = local_file()
@@ -109,6 +107,7 @@ class Stack:
             held["outputs"],
             held["endpoint_url"],
             schemas=held.get("schemas"),
+            local_file=path.absolute(),
             session=session,
             attempts=LOCAL_ATTEMPTS,
         )
@@ -137,8 +136,8 @@ class Stack:
 
     def guard_engine(self) -> Event | None:
         """Ends this process with a sentence when the local engine ends, until the event is set."""
-        path = local_file()
-        return engine.guard(self.endpoint_url, path.parent) if self.endpoint_url and path else None
+        file = self.local_file
+        return engine.guard(self.endpoint_url, file.parent) if self.endpoint_url and file else None
 
     def impatient(self, read_seconds: float, attempts: int) -> Stack:
         """The same stack, whose requests end sooner when nothing answers."""

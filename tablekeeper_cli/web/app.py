@@ -15,7 +15,7 @@ from tablekeeper_cli.engine import further_name
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.executions import bucket_runs, running, visits
 from tablekeeper_cli.ledger import files, history, items, problems
-from tablekeeper_cli.stack import Stack, local_file
+from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal import showing
 from tablekeeper_cli.web import error_pages, file_list, looks, pages, plain_json, shell_commands
 from tablekeeper_cli.web.cache import PAUSE, Cached, T
@@ -44,8 +44,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 def create_app(stack: Stack) -> Flask:
     """The console of a stack, as a WSGI application."""
     local = stack.endpoint_url is not None
-    file = local_file() if local else None
-    further = further_name(file.parent) if file else ""
+    further = further_name(stack.local_file.parent) if stack.local_file else ""
     stack = stack.impatient(READ_SECONDS[local], attempts=ATTEMPTS[local])
     app = Flask(__name__, template_folder=str(pages.TEMPLATES), static_folder=None)
     app.jinja_env.globals.update(

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from tablekeeper_cli import engine
 from tablekeeper_cli.errors import CommandError, UnknownError
-from tablekeeper_cli.stack import LOCAL_FILE, Stack, local_file
+from tablekeeper_cli.stack import LOCAL_FILE, Stack
 from tablekeeper_cli.terminal.text import clean
 
 RETRIED_AFTER = 5
@@ -27,8 +27,7 @@ def check_engine(stack: Stack) -> None:
     if not stack.endpoint_url:
         return
     try:
-        found = local_file()
-        state_dir = found.parent if found else LOCAL_FILE.parent
+        state_dir = (stack.local_file or LOCAL_FILE).parent
         engine.check(stack.endpoint_url, stack.bucket, state_dir)
     except CommandError as error:
         raise DeadEngineError(str(error)) from None

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shlex
 
 from tablekeeper_cli.engine import further_name
-from tablekeeper_cli.stack import LOCAL_VARIABLE, Stack, local_file
+from tablekeeper_cli.stack import LOCAL_VARIABLE, Stack
 
 
 def command(stack: Stack, name: str, *arguments: str) -> str:
     """`tablekeeper NAME ARGUMENTS` on this stack. The name, which may have options, is ours."""
     if any(each.startswith("-") for each in arguments):
         arguments = ("--", *arguments)
-    file = local_file() if stack.endpoint_url else None
+    file = stack.local_file
     named = bool(file and further_name(file.parent))
-    which = [f"{LOCAL_VARIABLE}={quoted(str(file and file.absolute()))}"] if named else []
+    which = [f"{LOCAL_VARIABLE}={quoted(str(file))}"] if named else []
     return " ".join((*which, "tablekeeper", name, *options(stack), *map(quoted, arguments)))
 
 

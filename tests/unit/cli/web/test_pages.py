@@ -327,14 +327,9 @@ def test_a_command_names_the_stack_and_takes_no_key_for_an_option(shop: Shop) ->
     assert shell_commands.upload(local).endswith("--endpoint-url http://127.0.0.1:4566")
 
 
-def test_a_further_local_stack_is_told_from_the_first(
-    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_further_local_stack_is_told_from_the_first(shop: Shop, tmp_path: Path) -> None:
     file = tmp_path / ".local" / "stacks" / "second" / "stack.json"
-    file.parent.mkdir(parents=True)
-    file.write_text("{}")
-    monkeypatch.setenv("TABLEKEEPER_LOCAL", str(file))
-    local = replace(shop.stack, endpoint_url="http://127.0.0.1:4566")
+    local = replace(shop.stack, endpoint_url="http://127.0.0.1:4566", local_file=file)
     told = shell_commands.command(local, "status")
     assert told == f"TABLEKEEPER_LOCAL={file} tablekeeper status --local"
     page = create_app(local).test_client().get("/none").text
