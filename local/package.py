@@ -72,7 +72,7 @@ def _archive(folder: Path) -> Path:
     files = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and "__pycache__" not in path.parts
     }
     archive = ARCHIVES / f"{_digest(files)}.zip"
     if not archive.exists():

@@ -29,6 +29,7 @@ from local.engine.state import STATE_DIR
 MINISTACK = "1.5.33"
 PATCHES = (
     "functions",
+    "forks",
     "expressions",
     "states",
     "distributed_map",

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from local.engine.fork_server import SCRIPT_DESCRIPTOR
 from local.stack import Stack
 from tests.e2e.observer import Observer, plain, until
 
@@ -148,13 +149,10 @@ def kill_writer(stack: Stack, function: str) -> bool:
 def _workers() -> Iterator[tuple[int, str]]:
     """The processes of functions on this machine, with the functions' names."""
     for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        for each in environment:
-            if each.startswith(b"AWS_LAMBDA_FUNCTION_NAME="):
-                yield int(folder.name), each.partition(b"=")[2].decode()
+        with suppress(OSError):
+            script = (folder / "fd" / str(SCRIPT_DESCRIPTOR)).readlink()
+            if script.parent.name.startswith("ministack-lambda-"):
+                yield int(folder.name), script.parent.name.removeprefix("ministack-lambda-")
 
 
 @contextmanager

@@ -59,7 +59,7 @@ def test_each_function_is_imported_from_its_zip_and_the_runtime_alone(tmp_path: 
             f"import {module} as found; assert callable(found.{handler})"
         )
         ran = subprocess.run(
-            [python("runtime"), "-I", "-c", code],
+            [python("runtime"), "-I", "-B", "-c", code],
             cwd=tmp_path,
             env=given,
             capture_output=True,
