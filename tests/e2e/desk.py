@@ -20,6 +20,7 @@ from local.stack import Stack
 from tablekeeper_cli.ledger.files import list_files
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 from tablekeeper_cli.stack import Stack as Located
+from tests.e2e.command import run_command
 
 COMMAND = Path(sys.executable).with_name("tablekeeper")
 PATIENCE = 120
@@ -63,14 +64,7 @@ class Desk:
     def _run(
         self, arguments: tuple[str, ...], code: int | None
     ) -> subprocess.CompletedProcess[str]:
-        ran = subprocess.run(
-            [COMMAND, *arguments, "--local"],
-            env={**os.environ, **self.variable},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
+        ran = run_command((*arguments, "--local"), {**os.environ, **self.variable})
         assert code in (None, ran.returncode), (arguments, ran.stdout, ran.stderr)
         return ran
 
