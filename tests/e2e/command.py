@@ -1,5 +1,5 @@
-"""The `tablekeeper` command in a process of its own, a fork of one that has loaded its modules: half
-of the time of its start.
+"""The `tablekeeper` command in a process of its own: a fork of one that has loaded its modules, in
+half of the time of a start.
 """
 
 from __future__ import annotations
