@@ -45,4 +45,4 @@ def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: str) -
     sys.argv = ["tablekeeper", *arguments]
     from tablekeeper_cli.app import main
 
-    sys.exit(main())
+    main()
