@@ -58,14 +58,14 @@ class Observer:
         )
         return [row for page in pages for row in page["Items"]]
 
-    def problem(self, key: str) -> dict[str, str]:
+    def problem(self, key: str) -> dict[str, Any]:
         """The problem of a key, empty if it has none."""
         row = self.dynamodb.get_item(
             TableName=self.stack.outputs["LedgerTableName"],
             Key={"pk": {"S": self.uri(key)}, "sk": {"S": "CURRENT"}},
             ConsistentRead=True,
         ).get("Item", {})
-        return {name: each["S"] for name, each in row.get("problem", {}).get("M", {}).items()}
+        return {name: plain(each) for name, each in row.get("problem", {}).get("M", {}).items()}
 
     def items(self, key: str) -> list[dict[str, Any]]:
         """The items that belong to a key, as JSON values, sorted by their keys; a raw scan."""

@@ -16,7 +16,7 @@ import pytest
 from tablekeeper.causes import message_of
 
 from local.stack import Stack
-from tests.e2e.observer import Observer
+from tests.e2e.observer import Observer, until
 from tests.e2e.test_plan import Shell
 
 
@@ -136,6 +136,36 @@ def test_a_large_version_with_an_empty_field_name_leaves_the_earlier_one_whole(
     assert "record 149, a field has an empty name" in cause
     assert [item["v"] for item in seen.items("notes/trap-whole.jsonl")] == [1] * 150
     assert seen.items("notes/trap-alone.jsonl") == []
+
+
+def test_records_dealt_out_anew_among_files_come_to_them(seen: Observer) -> None:
+    """Each file waits for the items of both others, and nobody helps but the sweep."""
+    deals = (
+        {"A": "t1 t2", "B": "t3 t4", "C": "t5 t6"},
+        {"A": "t3 t5", "B": "t1 t6", "C": "t2 t4"},
+    )
+    expected: dict[str, list[tuple[str, Decimal]]] = {}
+    for version, dealt in enumerate(deals, start=1):
+        for name, ids in dealt.items():
+            key, names = f"any/trap-deal/{name}.json", [f"trap-{each}" for each in ids.split()]
+            seen.put(key, [{"id": each, "v": version} for each in names])
+            expected[key] = [(each, Decimal(version)) for each in names]
+        newest = [each[-1] for each in seen.outcomes(*expected)]
+        assert version == 2 or newest == ["SYNCED"] * 3
+    assert "INVALID" in newest
+    swept: list[dict[str, Any]] = []
+
+    def is_dealt() -> bool:
+        problems = [seen.problem(key) for key in expected]
+        if problems != swept:
+            swept[:] = problems
+            seen.sweep()
+        return not any(problems) and all(
+            [(item["pk"], item["v"]) for item in seen.items(key)] == items
+            for key, items in expected.items()
+        )
+
+    until(is_dealt, "the files still wait for each other's items")
 
 
 def test_a_folder_marker_of_hadoop_is_ignored(seen: Observer) -> None:
