@@ -10,6 +10,7 @@ state may name any error, so as to hand on the one that was caught.
 from __future__ import annotations
 
 import json
+import re
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+from jsonata.utils import Utils
 from moto.core.config import default_user_config
 from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
 from moto.stepfunctions.parser.asl.component.common.error_name import custom_error_name
@@ -40,6 +42,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
     StatesErrorNameType,
 )
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.intrinsic import jsonata as intrinsics
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service_aws_sdk as aws_sdk,
 )
@@ -127,6 +130,8 @@ def moto_reads_jsonata() -> Iterator[None]:
     with (
         patch.dict(default_user_config["stepfunctions"], {"execute_state_machine": True}),
         patch.object(jsonata, "_eval_jsonata", _evaluate),
+        # moto declares functions of its own, $hash as one that is not supported.
+        patch.dict(intrinsics._DECLARATION_BY_VARIABLE_REFERENCE, clear=True),
         patch.object(retrier_decl, "time", unhurried),
         # A definition is read once, and not at its creation and at each execution's start.
         patch.object(StepFunctionsParserBackend, "_validate_definition", lambda definition: None),
@@ -141,11 +146,39 @@ def moto_reads_jsonata() -> Iterator[None]:
 _parsed = cache(AmazonStateLanguageParser.parse)
 
 
-def _evaluate(expression: str) -> Any:
+def _evaluate(text: str) -> Any:
+    """What an expression is. moto writes all that it sees before it, as text: to read that as
+    JSONata took most of the time of an execution.
+    """
+    opening, expression = _OPENING.fullmatch(text).groups()  # type: ignore[union-attr]
+    bindings = {}
+    while declaration := _DECLARATION.match(expression):
+        try:
+            value, end = _DECODER.raw_decode(expression, declaration.end())
+        except ValueError:
+            break
+        if expression[end] != ";":
+            break
+        bindings[declaration[1]] = _with_nulls(value)
+        expression = expression[end + 1 :]
     try:
-        return compiled.__wrapped__(expression).evaluate(None)
+        return compiled(opening + expression).evaluate(None, bindings)
     except Exception as error:
         raise jsonata.JSONataException("UNKNOWN", str(error)) from error
+
+
+_OPENING = re.compile(r"((?:\$\w+\()?\()(.*)", re.DOTALL)
+_DECLARATION = re.compile(r"\$(\w+):=")
+_DECODER = json.JSONDecoder()
+
+
+def _with_nulls(value: Any) -> Any:
+    """A value of JSON as jsonata-python has it: nothing is not null."""
+    if isinstance(value, dict):
+        return {name: _with_nulls(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(each) for each in value]
+    return Utils.NULL_VALUE if value is None else value
 
 
 def _matches(self: Any, env: Any) -> None:
