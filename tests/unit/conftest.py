@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain
 from typing import Any
 from unittest.mock import patch
 
@@ -191,21 +192,35 @@ def large(monkeypatch: pytest.MonkeyPatch, in_turn: None) -> None:
     monkeypatch.setattr(lanes, "LANES", 2)
 
 
-def create_table(dynamodb: Any, name: str, *keys: str) -> None:
-    """A table with these key attributes, such as `pk:S`: the partition key, and the sort key."""
-    names, types = zip(*(key.split(":") for key in keys), strict=True)
+def create_table(dynamodb: Any, name: str, *keys: str, **indexes: tuple[str, ...]) -> None:
+    """A table with these key attributes, such as `pk:S`: the partition key, and the sort key; and
+    its indexes by their names, with all attributes.
+    """
+    index: list[Any] = [
+        {
+            "IndexName": each,
+            "KeySchema": _key_schema(*keys_of),
+            "Projection": {"ProjectionType": "ALL"},
+        }
+        for each, keys_of in indexes.items()
+    ]
+    pairs = {each.partition(":")[::2] for each in chain(keys, *indexes.values())}
     dynamodb.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        KeySchema=[
-            {"AttributeName": each, "KeyType": kind}
-            for each, kind in zip(names, ("HASH", "RANGE"), strict=False)
-        ],
+        KeySchema=_key_schema(*keys),
         AttributeDefinitions=[
-            {"AttributeName": each, "AttributeType": kind}
-            for each, kind in zip(names, types, strict=True)
+            {"AttributeName": each, "AttributeType": kind} for each, kind in sorted(pairs)
         ],
+        **({"GlobalSecondaryIndexes": index} if index else {}),
     )
+
+
+def _key_schema(*keys: str) -> list[dict[str, str]]:
+    return [
+        {"AttributeName": each.partition(":")[0], "KeyType": kind}
+        for each, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+    ]
 
 
 @pytest.fixture
@@ -227,30 +242,11 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
         for bucket in ("source", "staging"):
             s3.create_bucket(Bucket=bucket)
         s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
-        for table in ("items", "ledger"):
-            create_table(dynamodb, table, "pk:S", "sk:S")
+        create_table(dynamodb, "items", "pk:S", "sk:S")
+        create_table(dynamodb, "ledger", "pk:S", "sk:S", files=("file_shard:S", "pk:S"))
         patches = [patch.object(each, "catalogue", lambda: CATALOGUE) for each in CATALOGUED]
         for each in patches:
             each.start()
-        dynamodb.update_table(
-            TableName="ledger",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "file_shard", "AttributeType": "S"},
-            ],
-            GlobalSecondaryIndexUpdates=[
-                {
-                    "Create": {
-                        "IndexName": "files",
-                        "KeySchema": [
-                            {"AttributeName": "file_shard", "KeyType": "HASH"},
-                            {"AttributeName": "pk", "KeyType": "RANGE"},
-                        ],
-                        "Projection": {"ProjectionType": "ALL"},
-                    }
-                }
-            ],
-        )
         yield Pipeline(s3, dynamodb)
         for each in patches:
             each.stop()
