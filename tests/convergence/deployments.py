@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import os
 import random
+from collections import ChainMap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from greenlet import greenlet
 from handlers import (
@@ -93,7 +94,7 @@ class Deployments:
         own = {"ITEM_KEYS": "pk:S,sk:N"} if self.numeric else {}
         if self.changed != "schema":
             own["TTL_ATTRIBUTE"] = TTL_ATTRIBUTES[version]
-        return FROM_ENVIRONMENT(kind, {**(environment or os.environ), **own})
+        return FROM_ENVIRONMENT(kind, ChainMap(own, cast(Any, environment or os.environ)))
 
     def deploy(self) -> None:
         """One function gets its next copy of schemas/."""

@@ -5,6 +5,7 @@ and after each call.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -38,7 +39,13 @@ class Table(QuickDynamoDB):
         if any(refused):
             codes = [{"Code": "ValidationError" if each else "None"} for each in refused]
             raise client_error("TransactionCanceledException", CancellationReasons=codes)
-        return super().transact_write_items([_plain(each) for each in TransactItems])
+        if EXPONENT.search(json.dumps(TransactItems, default=repr)):
+            TransactItems = _plain(TransactItems)  # noqa: N806
+        return super().transact_write_items(TransactItems)
+
+
+EXPONENT = re.compile(r'"N": "[^"]*E')
+"""In the text of a transaction, most of which have no such number."""
 
 
 def _plain(value: Any) -> Any:
