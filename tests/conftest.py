@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 from tablekeeper.steps import fetch
 
 settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
+# `pytest --hypothesis-profile long`: what each run of CI looks for with other examples, for longer.
+settings.register_profile("long", settings.get_profile("busy"), max_examples=3000)
 settings.load_profile("busy")  # A busy machine is no fault of what is tested.
 
 WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,39}")

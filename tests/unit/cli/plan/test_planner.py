@@ -98,7 +98,7 @@ def test_agrees_with_the_execution_on_random_documents(pipeline: Pipeline, plan_
     pipeline.sync("notes/owner.json")
     foreign = {"pk": {"S": "t-owned"}, "sk": {"S": "foreign"}}
     pipeline.dynamodb.put_item(TableName="items", Item=foreign)
-    for key, body in documents.steps(15):
+    for key, body in documents.steps(10):
         before = table(pipeline.items(), "")
         plan = told(plan_of(key, body))
         assert before == table(pipeline.items(), "")
