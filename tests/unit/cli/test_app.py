@@ -79,7 +79,7 @@ def test_help_costs_little_more_than_the_libraries_that_write_it(tmp_path: Path)
     def seconds(*command: str) -> float:
         """The least processor time of some runs."""
         times = []
-        for _ in range(7):
+        for _ in range(3):
             before = spent()
             subprocess.run(command, capture_output=True, check=True, env=environment)
             times.append(spent() - before)
@@ -89,7 +89,7 @@ def test_help_costs_little_more_than_the_libraries_that_write_it(tmp_path: Path)
         return seconds(COMMAND, "--help") / seconds(sys.executable, "-c", "import typer, rich")
 
     # What else the machine does may slow one of the two down: the best of some rounds counts.
-    assert any(ratio() <= 1.5 for _ in range(4))
+    assert any(ratio() <= 1.5 for _ in range(8))
 
 
 def test_help_imports_nothing_heavy() -> None:
