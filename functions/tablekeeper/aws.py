@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -86,6 +88,8 @@ def cached_client(service: str) -> Any:
     import botocore.session
     from botocore.config import Config
 
+    session = botocore.session.get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
     config = Config(
         connect_timeout=5,
         read_timeout=20,
@@ -93,8 +97,20 @@ def cached_client(service: str) -> Any:
         max_pool_connections=20,
         # A third of the time of a large transaction, to find what the type checker finds.
         parameter_validation=service != "dynamodb",
+        # A tenth of a call's time, twice a call, to put together what is always the same.
+        user_agent=session.user_agent(),
     )
-    return botocore.session.get_session().create_client(service, config=config)
+    return session.create_client(service, config=config)
+
+
+def _time(value: Any) -> datetime:
+    """A time of an answer. S3's Last-Modified takes a tenth of the time that botocore takes."""
+    if isinstance(value, str) and value.endswith("GMT"):
+        return parsedate_to_datetime(value)
+    from botocore.utils import parse_timestamp
+
+    parsed: datetime = parse_timestamp(value)
+    return parsed
 
 
 def dynamodb() -> DynamoDBClient:

@@ -8,12 +8,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
+from typing import Any
 
 import pytest
 from botocore import exceptions as botocore_errors
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError
+from botocore.utils import parse_timestamp
 from tablekeeper import aws
 from tablekeeper.errors import TransientServiceError
 from urllib3 import exceptions as urllib3_errors
@@ -135,3 +137,17 @@ def test_a_client_that_many_threads_ask_for_at_once_is_made_once() -> None:
     with aws.clients_by(make), ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(ask, range(8)))) == 1
     assert made == ["s3"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("Sat, 28 Feb 2026 23:59:59 GMT", id="as S3 gives Last-Modified"),
+        pytest.param("2026-02-28T23:59:59.123Z", id="as S3 lists objects"),
+        pytest.param(1772323199.123, id="as Step Functions describes executions"),
+    ],
+)
+def test_a_time_is_read_as_botocore_reads_it(value: Any) -> None:
+    time_parser = aws.cached_client.__wrapped__("s3")._response_parser._timestamp_parser
+    assert time_parser(value) == parse_timestamp(value)
+    assert time_parser(value).tzinfo

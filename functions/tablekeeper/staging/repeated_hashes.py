@@ -20,11 +20,13 @@ class RepeatedHashes:
     def __init__(self) -> None:
         self.files = ExitStack()
         self.spilled: dict[int, IO[bytes]] = {}
-        self.held = [array("Q") for _ in range(PARTITIONS)]
+        self.held: dict[int, array[int]] = {}
 
     def add(self, number: int) -> None:
         partition = number % PARTITIONS
-        held = self.held[partition]
+        held = self.held.get(partition)
+        if held is None:
+            held = self.held[partition] = array("Q")
         held.append(number)
         if len(held) == _HASHES_IN_MEMORY:
             if partition not in self.spilled:
@@ -36,7 +38,7 @@ class RepeatedHashes:
 
     def repeated(self) -> set[int]:
         repeated: set[int] = set()
-        for partition, held in enumerate(self.held):
+        for partition, held in sorted(self.held.items()):
             numbers = array("Q")
             if partition in self.spilled:
                 file = self.spilled[partition]
