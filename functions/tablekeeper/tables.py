@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import dynamodb
 from tablekeeper.model.keys import TableKey
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tables:
-    """Where commits go. audit_retention in seconds."""
+    """Where commits go. audit_retention in seconds. `joint`, where it is given, makes the
+    transactions, with the contract of `transact`.
+    """
 
     client: DynamoDBClient
     ledger: str
@@ -25,6 +28,14 @@ class Tables:
     audit_retention: int
     staging_bucket: str = ""
     ttl_attribute: str = ""
+    joint: Callable[[list[Any]], None] | None = None
+
+    def transact(self, actions: list[Any]) -> None:
+        """One transaction. Raises ClientError, and what botocore raises of a connection."""
+        if self.joint:
+            self.joint(actions)
+        else:
+            self.client.transact_write_items(TransactItems=actions)
 
     @classmethod
     def of(cls, settings: WriteSettings | DeleteSettings | SweepSettings) -> Tables:

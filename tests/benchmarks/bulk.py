@@ -16,6 +16,7 @@ from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from tablekeeper.bucket.batch import FILES_AT_ONCE
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.ledger.writes import audit_action, object_attributes, update_row
 from tablekeeper.model.execution import Execution
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FILES, ROUNDS = 2000, 3
-FUNCTIONS, FILES_AT_ONCE = 4, 8
-"""The engine runs four functions at once, and each works on eight files."""
+FUNCTIONS = 4
+"""The engine runs as many at once, and each works on FILES_AT_ONCE files."""
 AIM_OF_LIVE, AIM_OF_LOOP = 4.0, 0.7
 ROWS = 100_000
 """Ledger rows for the dry run, whose function is to stay below AIM_OF_MEMORY megabytes."""

@@ -23,7 +23,7 @@ from tablekeeper.ledger.view import LedgerView
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.times import now
 
-FILES_AT_ONCE = 8
+FILES_AT_ONCE = 16
 """Files that one function works on side by side: most of the time is waiting."""
 LAST_SECONDS = 90
 """A function begins no file with less than this left; the files are TRACED."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from tablekeeper.aws import states, transient_errors
+from tablekeeper.bucket.joint_transactions import JointTransactions
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.model.execution import Execution, event_text
 from tablekeeper.model.outcome import CommitResult
@@ -54,6 +55,7 @@ class Run:
     ) -> Run:
         """For the function whose settings these are."""
         tables = Tables.of(settings)
+        tables = replace(tables, joint=JointTransactions(tables.client).transact)
         return cls(tables, settings, catalogue, execution, remaining, observer)
 
     @property

@@ -125,7 +125,7 @@ class FileTransactions:
             ]
             try:
                 with transient_errors():
-                    self.tables.client.transact_write_items(TransactItems=actions)
+                    self.tables.transact(actions)
             except ClientError as error:
                 code = error.response["Error"]["Code"]
                 message = error.response["Error"].get("Message", "")[:200]
