@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from ministack.core.responses import error_response_json
@@ -14,6 +15,10 @@ from local.engine.state import (
 )
 
 NAME_BYTES = 65_535
+
+# AWS: an expression costs nothing that its caller notices. Stock: reading the same conditions again
+# takes a tenth of the engine's time.
+dynamodb._condition_syntax_error = lru_cache(dynamodb._condition_syntax_error)
 
 
 # AWS: now and then it throttles, fails, or its answer is lost. Stock: never.
