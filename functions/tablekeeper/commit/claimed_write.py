@@ -126,10 +126,9 @@ class ClaimedWrite:
     def _superseded(self) -> CommitResult:
         """Records SUPERSEDED, on condition that this execution has no outcome and that the claim is
         another's. A claim of its own was taken by a later attempt, which continues the write.
+
+        Raises RecordedError and StaleRevisionError.
         """
-        outcome = self.file.read_outcome()
-        if outcome:
-            return CommitResult(outcome)
         revision, superseded = self.file.read_row().revision, CommitResult("SUPERSEDED")
         audit = audit_action(self.tables, self.snapshot, self.execution, superseded, revision)
         others = {

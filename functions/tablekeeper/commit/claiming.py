@@ -10,7 +10,7 @@ from tablekeeper.commit import lanes
 from tablekeeper.commit.key_lists import own_list
 from tablekeeper.commit.lanes import Progress, lane_action
 from tablekeeper.commit.transaction import FileTransactions
-from tablekeeper.ledger.rows import ADDING, INCOMPLETE, REPLACING, Claim, Row, attribute, lane_key
+from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, Row, attribute, lane_key
 from tablekeeper.ledger.writes import no_outcome, update_row
 
 
@@ -54,8 +54,6 @@ class ClaimAttempt:
             "claim_state": attribute(state),
             "claimed_by": attribute(self.execution.audit_key),
         }
-        if before and before.state == INCOMPLETE:
-            changes["incomplete_since"] = None
         if before is None or before.owner != wanted.owner:
             changes["refusal"] = None
         actions: list[dict[str, Any]] = [
@@ -78,7 +76,7 @@ class ClaimAttempt:
         before = self.row.claim
         if before is None or before.state != REPLACING:
             return None
-        superseded = before.superseded or (None if self.row.is_refused else before.write)
+        superseded = before.superseded or before.write
         return None if superseded == wanted.write else superseded
 
     @property

@@ -31,7 +31,6 @@ from tablekeeper.model.outcome import PARTIAL, SYNCED, CommitResult
 from tablekeeper.model.sizes import item_size
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.item_set import ItemSet
-from tablekeeper.staging.partitioned_lines import delete_copy
 from tablekeeper.tables import Tables
 
 
@@ -110,10 +109,7 @@ class FileCommit:
         if row.revision != self.snapshot.revision:
             raise self.file.stale()
         check_keys(self.file, row)
-        lists = key_lists.key_lists(row)
-        for prefix in row.discarded:
-            if prefix not in lists:
-                delete_copy(self.tables.staging_bucket, prefix)
+        key_lists.discard(self.tables, row.discarded)
         bound = basis(self.tables) if len(new) else ""
         known = KnownItems(self.tables, row, "" if self.execution.forced or row.doubted else bound)
         if row.claim or not known.is_few or len(new) > sizes.TRANSACTION_ITEMS:
@@ -130,6 +126,7 @@ class FileCommit:
         vanished = {ItemKey(text) for text in old} - items.keys()
         if not _fits(items, puts, vanished):
             return write.write(outcome, new)
+        lists = key_lists.key_lists(row)
         mark = key_lists.own_list(self.file.uri, self.snapshot.revision + 1)
         held = ItemDigests(mark, bound, digests) if bound and items else None
         discarded = [*lists, *([mark] if held else [])]

@@ -108,3 +108,18 @@ def test_files_that_claim_one_item_stay_refused(pipeline: Pipeline) -> None:
     assert states.started == {}
     assert pipeline.row("notes/b.json")["problem_status"] == {"S": "INVALID"}
     assert "problem" not in pipeline.row("notes/a.json")
+
+
+def test_a_file_that_was_released_is_written_once_nothing_is_in_its_way(
+    pipeline: Pipeline,
+) -> None:
+    """The flag is of one execution: what the sweep starts later is an ordinary one."""
+    one, other = "notes/a.json", "notes/b.json"
+    for key, names in ((other, "z"), (one, "ab"), (one, "abz")):
+        pipeline.put(key, [{"pk": name, "sk": "1"} for name in names])
+        execute(pipeline, pipeline.event(key, release_items=names == "abz"))
+    assert pipeline.row(one)["status"] == {"S": "RELEASED"}
+    pipeline.put(other, [])
+    execute(pipeline, pipeline.event(other))
+    assert sweeps(pipeline, [one, other], [], 3) == 1
+    assert {item["pk"]["S"] for item in pipeline.items()} == set("abz")

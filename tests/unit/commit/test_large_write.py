@@ -87,6 +87,16 @@ def test_many_items_are_written_and_their_keys_kept_outside_the_row(pipeline: Pi
     assert pipeline.outcomes(KEY) == ["SYNCED"]
 
 
+def test_few_items_of_many_bytes_are_a_large_write(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 98)
+    monkeypatch.setattr(sizes, "TRANSACTION_BYTES", 4_000)
+    pipeline.put(KEY, records("abc"))
+    assert pipeline.sync(KEY)["items_put"] == 3
+    assert "keys_at" in pipeline.row(KEY)
+
+
 def test_what_vanished_goes_and_so_does_the_old_key_list(pipeline: Pipeline) -> None:
     pipeline.put(KEY, records("abcdefgh", v=1))
     pipeline.sync(KEY)
@@ -172,9 +182,12 @@ def test_cut_off_anywhere_the_next_attempt_finishes(
     assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}
 
 
-@pytest.mark.parametrize("call", range(2, 8))
+@pytest.mark.parametrize(
+    ("call", "fits"),
+    [*((call, 1) for call in range(2, 8)), pytest.param(5, 98, id="in one transaction")],
+)
 def test_another_content_takes_over_wherever_it_was_cut_off(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: int, fits: int
 ) -> None:
     pipeline.put(KEY, records("abcd", v=1))
     pipeline.sync(KEY)
@@ -182,9 +195,11 @@ def test_another_content_takes_over_wherever_it_was_cut_off(
     happens(pipeline, monkeypatch, cut_off_at(call))
     with pytest.raises(CutOffError):
         pipeline.sync(KEY)
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", fits)
     pipeline.put(KEY, records("hijk", v=3))
     assert pipeline.sync(KEY)["outcome"] == "SYNCED"
     assert held(pipeline) == dict.fromkeys("hijk", "3")
+    assert "claim" not in pipeline.row(KEY)
     assert staged_keys(pipeline) == {pipeline.row(KEY)["keys_at"]["S"]}
 
 

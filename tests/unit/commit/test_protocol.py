@@ -52,9 +52,9 @@ def begun(pipeline: Pipeline, name: str, start: str) -> tuple[Any, dict[str, Any
     return fetch_object.handler({"event": event, "entered": start, "round": 0}, None), execution
 
 
-def fails(pipeline: Pipeline, name: str, start: str) -> None:
+def fails(pipeline: Pipeline, name: str, start: str, **more: Any) -> None:
     """Records FAILED for an execution."""
-    execution = Execution(name, name, start, 0, json.dumps(pipeline.event(KEY)))
+    execution = Execution(name, name, start, 0, json.dumps(pipeline.event(KEY, **more)))
     failure = Failure("Write Items", "ExecutionAborted", "")
     assert record_failure(pipeline.dynamodb, "ledger", execution, failure, 1000)
 
@@ -227,6 +227,79 @@ def test_an_execution_that_has_its_claim_again_is_not_superseded(
     with pytest.raises(StaleRevisionError):
         pipeline.commit(fetched, execution)
     assert pipeline.outcomes(KEY) == []
+
+
+@pytest.mark.usefixtures("large")
+def test_an_execution_that_has_failed_takes_no_claim(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """Its failure was late, and is nobody's problem: who lost a claim to it would be SUPERSEDED."""
+    pipeline.put(KEY, records("abcd", v=1))
+    pipeline.commit(*begun(pipeline, "C", "2026-01-01T10:01:00.000Z"))
+    pipeline.put(KEY, records("abcd", v=2))
+    fetched, execution = begun(pipeline, "E", "2026-01-01T10:00:00.000Z")
+    fails(pipeline, "E", "2026-01-01T10:00:00.000Z")
+    assert "problem" not in pipeline.row(KEY)
+    stops_after(pipeline, use, 1)
+    assert pipeline.commit(fetched, execution)["outcome"] == "FAILED"
+    assert "claim" not in pipeline.row(KEY)
+
+
+@pytest.mark.usefixtures("large")
+def test_an_older_look_at_the_bucket_claims_nothing(pipeline: Pipeline) -> None:
+    pipeline.put(KEY, records("abcd", v=1))
+    older = pipeline.fetch(KEY)
+    pipeline.put(KEY, records("abcd", v=2))
+    pipeline.sync(KEY)
+    with pytest.raises(StaleRevisionError):
+        pipeline.commit(older, pipeline.execution(KEY))
+    assert held(pipeline) == dict.fromkeys("abcd", "2")
+
+
+@pytest.mark.usefixtures("large")
+def test_an_older_look_of_an_execution_does_not_take_the_claim_of_its_newer_one(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """Which had it from another execution: that one ended SUPERSEDED, and nobody else is left."""
+    pipeline.put(KEY, records("abcd", v=1))
+    older, execution = begun(pipeline, "E", "2026-01-01T10:00:00.000Z")
+    pipeline.put(KEY, records("abcd", v=2))
+    for name in ("F", "E"):
+        newer, of_newer = begun(pipeline, name, "2026-01-01T10:01:00.000Z")
+        stops_after(pipeline, use, 2)
+        with pytest.raises(UnfinishedWriteError):
+            pipeline.commit(newer, execution if name == "E" else of_newer)
+    pipeline.seconds_left = None
+    with pytest.raises(StaleRevisionError):
+        pipeline.commit(older, execution)
+    assert pipeline.commit(newer, execution)["outcome"] == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("abcd", "2")
+
+
+@pytest.mark.usefixtures("large")
+def test_a_lost_overwrite_is_found_by_a_reconcile_during_a_large_write(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    pipeline.put(KEY, records("abcd", v=1))
+    fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+
+    def overwrite(_: Any, calls: list[int] = []) -> None:  # noqa: B006
+        calls.append(1)
+        if len(calls) == 3:
+            use(pipeline.dynamodb)
+            pipeline.put(KEY, records("abcd", v=2))
+            running = {"status": "RUNNING"}
+            with patch.object(
+                aws.states(),
+                "describe_execution",
+                lambda executionArn: running,  # noqa: N803
+            ):
+                assert pipeline.sync_batch() == {KEY: ("CLAIM", "TRACED")}
+            assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+
+    use(Client(pipeline.dynamodb, overwrite))
+    assert pipeline.commit(fetched, execution)["outcome"] == "SUPERSEDED"
+    assert held(pipeline) == dict.fromkeys("abcd", "2")
 
 
 # ---- key lists ----
@@ -445,10 +518,12 @@ def test_a_file_with_a_large_number_as_its_key_is_written_again(
 
 
 def test_many_long_keys_leave_room_for_a_problem(pipeline: Pipeline) -> None:
-    """They are kept in the staging bucket, by their bytes."""
+    """They are kept in the staging bucket, by their bytes; of an input no more than fits."""
     pipeline.put(KEY, [{"pk": f"{n:02}" + "p" * 2046, "sk": "s" * 1024} for n in range(98)])
     assert pipeline.sync(KEY)["outcome"] == "SYNCED"
     assert "item_keys" not in pipeline.row(KEY)
+    fails(pipeline, "E", "2027-01-01T00:00:00.000Z", note="x" * 250_000)
+    assert sizes.item_size(pipeline.row(KEY)) < 400_000
 
 
 @pytest.mark.parametrize(
@@ -484,6 +559,7 @@ def test_another_table_is_written_though_the_object_is_the_same(
     assert pipeline.sync(KEY)["outcome"] == "UNCHANGED"
 
 
+@pytest.mark.usefixtures("either")
 def test_another_key_of_the_table_leaves_the_old_keys_alone(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

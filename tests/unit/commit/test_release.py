@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tablekeeper import tables
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, UnfinishedWriteError
+from tablekeeper.model import sizes
 
 from tests.support.quick import quick_pipeline
 from tests.unit.commit.conftest import Client, record_refusal
@@ -166,8 +167,9 @@ def test_a_release_over_a_write_that_had_begun_to_replace_finishes_it_first(
 
 
 @pytest.mark.usefixtures("large")
+@pytest.mark.parametrize("fits", [1, 98])
 def test_a_release_over_a_write_that_nobody_can_finish_stays_incomplete(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, fits: int
 ) -> None:
     _begin_to_replace(pipeline, monkeypatch)
     for each in pipeline.s3.list_objects_v2(Bucket="staging", Prefix="items/")["Contents"]:
@@ -180,6 +182,7 @@ def test_a_release_over_a_write_that_nobody_can_finish_stays_incomplete(
     assert "claim" not in row
     pipeline.s3.delete_object(Bucket="source", Key=B)
     run(pipeline, B)
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", fits)
     assert run(pipeline, A)["items_kept"] == 0, (
         "nothing is believed of what it may have overwritten"
     )

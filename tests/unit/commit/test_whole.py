@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from handlers import settle_claim
 from tablekeeper.errors import InvalidFileError, StaleRevisionError, UnfinishedWriteError
+from tablekeeper.model import sizes
 from tablekeeper.staging.partitioned_lines import delete_copy
 
 from tests.support.fakes import client_error
@@ -102,10 +103,18 @@ ONE = dict.fromkeys("abcdefgh", "1")
 
 
 @pytest.mark.usefixtures("index")
-@pytest.mark.parametrize("bad", ["a", "c"])
+@pytest.mark.parametrize(
+    ("bad", "fits"),
+    [
+        pytest.param("a", 1, id="a"),
+        pytest.param("c", 1, id="c"),
+        pytest.param("h", 98, id="in one transaction"),
+    ],
+)
 def test_an_item_that_an_index_refuses_leaves_the_earlier_version(
-    pipeline: Pipeline, bad: str
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, bad: str, fits: int
 ) -> None:
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", fits)
     pipeline.put(KEY, records("abcdefgh", v=1))
     pipeline.sync(KEY)
     pipeline.put(
@@ -116,7 +125,11 @@ def test_an_item_that_an_index_refuses_leaves_the_earlier_version(
     row = pipeline.row(KEY)
     assert "claim" not in row
     assert "incomplete_since" not in row
-    assert "by-v" in row["problem"]["M"]["cause"]["S"]
+    assert ("by-v" if fits == 1 else "Index Key v") in row["problem"]["M"]["cause"]["S"]
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 98)
+    pipeline.put(KEY, records("ab", v=3))
+    assert run(pipeline) == "SYNCED"
+    assert not {"problem", "refusal", "claimed_by"} & pipeline.row(KEY).keys()
 
 
 @pytest.mark.parametrize("taken", ["a", "c"])
@@ -210,7 +223,7 @@ def test_a_superseded_write_is_finished_however_short_the_time(
     done = {"n": 0}
 
     def third() -> str:
-        pipeline.put(KEY, records("abcdefghz", v=3))
+        pipeline.put(KEY, records("abcdefghijklmnopqrstuvwxyz", v=3))
         use(Client(pipeline.dynamodb, lambda _: done.update(n=done["n"] + 1)))
         return _run_in_short_lives(pipeline, done, life)
 
