@@ -23,6 +23,7 @@ from local.stack import Stack
 from local.switches import LAMBDA_THROTTLES
 from tests.benchmarks.results import Section
 from tests.benchmarks.stacks import measured_stack
+from tests.support.function_processes import function_processes
 
 FILES, MINUTES = 5000, 10
 UPLOADS_AT_ONCE = 16
@@ -200,6 +201,7 @@ def _memory() -> Iterator[list[tuple[int, int]]]:
 
 def _sizes() -> tuple[int, int]:
     functions, engine = [0], [0]
+    own = {process for process, _ in function_processes()}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command = (process / "cmdline").read_bytes()
@@ -207,7 +209,7 @@ def _sizes() -> tuple[int, int]:
         except (OSError, IndexError):
             continue
         size = pages * os.sysconf("SC_PAGE_SIZE") >> 20
-        if b"ministack-lambda" in command:
+        if int(process.name) in own:
             functions.append(size)
         elif b"local.engine" in command:
             engine.append(size)

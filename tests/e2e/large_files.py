@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from local.engine.fork_server import SCRIPT_DESCRIPTOR
 from local.stack import Stack
 from tests.e2e.observer import Observer, plain, until
+from tests.support.function_processes import function_processes
 
 BATCH = 100
 
@@ -138,21 +138,12 @@ def _exact(item: dict[str, Any]) -> str:
 def kill_writer(stack: Stack, function: str) -> bool:
     """Ends the process of a function's invocation that is under way; whether there was one."""
     killed = False
-    for pid, name in _workers():
+    for pid, name in function_processes():
         if function in name:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed = True
     return killed
-
-
-def _workers() -> Iterator[tuple[int, str]]:
-    """The processes of functions on this machine, with the functions' names."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            script = (folder / "fd" / str(SCRIPT_DESCRIPTOR)).readlink()
-            if script.parent.name.startswith("ministack-lambda-"):
-                yield int(folder.name), script.parent.name.removeprefix("ministack-lambda-")
 
 
 @contextmanager
@@ -163,7 +154,7 @@ def peak_memory() -> Iterator[dict[str, int]]:
 
     def watch() -> None:
         while not done.wait(0.2):
-            for pid, name in _workers():
+            for pid, name in function_processes():
                 try:
                     status = Path(f"/proc/{pid}/status").read_text()
                 except OSError:
