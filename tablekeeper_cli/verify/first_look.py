@@ -183,10 +183,10 @@ class FirstLook:
             pages = client.get_paginator("query").paginate(
                 TableName=self.settings.ledger_table,
                 IndexName="files",
-                KeyConditionExpression="file_shard = :shard AND begins_with(pk, :prefix)",
+                KeyConditionExpression="file_shard = :shard AND begins_with(pk, :uri)",
                 ExpressionAttributeValues={
                     ":shard": {"S": shard},
-                    ":prefix": {"S": self.verifier.uri(str(self.verifier.scope))},
+                    ":uri": {"S": self.verifier.uri(str(self.verifier.scope))},
                 },
             )
             for page in pages:

@@ -201,6 +201,8 @@ class FakeDynamoDB:
                 for each in items
                 if each.get("file_shard") == shard and each["pk"]["S"].startswith(uri["S"])
             ]
+            if "FilterExpression" not in more:
+                return {"Items": _copy(of_shard)}
             action = {
                 "ConditionExpression": more["FilterExpression"],
                 "ExpressionAttributeNames": more["ExpressionAttributeNames"],

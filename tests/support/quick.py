@@ -4,6 +4,8 @@ transactions.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,9 +23,19 @@ class QuickS3(FakeS3):
 
     def list_objects_v2(self, Bucket: str, Prefix: str = "") -> Any:  # noqa: N803
         (page,) = self.paginate(Bucket, Prefix)
-        names = [each["Key"] for each in page["Contents"]]
+        return {**page, "KeyCount": len(page["Contents"])}
+
+    def paginate(self, Bucket: str, Prefix: str) -> Iterator[Any]:  # noqa: N803
+        """One page, of the objects that are there."""
+        (page,) = super().paginate(Bucket, Prefix)
+        names = sorted(each["Key"] for each in page["Contents"])
         there = [name for name in names if self.objects[Bucket, name][-1]["Body"] is not None]
-        return {"Contents": [{"Key": name} for name in there], "KeyCount": len(there)}
+        yield {"Contents": [self._entry(Bucket, name) for name in there]}
+
+    def _entry(self, bucket: str, name: str) -> dict[str, Any]:
+        head = self.head_object(bucket, name)
+        listed = {each: head[each] for each in ("ETag", "LastModified")}
+        return {"Key": name, "Size": head["ContentLength"], **listed}
 
 
 class QuickDynamoDB(FakeDynamoDB):
@@ -52,6 +64,10 @@ class QuickDynamoDB(FakeDynamoDB):
             action = {**more, "ConditionExpression": more["FilterExpression"]}
             items = [each for each in items if holds(action, each)]
         return {"Items": items, "Count": len(items), **last}
+
+    def get_paginator(self, name: str) -> Any:
+        """Pages of what the fake answers at once."""
+        return SimpleNamespace(paginate=lambda **request: iter([getattr(self, name)(**request)]))
 
     def delete_item(self, TableName: str, Key: Any) -> None:  # noqa: N803
         self.tables.get(TableName, {}).pop(key_of(Key), None)
