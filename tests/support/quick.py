@@ -32,6 +32,9 @@ class QuickS3(FakeS3):
         there = [name for name in names if self.objects[Bucket, name][-1]["Body"] is not None]
         yield {"Contents": [self._entry(Bucket, name) for name in there]}
 
+    def get_bucket_versioning(self, Bucket: str) -> Any:  # noqa: N803
+        return {"Status": "Enabled"}
+
     def _entry(self, bucket: str, name: str) -> dict[str, Any]:
         head = self.head_object(bucket, name)
         listed = {each: head[each] for each in ("ETag", "LastModified")}

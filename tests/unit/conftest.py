@@ -224,7 +224,13 @@ def _key_schema(*keys: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
+def pipeline(moto_pipeline: Pipeline) -> Pipeline:
+    """Modules whose tests make many calls have a `quick_pipeline` by this name."""
+    return moto_pipeline
+
+
+@pytest.fixture
+def moto_pipeline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """The handlers on moto's S3 and DynamoDB."""
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)

@@ -48,6 +48,7 @@ from tablekeeper.validation.validator import violations
 
 from tablekeeper_cli.schemas.check import check
 from tablekeeper_cli.schemas.finding import ERROR
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import Pipeline
 
 if sys.version_info >= (3, 14):
@@ -95,6 +96,11 @@ STREAMS = {
     "expression": Dataset.read("d", {KEYWORD: {"prefix": "", "records": "a[]"}}),
     "lines": Dataset.read("d", {KEYWORD: {"prefix": "", "format": "jsonl"}}),
 }
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return quick_pipeline(monkeypatch)
 
 
 def cut(body: bytes, size: int) -> Iterator[bytes]:

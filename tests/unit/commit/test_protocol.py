@@ -30,11 +30,17 @@ from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
 
 from tests.support.fakes import client_error
+from tests.support.quick import quick_pipeline
 from tests.unit.commit.conftest import Client
 from tests.unit.conftest import Pipeline, create_table
 
 KEY = "notes/a.json"
 LATER = "2026-01-01T10:10:00.000Z"
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return quick_pipeline(monkeypatch)
 
 
 def records(names: Any, **more: Any) -> list[dict[str, Any]]:
@@ -194,22 +200,22 @@ def test_whoever_took_a_claim_over_fails_for_the_file(
 
 @pytest.mark.usefixtures("large")
 def test_an_execution_that_has_its_claim_again_is_not_superseded(
-    pipeline: Pipeline, use: Callable[[Any], None]
+    moto_pipeline: Pipeline, use: Callable[[Any], None]
 ) -> None:
     """Whose the claim is holds in the transaction that records it, not in a read before."""
-    pipeline.put(KEY, records("abcd", v=1))
-    fetched, execution = begun(pipeline, "E", "2026-01-01T10:00:00.000Z")
+    moto_pipeline.put(KEY, records("abcd", v=1))
+    fetched, execution = begun(moto_pipeline, "E", "2026-01-01T10:00:00.000Z")
     ledger_key = {"pk": {"S": f"s3://source/{KEY}"}, "sk": {"S": "CURRENT"}}
 
     def claimed_by(name: str, claim: str) -> None:
-        pipeline.dynamodb.update_item(
+        moto_pipeline.dynamodb.update_item(
             TableName="ledger",
             Key=ledger_key,
             UpdateExpression="SET claimed_by = :who, claim.revision = :claim",
             ExpressionAttributeValues={":who": {"S": name}, ":claim": {"N": claim}},
         )
         for lane in range(2):
-            pipeline.dynamodb.update_item(
+            moto_pipeline.dynamodb.update_item(
                 TableName="ledger",
                 Key={**ledger_key, "sk": {"S": f"CLAIM#{lane}"}},
                 UpdateExpression="SET claim = :claim",
@@ -223,10 +229,10 @@ def test_an_execution_that_has_its_claim_again_is_not_superseded(
         elif any(each.get("Item", {}).get("outcome") for each in actions):
             claimed_by("EVENT#2026-01-01T10:00:00.000Z#E#0", "99")
 
-    use(Client(pipeline.dynamodb, before))
+    use(Client(moto_pipeline.dynamodb, before))
     with pytest.raises(StaleRevisionError):
-        pipeline.commit(fetched, execution)
-    assert pipeline.outcomes(KEY) == []
+        moto_pipeline.commit(fetched, execution)
+    assert moto_pipeline.outcomes(KEY) == []
 
 
 @pytest.mark.usefixtures("large")
@@ -499,17 +505,17 @@ def _plain(value: Any) -> Any:
 
 
 def test_a_file_with_a_large_number_as_its_key_is_written_again(
-    pipeline: Pipeline, use: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+    moto_pipeline: Pipeline, use: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boto3.client("dynamodb").delete_table(TableName="items")
-    create_table(pipeline.dynamodb, "items", "pk:N", "sk:S")
+    create_table(moto_pipeline.dynamodb, "items", "pk:N", "sk:S")
     monkeypatch.setenv("ITEM_KEYS", "pk:N,sk:S")
-    client = Plain(pipeline.dynamodb)
+    client = Plain(moto_pipeline.dynamodb)
     use(client)
     monkeypatch.setattr(aws, "dynamodb", lambda: client)
     for value in (1, 2):
-        pipeline.put(KEY, b'[{"pk": 1e40, "sk": "1", "v": %d}]' % value)
-        assert pipeline.sync(KEY) == {
+        moto_pipeline.put(KEY, b'[{"pk": 1e40, "sk": "1", "v": %d}]' % value)
+        assert moto_pipeline.sync(KEY) == {
             "outcome": "SYNCED",
             "items_put": 1,
             "items_removed": 0,
@@ -548,26 +554,26 @@ def test_a_problem_keeps_an_input_that_starts_the_file_again(more: Any, kept: bo
 
 
 def test_another_table_is_written_though_the_object_is_the_same(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    moto_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline.put(KEY, records("abc"))
-    pipeline.sync(KEY)
-    create_table(pipeline.dynamodb, "items2", "pk:S", "sk:S")
+    moto_pipeline.put(KEY, records("abc"))
+    moto_pipeline.sync(KEY)
+    create_table(moto_pipeline.dynamodb, "items2", "pk:S", "sk:S")
     monkeypatch.setenv("ITEMS_TABLE", "items2")
-    assert pipeline.sync_batch() == {KEY: ("OUTDATED", "SYNCED")}
-    assert pipeline.dynamodb.scan(TableName="items2")["Count"] == 3
-    assert pipeline.sync(KEY)["outcome"] == "UNCHANGED"
+    assert moto_pipeline.sync_batch() == {KEY: ("OUTDATED", "SYNCED")}
+    assert moto_pipeline.dynamodb.scan(TableName="items2")["Count"] == 3
+    assert moto_pipeline.sync(KEY)["outcome"] == "UNCHANGED"
 
 
 @pytest.mark.usefixtures("either")
 def test_another_key_of_the_table_leaves_the_old_keys_alone(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    moto_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline.put(KEY, [{"pk": name, "sk": "1", "id": f"i{name}"} for name in "abc"])
-    pipeline.sync(KEY)
-    create_table(pipeline.dynamodb, "items2", "id:S")
+    moto_pipeline.put(KEY, [{"pk": name, "sk": "1", "id": f"i{name}"} for name in "abc"])
+    moto_pipeline.sync(KEY)
+    create_table(moto_pipeline.dynamodb, "items2", "id:S")
     monkeypatch.setenv("ITEM_KEYS", "id:S")
     monkeypatch.setenv("ITEMS_TABLE", "items2")
-    ended = pipeline.sync(KEY)
+    ended = moto_pipeline.sync(KEY)
     assert (ended["items_put"], ended["items_removed"]) == (3, 0)
-    assert pipeline.dynamodb.scan(TableName="items2")["Count"] == 3
+    assert moto_pipeline.dynamodb.scan(TableName="items2")["Count"] == 3

@@ -11,11 +11,17 @@ from tablekeeper import errors
 from tablekeeper.causes import message_of
 from tablekeeper.model.snapshot import INLINE_BYTES
 
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import Pipeline
 
 KEY = "lax/a.json"
 PAYLOAD_BYTES = 262_144
 """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return quick_pipeline(monkeypatch)
 
 
 def good(name: str, **more: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import pytest
 from handlers import settle_claim
 from tablekeeper.errors import StaleRevisionError
 
+from tests.support.quick import quick_pipeline
 from tests.unit.commit.test_large_write import (
     KEY,
     CutOffError,
@@ -19,6 +20,11 @@ from tests.unit.commit.test_large_write import (
 from tests.unit.conftest import Pipeline
 
 pytestmark = pytest.mark.usefixtures("large")
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return quick_pipeline(monkeypatch)
 
 
 def settle(pipeline: Pipeline) -> str:

@@ -12,10 +12,16 @@ from tablekeeper.errors import ObjectChangedError, TransientServiceError
 from tablekeeper.ledger.rows import ADDING, Claim
 from tablekeeper.steps import fetch, transform
 
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import Pipeline
 
 GOOD = [{"pk": "a", "sk": "1"}]
 BAD = [{"pk": "a", "sk": "1", "count": -1}]
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return quick_pipeline(monkeypatch)
 
 
 def test_what_the_ledger_does_not_know_is_written(pipeline: Pipeline) -> None:

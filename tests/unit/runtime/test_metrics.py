@@ -20,11 +20,17 @@ from tablekeeper.runtime import context, deployed_datasets, metrics
 from tablekeeper.runtime.metrics import METRICS, NAMESPACE, lag
 
 from tests.support.fakes import FakeDynamoDB
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import CATALOGUE, Pipeline
 from tests.unit.step_functions import EVENT, FakeStepFunctions
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SECRET = "what only the document knows"
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return quick_pipeline(monkeypatch)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Plans against what the functions then do, on moto."""
+"""Plans against what the functions then do."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.plan.plan import Plan
 from tablekeeper_cli.plan.planner import UNKNOWN_VERSION, Planner
 from tests.support.plans import Documents, disagreements, table
+from tests.support.quick import quick_pipeline
 from tests.unit.conftest import CATALOGUE, Pipeline
 
 PlanOf = Callable[..., Plan]
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    return quick_pipeline(monkeypatch)
 
 
 @pytest.fixture
