@@ -66,7 +66,7 @@ for subject in (
     console,
     env,
 ):
-    subject.add_to(app)
+    app.add_typer(subject.app)
 
 
 def main() -> None:

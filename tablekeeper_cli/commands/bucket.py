@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tablekeeper_cli.executions.bucket_runs import Counts, RunEnd
+
+app = group()
 
 SHOWN = 30
 Prefix = Annotated[str | None, typer.Option(metavar="P", help="Only objects whose keys begin so.")]
@@ -29,16 +31,7 @@ Report = Annotated[
 Wait = Annotated[bool, typer.Option(help="Wait for the end and show it.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(
-        app, backfill, examples=("backfill --dry-run", "backfill --bulk --prefix products/")
-    )
-    add_command(
-        app, reconcile, examples=("reconcile --dry-run", "reconcile --bulk --report found.jsonl")
-    )
-
-
+@command(app, "backfill --dry-run", "backfill --bulk --prefix products/")
 def backfill(
     context: Context,
     prefix: Prefix = None,
@@ -57,6 +50,7 @@ def backfill(
     _run(context, _Run(how, False, prefix, concurrency), report, wait)
 
 
+@command(app, "reconcile --dry-run", "reconcile --bulk --report found.jsonl")
 def reconcile(
     context: Context,
     prefix: Prefix = None,

@@ -6,19 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from socket import socket
 
+app = group()
+
 PORT, LISTENS = 8765, 128
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the command of this subject."""
-    add_command(app, console, examples=("console --open", "console --port 0"))
-
-
+@command(app, "console --open", "console --port 0")
 def console(
     context: Context,
     port: Annotated[

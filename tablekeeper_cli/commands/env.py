@@ -14,17 +14,15 @@ from tablekeeper_cli.stack import (
     Stack,
     local_file,
 )
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(app, env, examples=("env", "env --stack my-stack --region eu-west-1"))
+app = group()
 
 
+@command(app, "env", "env --stack my-stack --region eu-west-1")
 def env(context: Context) -> None:
     r"""Lines for a shell: eval "$(tablekeeper env)".
 

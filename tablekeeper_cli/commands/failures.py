@@ -8,34 +8,24 @@ import typer
 
 from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
 from tablekeeper_cli.terminal import completion
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tablekeeper_cli.ledger.problems import Failure, Problem, Violation
 
+app = group()
+
 SHOWN_VIOLATIONS = 20
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(
-        app,
-        failures,
-        examples=(
-            "failures",
-            "failures --dataset products --since 4h",
-            "failures --error SchemaViolationError --json",
-        ),
-    )
-    add_command(
-        app,
-        failure,
-        examples=("failure products/tools.json", "failure products/tools.json --report"),
-    )
-
-
+@command(
+    app,
+    "failures",
+    "failures --dataset products --since 4h",
+    "failures --error SchemaViolationError --json",
+)
 def failures(
     context: Context,
     status: Status = None,
@@ -114,6 +104,7 @@ def _shown_failures(counts: Any, listed: list[Failure], total: int) -> Renderabl
     return Group(by_error, "", each_one, *more)
 
 
+@command(app, "failure products/tools.json", "failure products/tools.json --report")
 def failure(
     context: Context,
     key: Annotated[

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tablekeeper_cli.terminal import completion
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from tablekeeper_cli.ledger.items import Item
 
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(app, items, examples=("items products/tools.json",))
-    add_command(app, item, examples=("item 4711 product", "item 4711 --json"))
+app = group()
 
 
+@command(app, "items products/tools.json")
 def items(
     context: Context,
     key: Annotated[
@@ -60,6 +57,7 @@ def _shown_keys(keys: list[dict[str, str]], rest: bool) -> RenderableType:
     return Group(shown, *(["and more: --limit 0 lists all"] if rest else []))
 
 
+@command(app, "item 4711 product", "item 4711 --json")
 def item(
     context: Context,
     pk: Annotated[str, typer.Argument(metavar="PK", help="The value of the partition key.")],

@@ -14,7 +14,7 @@ from tablekeeper_cli.commands.schemas import DEFAULT_KEY, parsed_key
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UnknownError, UsageError
 from tablekeeper_cli.stack import SCHEMAS_VARIABLE
 from tablekeeper_cli.terminal import completion
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 from tablekeeper_cli.terminal.text import LONGEST, printable
 
 if TYPE_CHECKING:
@@ -24,26 +24,21 @@ if TYPE_CHECKING:
     from tablekeeper_cli.plan.plan import Plan
     from tablekeeper_cli.plan.planned_item import PlannedItem
 
+app = group()
+
 SHOWN = 40
 """How many items, violations or objects a person is shown."""
 SIGNS = {"put": "+", "changed": "~", "unchanged": "=", "removed": "-", "refused": "!"}
 STYLES = {"put": "green", "changed": "yellow", "removed": "red", "refused": "bold red"}
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(
-        app,
-        plan,
-        examples=(
-            "plan tools.json --key products/tools.json",
-            "plan --key products/tools.json",
-            "plan --dataset products --schemas ../changed/schemas",
-            "plan --offline --schemas schemas samples/products/*.json",
-        ),
-    )
-
-
+@command(
+    app,
+    "plan tools.json --key products/tools.json",
+    "plan --key products/tools.json",
+    "plan --dataset products --schemas ../changed/schemas",
+    "plan --offline --schemas schemas samples/products/*.json",
+)
 def plan(
     context: Context,
     files: Annotated[

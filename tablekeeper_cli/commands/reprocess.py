@@ -9,7 +9,7 @@ import typer
 
 from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
 from tablekeeper_cli.terminal import completion
-from tablekeeper_cli.terminal.context import Context, add_command, group
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,28 +20,20 @@ if TYPE_CHECKING:
     from tablekeeper_cli.ledger.problems import Problem
     from tablekeeper_cli.stack import Stack
 
+app = group()
+
 Rate = Annotated[
     float, typer.Option(min=0.01, metavar="N", help="Executions to start a second, at most.")
 ]
 SHOWN = 30
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(
-        app,
-        reprocess,
-        examples=(
-            "reprocess products/tools.json",
-            "reprocess --all --dry-run",
-            "reprocess --error TransientServiceError --since 4h --rate 5",
-        ),
-    )
-    failed_events = group(list_events, examples=("events", "events redrive"))
-    add_command(failed_events, redrive, examples=("events redrive --limit 1", "events redrive"))
-    app.add_typer(failed_events, name="events")
-
-
+@command(
+    app,
+    "reprocess products/tools.json",
+    "reprocess --all --dry-run",
+    "reprocess --error TransientServiceError --since 4h --rate 5",
+)
 def reprocess(
     context: Context,
     keys: Annotated[
@@ -260,6 +252,10 @@ def list_events(
         raise typer.Exit(DIFFERENT)
 
 
+failed_events = group(list_events, examples=("events", "events redrive"))
+app.add_typer(failed_events, name="events")
+
+
 def _shown_events(events: Sequence[Any]) -> RenderableType:
     from tablekeeper_cli.terminal.showing import moment_ago, plain, utc
     from tablekeeper_cli.terminal.tables import Column, Table
@@ -284,6 +280,7 @@ def _shown_events(events: Sequence[Any]) -> RenderableType:
     return shown
 
 
+@command(failed_events, "events redrive --limit 1", "events redrive")
 def redrive(
     context: Context,
     limit: Annotated[

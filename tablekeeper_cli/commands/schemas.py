@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tablekeeper_cli.errors import DIFFERENT, UsageError
-from tablekeeper_cli.terminal.context import Context, add_command, group
+from tablekeeper_cli.terminal.context import Context, command, group
 from tablekeeper_cli.terminal.text import printable
 
 if TYPE_CHECKING:
@@ -18,19 +18,15 @@ if TYPE_CHECKING:
 
     from tablekeeper_cli.schemas.finding import Finding
 
+app = group()
+schemas = group(help="Checks the files in schemas/.", examples=("schemas check",))
+app.add_typer(schemas, name="schemas")
+
 DEFAULT_KEY = "pk:S,sk:S"
 """The items table's key by the template's own parameters."""
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    schemas = group(help="Checks the files in schemas/.", examples=("schemas check",))
-    add_command(
-        schemas, check, examples=("schemas check", "schemas check ../my/schemas --item-keys id:S")
-    )
-    app.add_typer(schemas, name="schemas")
-
-
+@command(schemas, "schemas check", "schemas check ../my/schemas --item-keys id:S")
 def check(
     context: Context,
     folder: Annotated[

@@ -8,18 +8,14 @@ from typing import Annotated
 import typer
 
 from tablekeeper_cli.errors import DIFFERENT, UsageError
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
+
+app = group()
 
 STYLES = {"held": "green", "broken": "bold red", "not reached": "yellow"}
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(
-        app, smoke, examples=("smoke --write-dataset schemas", "smoke --stack my-stack --json")
-    )
-
-
+@command(app, "smoke --write-dataset schemas", "smoke --stack my-stack --json")
 def smoke(
     context: Context,
     write_dataset: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tablekeeper_cli.terminal import completion
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -16,18 +16,13 @@ if TYPE_CHECKING:
     from tablekeeper_cli.ledger.files import File
     from tablekeeper_cli.ledger.history import Event
 
+app = group()
+
 RUNNING = "RUNNING"
 NEVER_LEFT_OUT = ("FAILED", "INVALID", "PARTIAL", "INCOMPLETE", "SYNCED")
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(app, status, examples=("status", "status products/tools.json"))
-    add_command(
-        app, history, examples=("history products/tools.json", "history products/tools.json --wide")
-    )
-
-
+@command(app, "status", "status products/tools.json")
 def status(
     context: Context,
     key: Annotated[
@@ -170,6 +165,7 @@ def _shown_file(file: File, now: list[Progress]) -> RenderableType:
     return Group(about, "", shown_problem(file.problem)) if file.problem else about
 
 
+@command(app, "history products/tools.json", "history products/tools.json --wide")
 def history(
     context: Context,
     key: Annotated[

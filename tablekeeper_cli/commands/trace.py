@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tablekeeper_cli.terminal import completion
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,20 +17,15 @@ if TYPE_CHECKING:
 
     from tablekeeper_cli.executions.traces import Trace
 
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command of this subject."""
-    add_command(
-        app,
-        trace,
-        examples=(
-            "trace products/tools.json",
-            "trace products/tools.json --open",
-            "trace reprocess-20260131T120000-0123456789ab --data",
-        ),
-    )
+app = group()
 
 
+@command(
+    app,
+    "trace products/tools.json",
+    "trace products/tools.json --open",
+    "trace reprocess-20260131T120000-0123456789ab --data",
+)
 def trace(
     context: Context,
     what: Annotated[

@@ -14,7 +14,7 @@ import typer
 from tablekeeper_cli.commands.plan import load_catalogue
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UsageError
 from tablekeeper_cli.stack import SCHEMAS_VARIABLE
-from tablekeeper_cli.terminal.context import Context, add_command
+from tablekeeper_cli.terminal.context import Context, command, group
 from tablekeeper_cli.terminal.text import LONGEST, printable
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tablekeeper_cli.verify.findings import Finding
     from tablekeeper_cli.verify.verification import Verification
     from tablekeeper_cli.verify.verifier import Summary, Verifier
+
+app = group()
 
 SHOWN = 40
 """How many findings a person is shown."""
@@ -41,11 +43,7 @@ TYPES = {
 }
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the commands of this subject."""
-    add_command(app, verify, examples=("verify", "verify --prefix products/ --report found.jsonl"))
-
-
+@command(app, "verify", "verify --prefix products/ --report found.jsonl")
 def verify(
     context: Context,
     prefix: Annotated[

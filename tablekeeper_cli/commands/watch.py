@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tablekeeper_cli.terminal import completion
-from tablekeeper_cli.terminal.context import UNLIMITED, Context, add_command
+from tablekeeper_cli.terminal.context import UNLIMITED, Context, command, group
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from tablekeeper_cli.executions.outcomes import LeftOut, Outcome
 
-
-def add_to(app: typer.Typer) -> None:
-    """Adds the command of this subject."""
-    add_command(app, watch, examples=("watch", "watch products/ --problems", "watch --json"))
+app = group()
 
 
+@command(app, "watch", "watch products/ --problems", "watch --json")
 def watch(
     context: Context,
     prefix: Annotated[

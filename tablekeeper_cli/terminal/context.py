@@ -174,17 +174,16 @@ OPTIONS: dict[str, Any] = {
 """The options of every command: the fields of `Context`."""
 
 
-def add_command(
-    app: typer.Typer,
-    function: Callable[..., None],
-    name: str | None = None,
-    *,
-    examples: Sequence[str] = (),
-) -> None:
+def command(app: typer.Typer, *examples: str) -> Callable[[Callable[..., None]], Any]:
     """Adds a function as a command, with the options of `Context`, which is its first argument.
     Examples are what stands behind `tablekeeper`.
     """
-    app.command(name, cls=Command, epilog=_epilog(examples))(_with_options(function))
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        app.command(cls=Command, epilog=_epilog(examples))(_with_options(function))
+        return function
+
+    return add
 
 
 def group(
