@@ -88,7 +88,6 @@ class Place:
         ]
 
     def put(self, name: str, content: bytes | list[dict[str, Any]]) -> str:
-        """Uploads a file; its key."""
         key = f"{self.prefix}{name}"
         if key not in self.keys:
             self.keys.append(key)
@@ -140,7 +139,6 @@ class Place:
         return item
 
     def start(self, machine: str, given: Mapping[str, Any]) -> str:
-        """Starts an execution; its ARN."""
         name = f"smoke-{self.mark}-{len(self.executions)}"
         answer = self.stack.client("stepfunctions").start_execution(
             stateMachineArn=machine, name=name, input=json.dumps(given)
@@ -161,7 +159,6 @@ class Place:
         return said
 
     def audit_rows(self, uri: str) -> list[Mapping[str, Any]]:
-        """The rows of an object's executions."""
         answer = self.stack.client("dynamodb").query(
             TableName=self.stack.ledger,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
@@ -172,7 +169,9 @@ class Place:
         return rows
 
     def remove(self) -> None:
-        """Removes every object, with its versions, its items, and its rows of the ledger.
+        """Removes every object, with its versions, its items, and its rows of the ledger. The rows
+        by which the sweep knows that a bad end is recorded stay until they expire: without them it
+        would record each end once more, as FAILED.
 
         Raises BrokenError when items stay.
         """
@@ -191,16 +190,13 @@ class Place:
                 lambda key=key: self.shown(key)[0] in gone,  # type: ignore[misc]
                 lambda key=key: f"{key} is gone, and is {self.shown(key)[0]}",  # type: ignore[misc]
             )
-        ends = {arn.rpartition(":")[2] for arn in self.executions}
         rows = [row for key in self.keys for row in self.audit_rows(self.stack.uri(key))]
-        ends |= {row["execution"]["S"].rpartition(":")[2] for row in rows if "execution" in row}
         rows += [
             row
             for row in self.audit_rows(self.stack.uri("s3:///"))
             if row["execution"]["S"] in self.executions
         ]
         keys = [{"pk": row["pk"], "sk": row["sk"]} for row in rows]
-        keys += [{"pk": {"S": f"END#{name}"}, "sk": {"S": "0"}} for name in ends]
         keys += [{"pk": {"S": self.stack.uri(key)}, "sk": {"S": "CURRENT"}} for key in self.keys]
         for each in keys:
             dynamodb.delete_item(TableName=self.stack.ledger, Key=each)

@@ -10,6 +10,7 @@ import boto3
 import pytest
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import InvalidFileError
+from tablekeeper.ledger.ends import EndKey, RecordedEnd, write_end
 from tablekeeper.ledger.failures import Failure, record_invalid
 from tablekeeper.model.execution import execution_of
 from tablekeeper.model.keys import TableKey
@@ -80,6 +81,19 @@ def test_what_was_made_is_removed(here: place.Place, pipeline: Pipeline) -> None
     assert pipeline.items() == []
     assert pipeline.dynamodb.scan(TableName="ledger")["Items"] == []
     assert "Versions" not in pipeline.s3.list_object_versions(Bucket="source")
+
+
+def test_what_tells_the_sweep_that_an_end_is_recorded_stays(
+    here: place.Place, pipeline: Pipeline
+) -> None:
+    files.bad_file(here)
+    arn = f"arn:aws:states:us-east-1:000000000000:execution:keep:{here.mark}"
+    here.executions.append(arn)
+    key, end = EndKey(here.mark, 0), RecordedEnd("s3:///", "FAILED", "InvalidEventError")
+    write_end(pipeline.dynamodb, "ledger", key, end, 60)
+    here.remove()
+    (row,) = pipeline.dynamodb.scan(TableName="ledger")["Items"]
+    assert row["pk"] == key.attributes["pk"]
 
 
 def test_an_item_that_is_not_there_breaks_the_point(
