@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -149,8 +150,6 @@ def _ask(endpoint_url: str, method: str, path: str, seconds: float) -> tuple[int
 
 
 def _is_health(text: bytes) -> bool:
-    import json
-
     try:
         return "services" in json.loads(text)
     except (ValueError, TypeError):

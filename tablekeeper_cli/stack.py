@@ -185,22 +185,18 @@ class Stack:
 
     @property
     def bucket(self) -> str:
-        """The source bucket."""
         return self.outputs["SourceBucketName"]
 
     @property
     def items(self) -> str:
-        """The items table."""
         return self.outputs["ItemsTableName"]
 
     @property
     def ledger(self) -> str:
-        """The ledger table."""
         return self.outputs["LedgerTableName"]
 
     @property
     def staging(self) -> str:
-        """The staging bucket."""
         return self.outputs["StagingBucketName"]
 
     @property

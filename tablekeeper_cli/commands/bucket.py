@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from tablekeeper_cli.errors import DIFFERENT, UsageError
 from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
@@ -80,9 +82,6 @@ class _Run(NamedTuple):
 
 
 def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
-    import json
-
-    from tablekeeper_cli.errors import DIFFERENT, UsageError
     from tablekeeper_cli.executions import bucket_runs
 
     stack = context.stack
@@ -115,7 +114,6 @@ def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
 
 
 def _followed(context: Context, execution: str) -> RunEnd:
-    """Follows a run to its end."""
     from tablekeeper_cli.executions import bucket_runs
 
     with context.progress() as progress:

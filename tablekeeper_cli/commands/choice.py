@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.terminal import completion
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ def moment(text: str | None) -> datetime | None:
     """The time that `--since` names. Raises UsageError."""
     from datetime import UTC, datetime, timedelta
 
-    from tablekeeper_cli.errors import UsageError
-
     if text is None:
         return None
     if age := _AGE.fullmatch(text):
@@ -81,7 +80,6 @@ class Choice:
 
         Raises UsageError.
         """
-        from tablekeeper_cli.errors import UsageError
         from tablekeeper_cli.ledger.problems import ProblemFilter, failures
 
         status = self.status.upper() if self.status else None
@@ -96,7 +94,6 @@ class Choice:
             self._check(stack)
 
     def _check(self, stack: Stack) -> None:
-        from tablekeeper_cli.errors import UsageError
         from tablekeeper_cli.ledger import files, problems
 
         if self.error and "." not in self.error and self.error not in problems.error_names():
@@ -113,7 +110,6 @@ class Choice:
 
     def _check_dataset(self, stack: Stack) -> None:
         """Looks for a file of the dataset, among so many files that it takes seconds at most."""
-        from tablekeeper_cli.errors import UsageError
         from tablekeeper_cli.ledger import files
 
         known: set[str] = set()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tablekeeper_cli.errors import CommandError
 from tablekeeper_cli.terminal.context import Context, command, group
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ def _listener(port: int | None) -> socket:
     It is bound here, once: between a look whether a port is free and a bind it can be taken.
     """
     import socket
-
-    from tablekeeper_cli.errors import CommandError
 
     for each in (PORT, 0) if port is None else (port,):
         listener = socket.socket()

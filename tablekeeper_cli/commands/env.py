@@ -76,7 +76,6 @@ def variables(
 
 
 def shell_lines(stack: Stack, keys: tuple[str, str], file: Path) -> list[str]:
-    """The lines for a stack on a local engine."""
     return _lines(variables(stack, keys, file))
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.errors import DIFFERENT
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
+from tablekeeper_cli.terminal.text import nested
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,10 +44,6 @@ def failures(
 
     Exit code 1 if there is one.
     """
-    from collections import Counter
-
-    from tablekeeper_cli.errors import DIFFERENT
-
     counts: Counter[tuple[str, str, str]] = Counter()
     listed: list[Failure] = []
     choice = Choice(status, error, dataset, since, prefix)
@@ -117,7 +116,6 @@ def failure(
 ) -> None:
     """What is wrong with a file, and what to do."""
     from tablekeeper_cli.ledger import files, reports
-    from tablekeeper_cli.terminal.text import nested
 
     problem = files.problem(context.stack, key)
     if report:
@@ -130,7 +128,6 @@ def failure(
 
 
 def shown_report(report: Any) -> RenderableType:
-    """A report, with all violations that it lists."""
     from rich.console import Group
 
     from tablekeeper_cli.ledger.problems import violation_of
@@ -180,7 +177,6 @@ def _next_try(each: Failure | Problem) -> str:
 
 
 def shown_problem(problem: Problem) -> RenderableType:
-    """A problem, in full."""
     from rich.console import Group
 
     from tablekeeper_cli.terminal.showing import outcome, plain, when

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
+from tablekeeper_cli.terminal.text import clean
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,8 +34,6 @@ def items(
 
     They are those of its last commit; `item` shows one.
     """
-    from itertools import islice
-
     from tablekeeper_cli.ledger import items as ledger_items
 
     keys = ledger_items.keys_of_file(context.stack, key)
@@ -86,13 +87,10 @@ def _shown_partition(keys: list[dict[str, str]]) -> RenderableType:
 
 
 def _shown_item(item: Item) -> RenderableType:
-    import json
-
     from rich.console import Group
     from rich.text import Text
 
     from tablekeeper_cli.terminal.tables import Fields
-    from tablekeeper_cli.terminal.text import clean
 
     if item.lineage:
         names = ("key", "version_id", "etag", "dataset", "execution", "time")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -59,8 +60,6 @@ def _data(path: Path, made: Plan) -> dict[str, Any]:
 
 
 def _shown(path: Path, made: Plan, all_items: bool) -> Iterator[RenderableType]:
-    import json
-
     from rich.text import Text
     from tablekeeper.errors import NoDatasetError
 
@@ -100,8 +99,6 @@ def _shown(path: Path, made: Plan, all_items: bool) -> Iterator[RenderableType]:
 
 
 def _text(value: Any) -> str:
-    import json
-
     return json.dumps(value, ensure_ascii=False)
 
 

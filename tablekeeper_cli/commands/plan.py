@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -229,8 +230,6 @@ def _item(each: PlannedItem) -> Text:
 
 
 def _value(value: Any) -> str:
-    import json
-
     if value is None:
         return "nothing"
     return printable(json.dumps(value, ensure_ascii=False), LONGEST)

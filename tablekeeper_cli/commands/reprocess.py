@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.errors import DIFFERENT, UnknownError, UsageError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
+from tablekeeper_cli.terminal.text import nested, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +65,6 @@ def reprocess(
     Files that keep each other's items out come undone by themselves, within a few minutes. Exit
     code 1 if a file still has a problem.
     """
-    from tablekeeper_cli.errors import DIFFERENT, UsageError
-
     choice = Choice(status, error, dataset, since, prefix)
     if bool(keys) == (every or bool(choice)):
         raise UsageError(
@@ -101,9 +101,7 @@ def _check_known(stack: Stack, keys: Sequence[str]) -> None:
     """
     from botocore.exceptions import ClientError
 
-    from tablekeeper_cli.errors import UnknownError
     from tablekeeper_cli.ledger import files
-    from tablekeeper_cli.terminal.text import printable
 
     for key in keys:
         try:
@@ -142,7 +140,6 @@ class _Run:
     def start(
         self, keys: Sequence[str], problems: dict[str, Problem], rate: float, wait: bool
     ) -> list[ExecutionEnd]:
-        """Starts an execution for each file, and waits for the ends."""
         from tablekeeper_cli.executions import reprocess
 
         ended: list[ExecutionEnd] = []
@@ -233,9 +230,7 @@ def list_events(
 
     Exit code 1 if the failed events queue is not empty.
     """
-    from tablekeeper_cli.errors import DIFFERENT
     from tablekeeper_cli.executions import failed_events
-    from tablekeeper_cli.terminal.text import nested
 
     events = failed_events.waiting(context.stack, limit)
     context.answer(
@@ -292,7 +287,6 @@ def redrive(
 
     It removes only those events that started one. Exit code 1 if an event stays.
     """
-    from tablekeeper_cli.errors import DIFFERENT
     from tablekeeper_cli.executions import failed_events
 
     done: list[failed_events.Redrive] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +36,6 @@ def smoke(
     alarms. Each point is held, broken, or not reached. Exit code 1 if one is broken or the first
     cannot be reached.
     """
-    import json
-
     from rich.text import Text
 
     from tablekeeper_cli.compare.target import table_key

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
+from tablekeeper_cli.terminal.text import nested
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -38,17 +40,10 @@ def status(
     if key is None:
         _status_of_all(context)
         return
-    from tablekeeper_cli.errors import UnknownError
     from tablekeeper_cli.ledger import files
-    from tablekeeper_cli.terminal.text import nested
 
     now = _running(context, key)
-    try:
-        file = files.file(context.stack, key)
-    except UnknownError:
-        if not now:
-            raise
-        file = files.unknown(context.stack, key)
+    file = files.file(context.stack, key, runs=bool(now))
     data = {**vars(file), "running": [_running_data(each) for each in now]}
     if now:
         data["status"] = RUNNING
@@ -65,8 +60,6 @@ def _running(context: Context, key: str) -> list[Progress]:
 
 
 def _running_data(each: Progress) -> dict[str, Any]:
-    from tablekeeper_cli.terminal.text import nested
-
     return {**vars(each), "event": nested(each.event)}
 
 
@@ -179,9 +172,7 @@ def history(
 
     Executions that run come first, then those that have ended, the newest start first.
     """
-    from tablekeeper_cli.errors import UnknownError
     from tablekeeper_cli.ledger import history as ledger_history
-    from tablekeeper_cli.terminal.text import nested
 
     events = [_event(each) for each in _running(context, key)]
     events += ledger_history.history(context.stack, key, limit)

@@ -9,6 +9,7 @@ import typer
 
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
+from tablekeeper_cli.terminal.text import nested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,8 +69,6 @@ def trace(
 
 def _data(trace: Trace) -> dict[str, Any]:
     """A trace in JSON: the definition, which is long, is left out, and text that is JSON nested."""
-    from tablekeeper_cli.terminal.text import nested
-
     shown = {name: value for name, value in vars(trace).items() if name != "definition"}
     visits = [
         {**vars(each), "input": nested(each.input), "output": nested(each.output)}

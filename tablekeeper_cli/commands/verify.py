@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -19,7 +20,6 @@ from tablekeeper_cli.terminal.text import LONGEST, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
-    from tablekeeper.datasets.catalogue import Catalogue
 
     from tablekeeper_cli.verify.findings import Finding
     from tablekeeper_cli.verify.verification import Verification
@@ -75,14 +75,19 @@ def verify(
     Derives every item again from the bucket and compares it with the table. Writes nothing. Exit
     code 0: table == bucket. 1: they differ, or the ledger does.
     """
-    import json
+    from tablekeeper_cli.verify.verifier import Verifier
 
     catalogue = load_catalogue(schemas)
     with ExitStack() as open_files:
         file = open_files.enter_context(_writable(report)) if report else None
-        verification = _verified(
-            context, _verifier(context, catalogue, prefix, settle, concurrency)
+        verifier = Verifier.of(
+            context.stack,
+            catalogue,
+            prefix=prefix,
+            settle_seconds=settle,
+            concurrency=concurrency,
         )
+        verification = _verified(context, verifier)
         summary = verification.summary
         if file:
             for each in verification.findings():
@@ -102,27 +107,6 @@ def _writable(path: Path) -> IO[str]:
         return path.open("w", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{printable(str(path))}: {error.strerror}") from None
-
-
-def _verifier(
-    context: Context, catalogue: Catalogue, prefix: str, settle: float, concurrency: int
-) -> Verifier:
-    from tablekeeper_cli.compare.target import fetch_settings
-    from tablekeeper_cli.verify.verifier import Verifier
-
-    stack = context.stack
-    return Verifier(
-        catalogue=catalogue,
-        settings=fetch_settings(stack),
-        items_table=stack.items,
-        staging_bucket=stack.staging,
-        state_machine=stack.state_machine,
-        owns_table=not stack.parameters.get("ItemsTableName"),
-        key_prefix=stack.parameters.get("KeyPrefix", ""),
-        prefix=prefix,
-        settle_seconds=settle,
-        concurrency=concurrency,
-    )
 
 
 def _verified(context: Context, verifier: Verifier) -> Verification:
@@ -217,6 +201,4 @@ def _line(finding: Finding, values: bool) -> Text:
 
 
 def _value(value: Any) -> str:
-    import json
-
     return "" if value is None else printable(json.dumps(value, ensure_ascii=False), LONGEST)

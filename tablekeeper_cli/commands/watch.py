@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,7 +42,6 @@ def watch(
     What a run in bulk did has no execution of its own and is not here: `history KEY` has it. With
     --json each line is an object.
     """
-    import json
     from dataclasses import asdict
 
     from tablekeeper_cli.executions.outcomes import Watch

@@ -96,7 +96,6 @@ def last(stack: Stack) -> dict[str, Any] | None:
 
 
 def sentence(summary: dict[str, Any]) -> str:
-    """The last run and its result, in words."""
     what = "reconcile" if summary["orphans"] else "backfill"
     dry = " --dry-run" if summary["how"] == "look" else ""
     differences = plural(sum(summary["findings"].values()), "difference")

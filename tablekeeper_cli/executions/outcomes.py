@@ -69,7 +69,6 @@ class Watch:
             yield from self.poll()
 
     def poll(self) -> Iterator[Outcome | LeftOut]:
-        """The outcomes since the last poll."""
         self._list()
         rest = len(self.waiting) - WAITING
         if rest > 0:

@@ -35,8 +35,6 @@ BAD = ("FAILED", "INVALID", "PARTIAL", "TIMED_OUT", "ABORTED")
 
 @dataclass(frozen=True)
 class StartedExecution:
-    """An execution that was started for a file."""
-
     key: str
     execution: str
     audit_key: str

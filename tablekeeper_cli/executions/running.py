@@ -115,13 +115,11 @@ def described(stack: Stack, arns: Sequence[str]) -> list[Running]:
 
 
 def of_file(stack: Stack, key: str) -> list[Running]:
-    """The executions that process a file now, the newest first."""
     name = stack.key(stack.uri(key))
     return [each for each in running(stack) if each.key == name]
 
 
 def progress(stack: Stack, each: Running) -> Progress:
-    """How far an execution is."""
     pages = (
         stack.client("stepfunctions")
         .get_paginator("get_execution_history")

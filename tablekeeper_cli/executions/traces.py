@@ -51,7 +51,6 @@ class Trace:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took."""
         return _between(self.started, self.stopped)
 
     @property

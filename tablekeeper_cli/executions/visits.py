@@ -35,7 +35,6 @@ class Attempt:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took."""
         return _between(self.started, self.ended)
 
 
@@ -92,12 +91,10 @@ class Visit:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, waits between attempts and all."""
         return _between(self.entered, self.exited)
 
 
 def visits(events: Iterable[Event], *, data: bool = False) -> list[Visit]:
-    """The visits in a history, in its order."""
     reader = _Reader(data)
     for event in events:
         reader.read(event)
@@ -231,7 +228,6 @@ def _size(text: str | None) -> int | None:
 
 
 def moment(time: str) -> datetime:
-    """A time of a trace."""
     return datetime.fromisoformat(time)
 
 

@@ -125,9 +125,13 @@ def listed_file(stack: Stack, row: Attributes) -> ListedFile:
     )
 
 
-def file(stack: Stack, key: str) -> File:
-    """A file by its row. Raises UnknownError."""
+def file(stack: Stack, key: str, *, runs: bool = False) -> File:
+    """A file by its row; one whose first execution `runs` has none yet. Raises UnknownError."""
     row = get_row(stack, stack.uri(key), CURRENT)
+    if row is None and runs:
+        nothing: Any = dict.fromkeys(each.name for each in fields(File))
+        nothing |= {"key": stack.key(stack.uri(key)), "status": "RUNNING", "revision": 0}
+        return File(**nothing)
     if row is None:
         raise UnknownError(
             f"the ledger has no row of {key}: no event of it has come, or its execution is still "
@@ -154,13 +158,6 @@ def file(stack: Stack, key: str) -> File:
         writing=read.claim.execution if read.claim else None,
         problem=problem,
     )
-
-
-def unknown(stack: Stack, key: str) -> File:
-    """A file without a row, while its first execution runs."""
-    nothing: Any = dict.fromkeys(each.name for each in fields(File))
-    nothing |= {"key": stack.key(stack.uri(key)), "status": "RUNNING", "revision": 0}
-    return File(**nothing)
 
 
 def problem(stack: Stack, key: str) -> Problem:

@@ -60,7 +60,6 @@ def history(stack: Stack, key: str, limit: int | None = None) -> Iterator[Event]
 
 
 def event_of(execution: str, at: str, outcome: str, text: str) -> Event:
-    """An event by the execution's input."""
     reason, requester = hint(text)
     return Event(at, outcome, execution, text, reason, requester, origin(text, execution), {})
 

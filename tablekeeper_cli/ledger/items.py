@@ -97,7 +97,6 @@ def item(stack: Stack, partition: str, sort: str | None = None) -> Item:
 
 
 def has_sort_key(stack: Stack) -> bool:
-    """Whether the items table has a sort key."""
     return len(_key_schema(stack)) == 2
 
 

@@ -63,6 +63,5 @@ class Plan:
         return self._store.entries() if self._store else iter(())
 
     def close(self) -> None:
-        """Frees the memory and the disk that its items take."""
         if self._store:
             self._store.close()

@@ -83,7 +83,7 @@ class _Check:
         no_records: set[str] = set()
         for dataset in catalogue.datasets.values():
             for mistake in globs(dataset):
-                self._warn(dataset.name, *mistake)
+                self.findings.warn(dataset.name, *mistake)
             checked = DatasetCheck(
                 self.findings, catalogue, dataset, self.table_key, self.ttl_attribute
             )
@@ -98,12 +98,6 @@ class _Check:
             if leads[name] and name not in self.no_patterns | no_records:
                 examples.check(catalogue, name)
         return self.findings
-
-    def _say(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.findings.add(name, path, what, advice)
-
-    def _warn(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.findings.add(name, path, what, advice, WARNING)
 
     def _read(self, path: Path) -> None:
         if path.name == META or path.name.startswith(".") or path.is_dir():
@@ -120,9 +114,9 @@ class _Check:
             parse(path.read_text("utf-8-sig"))
         except DatasetDefinitionError as error:
             what = str(error).removeprefix(f"{path.name} ")
-            self._say(name, "", what, "Mend it there: a schema file is one JSON object.")
+            self.findings.add(name, "", what, "Mend it there: a schema file is one JSON object.")
         except DuplicateJsonKeyError as error:
-            self._say(name, "", str(error), "Remove one: only the last one counts.")
+            self.findings.add(name, "", str(error), "Remove one: only the last one counts.")
         except InvalidFileError:
             pass  # Limits of records, which are none of schemas.
 
@@ -134,18 +128,20 @@ class _Check:
         if validator is None:
             validator = Draft202012Validator
             advice = f"Name {_DRAFTS}."
-            self._warn(name, ("$schema",), "this is no known draft; it is read as 2020-12", advice)
+            self.findings.warn(
+                name, ("$schema",), "this is no known draft; it is read as 2020-12", advice
+            )
         before = len(self.findings)
         plain = json.loads(json.dumps(schema, default=float))
         for error in validator(validator.META_SCHEMA).iter_errors(plain):
             what = f"is no JSON Schema: {shortened(error.message)}"
-            self._say(name, tuple(error.absolute_path), what, "Mend the keyword.")
+            self.findings.add(name, tuple(error.absolute_path), what, "Mend the keyword.")
         bad = len(self.findings) > before
         if not bad:
             for path, each in subschemas(schema):
                 self._check_subschema(name, path, each)
             for mistake in mistakes(schema):
-                self._warn(name, *mistake)
+                self.findings.warn(name, *mistake)
         return not bad
 
     def _check_subschema(self, name: str, path: Path_, schema: Mapping[str, Any]) -> None:
@@ -159,15 +155,17 @@ class _Check:
                 try:
                     re.compile(pattern)
                     if backtracks_exponentially(pattern):
-                        self._warn(name, place, _ENDLESS, _ONE_WAY)
+                        self.findings.warn(name, place, _ENDLESS, _ONE_WAY)
                 except (re.error, OverflowError, RecursionError) as error:
                     self.no_patterns.add(name)
                     what = f"is no pattern that Python reads: {error}"
-                    self._say(name, place, what, "Mend the regular expression.")
+                    self.findings.add(name, place, what, "Mend the regular expression.")
         known = schema.get("format")
         if known is not None and known not in FORMATS:
             advice = f"Use one of {', '.join(FORMATS)}, or a `pattern`."
-            self._warn(name, (*path, "format"), f'the format "{known}" is not checked', advice)
+            self.findings.warn(
+                name, (*path, "format"), f'the format "{known}" is not checked', advice
+            )
 
     def _is_good_keyword(self, name: str) -> bool:
         before = len(self.findings)
@@ -181,13 +179,13 @@ class _Check:
                     Expression(text)
                 except DatasetDefinitionError as error:
                     advice = "Mend the expression: https://jmespath.org/specification.html"
-                    self._say(name, (KEYWORD, *path), shortened(str(error)), advice)
+                    self.findings.add(name, (KEYWORD, *path), shortened(str(error)), advice)
         if len(self.findings) == before:
             try:
                 Dataset.read(name, self.schemas[name])
             except DatasetDefinitionError as error:
                 what = str(error).removeprefix(f"{name}{SUFFIX}: ")
-                self._say(name, (KEYWORD,), what, "Mend the keyword.")
+                self.findings.add(name, (KEYWORD,), what, "Mend the keyword.")
         return len(self.findings) == before
 
     def _say_keyword(self, name: str, error: Any, meta: Mapping[str, Any]) -> None:
@@ -197,14 +195,14 @@ class _Check:
             for member in error.instance.keys() - members.keys():
                 near = difflib.get_close_matches(member, members, n=1)
                 advice = f"Did you mean {near[0]}?" if near else f"It takes {', '.join(members)}."
-                self._say(name, (*path, member), "there is no such member", advice)
+                self.findings.add(name, (*path, member), "there is no such member", advice)
             return
         member = next(iter(error.absolute_path), "")
         described = meta["properties"].get(member, {}).get("description") or meta["description"]
         what = shortened(error.message)
         if error.validator == "not" and not error.validator_value:
             what = "has no place here"
-        self._say(name, path, what, str(error.schema.get("description") or described))
+        self.findings.add(name, path, what, str(error.schema.get("description") or described))
 
     def _check_identifiers(self, catalogue: Catalogue) -> None:
         owners: dict[str, str] = {}
@@ -212,7 +210,9 @@ class _Check:
             identifier = schema.get("$id")
             if isinstance(identifier, str) and owners.setdefault(identifier, name) != name:
                 what = f"{owners[identifier]}{SUFFIX} has the same $id"
-                self._say(name, ("$id",), what, "Give each file an $id of its own, or none.")
+                self.findings.add(
+                    name, ("$id",), what, "Give each file an $id of its own, or none."
+                )
 
     def _leads_somewhere(self, catalogue: Catalogue, name: str) -> bool:
         """Whether every reference of a schema does."""
@@ -225,7 +225,7 @@ class _Check:
                         "Put the schema beside this one and name its file or its $id: nothing is "
                         "ever fetched from the network."
                     )
-                    self._say(name, (*path, keyword), what, advice)
+                    self.findings.add(name, (*path, keyword), what, advice)
         return not dead
 
     def _check_prefixes(self, catalogue: Catalogue) -> None:
@@ -236,19 +236,19 @@ class _Check:
             if one.prefix == other.prefix:
                 what = f'{one.name}{SUFFIX} has the same prefix "{one.prefix}"'
                 advice = "Give the two different prefixes, or suffixes that no key can both have."
-                self._say(other.name, place, what, advice)
+                self.findings.add(other.name, place, what, advice)
             elif one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix):
                 inner, outer = sorted((one, other), key=lambda each: -len(each.prefix))
                 what = f'the prefix "{inner.prefix}" lies in that of {outer.name}{SUFFIX}'
                 advice = f'The longest wins. If that is not meant, change "{outer.prefix}".'
-                self._warn(inner.name, place, what, advice)
+                self.findings.warn(inner.name, place, what, advice)
 
     def _check_use(self, catalogue: Catalogue) -> None:
         used = {each for name in catalogue.datasets for each in catalogue.references(name)}
         for name in catalogue.schemas.keys() - used:
             if KEYWORD not in self.schemas[name]:
                 what = f"no dataset refers to this schema, and it has no {KEYWORD}"
-                self._warn(name, "", what, f"Remove it, refer to it, or give it {KEYWORD}.")
+                self.findings.warn(name, "", what, f"Remove it, refer to it, or give it {KEYWORD}.")
 
 
 def _meta_schema() -> dict[str, Any]:

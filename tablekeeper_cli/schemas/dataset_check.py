@@ -43,7 +43,6 @@ class DatasetCheck:
         self.types = ExpressionTypes(catalogue, dataset.name)
 
     def allows_objects(self) -> bool:
-        """Whether any record can be valid."""
         given = self.types.record
         if OBJECT not in given:
             shown = " or ".join(sorted(given)) or "nothing"

@@ -21,7 +21,7 @@ from tablekeeper.validation.validator import violations
 
 from tablekeeper_cli.compare.expiry import DYNAMODB_BEGAN, odd_expiry
 from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
-from tablekeeper_cli.schemas.finding import WARNING, Findings, shortened
+from tablekeeper_cli.schemas.finding import Findings, shortened
 from tablekeeper_cli.schemas.subschemas import Path_
 
 
@@ -40,18 +40,12 @@ class ExampleCheck:
         self.table_key, self.ttl_attribute = table_key, ttl_attribute
         self.no_items = no_items
 
-    def _say(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.findings.add(name, path, what, advice)
-
-    def _warn(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
-        self.findings.add(name, path, what, advice, WARNING)
-
     def check(self, catalogue: Catalogue, name: str) -> None:
         schema = self.schemas[name]
         examples = schema.get("examples", [])
         if not examples and KEYWORD in schema:
             advice = "Add one: it is checked here, and shows what a record is."
-            self._warn(name, "", "there are no examples", advice)
+            self.findings.warn(name, "", "there are no examples", advice)
         if KEYWORD in schema and name not in catalogue.datasets:
             return
         probe = Catalogue({**catalogue.schemas, name: {KEYWORD: {"prefix": ""}, **schema}})
@@ -59,12 +53,14 @@ class ExampleCheck:
         for place, example in enumerate(examples):
             path = ("examples", place)
             if KEYWORD in schema and not isinstance(example, dict):
-                self._say(name, path, "a record is an object", "Make it one.")
+                self.findings.add(name, path, "a record is an object", "Make it one.")
                 continue
             reserved = (*RESERVED, *dataset.own_names)
             if KEYWORD in schema and not example.keys().isdisjoint(reserved):
                 what = f"a record with a field {', '.join(reserved)} is refused"
-                self._say(name, path, what, "Rename the field: Tablekeeper itself uses the name.")
+                self.findings.add(
+                    name, path, what, "Rename the field: Tablekeeper itself uses the name."
+                )
                 continue
             record = Record(0, example, name="example")
             before = len(self.findings)
@@ -79,7 +75,9 @@ class ExampleCheck:
         except TablekeeperError as error:
             kind = type(error).__name__
             what = shortened(str(error)).removeprefix("record 0").lstrip(",: ")
-            self._say(name, path, f"the example makes no item: {kind}: {what}", error.advice)
+            self.findings.add(
+                name, path, f"the example makes no item: {kind}: {what}", error.advice
+            )
 
     def _validate(
         self, record: Record, path: Path_, dataset: Dataset, catalogue: Catalogue
@@ -90,7 +88,7 @@ class ExampleCheck:
                 f"found {each.found}"
             )
             where = pointer(path) + each.pointer
-            self._say(dataset.name, where, what, "Mend the example, or the schema.")
+            self.findings.add(dataset.name, where, what, "Mend the example, or the schema.")
 
     def _transform(
         self, record: Record, path: Path_, dataset: Dataset, catalogue: Catalogue
@@ -111,11 +109,11 @@ class ExampleCheck:
         )
         for made in make_items([record], snapshot, dataset, self.table_key, self.ttl_attribute):
             if not is_readable(made.text):
-                self._warn(dataset.name, path, f"the example has {WHAT}", ADVICE)
+                self.findings.warn(dataset.name, path, f"the example has {WHAT}", ADVICE)
             expiry = odd_expiry(made.item, self.ttl_attribute, DYNAMODB_BEGAN)
             if expiry:
                 advice = "Make `ttl` give a time in epoch seconds, or an ISO 8601 time."
-                self._warn(dataset.name, path, f"the example has {expiry}", advice)
+                self.findings.warn(dataset.name, path, f"the example has {expiry}", advice)
 
 
 def _example_key(dataset: Dataset) -> str:

@@ -86,7 +86,6 @@ class ExpressionTypes:
         return self._types(self._record)
 
     def of(self, node: Mapping[str, Any]) -> Types:
-        """What the node of a syntax tree can give."""
         kind, children = node["type"], node["children"]
         steps = _steps(node)
         if steps is not None:

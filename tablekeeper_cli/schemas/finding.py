@@ -35,8 +35,10 @@ class Findings(list[Finding]):
         where = path if isinstance(path, str) else pointer(path)
         self.append(Finding(f"{name}{SUFFIX}", where, severity, what, advice))
 
+    def warn(self, name: str, path: Path_ | str, what: str, advice: str) -> None:
+        self.add(name, path, what, advice, WARNING)
+
     def has_error(self, name: str, path: Path_) -> bool:
-        """Whether an error was found at this place of a schema."""
         return any(
             (each.file, each.pointer, each.severity) == (f"{name}{SUFFIX}", pointer(path), ERROR)
             for each in self

@@ -38,7 +38,6 @@ class Mistake(NamedTuple):
 
 
 def mistakes(schema: Mapping[str, Any]) -> Iterator[Mistake]:
-    """The mistakes in a schema and its subschemas."""
     for path, each in subschemas(schema):
         for word in each.keys() - KEYWORDS - {KEYWORD}:
             yield from _unknown_keyword((*path, word), word)

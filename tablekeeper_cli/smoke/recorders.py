@@ -8,7 +8,7 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue
 
-from tablekeeper_cli.compare.target import fetch_settings, table_key
+from tablekeeper_cli.compare.target import table_key
 from tablekeeper_cli.executions import bucket_runs
 from tablekeeper_cli.executions.failed_events import redrive, waiting
 from tablekeeper_cli.smoke.place import DATASET, Place, dataset
@@ -111,18 +111,8 @@ def _run(place: Place, how: str, prefix: str | None, *, orphans: bool) -> str:
 def verify(place: Place) -> str:
     """Every item, derived again, is in the table."""
     stack = place.stack
-    settings = fetch_settings(stack)
-    verifier = Verifier(
-        catalogue=Catalogue({DATASET: dataset(table_key(stack.parameters))}),
-        settings=settings,
-        items_table=stack.items,
-        staging_bucket=stack.staging,
-        state_machine=stack.state_machine,
-        owns_table=not stack.parameters.get("ItemsTableName"),
-        key_prefix=stack.parameters.get("KeyPrefix", ""),
-        prefix=place.prefix,
-        settle_seconds=place.patience,
-    )
+    catalogue = Catalogue({DATASET: dataset(table_key(stack.parameters))})
+    verifier = Verifier.of(stack, catalogue, prefix=place.prefix, settle_seconds=place.patience)
     with aws.clients_by(stack.client):
         verification = verified(verifier)
         summary = verification.summary

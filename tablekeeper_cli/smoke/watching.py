@@ -109,6 +109,5 @@ def alarms(place: Place) -> str:
 
 
 def dashboard(place: Place) -> str:
-    """The dashboard is there."""
     body = place.stack.client("cloudwatch").get_dashboard(DashboardName=place.stack.name)
     return f"{len(body['DashboardBody']):,} characters"

@@ -30,8 +30,6 @@ def statuses(incomplete: str) -> list[str]:
 
 
 def keys(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The keys of objects in the bucket that begin so."""
-
     def objects(stack: "Stack") -> Iterator[str]:
         listed = stack.client("s3").list_objects_v2(
             Bucket=stack.bucket, Prefix=incomplete, MaxKeys=MOST
@@ -42,7 +40,6 @@ def keys(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def bad_keys(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The keys of files with a problem."""
     return _of_stack(ctx, incomplete, lambda stack: (each.key for each in _failures(stack)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -86,8 +87,6 @@ class Context:
         Dataclasses, sets, times and Decimals in the data become JSON's types; text from files
         is never markup.
         """
-        import json
-
         if self.json:
             sys.stdout.write(json.dumps(data, default=_plain, indent=2, ensure_ascii=False) + "\n")
             return
@@ -99,8 +98,6 @@ class Context:
         """Prints an object as JSON, member by member; one that is an iterator as an array, element
         by element, so that it may be long.
         """
-        import json
-
         write, end = sys.stdout.write, "{"
         for name, value in members:
             write(f"{end}\n  {json.dumps(name)}: ")

@@ -14,7 +14,6 @@ class Command(TyperCommand):
     """A command whose help names no Python types and has sections."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Writes the sections."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], PANEL: []}
         for each in self.get_params(ctx):
             record = each.get_help_record(ctx)

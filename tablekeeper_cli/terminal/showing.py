@@ -34,7 +34,6 @@ def plain(text: object, style: str = "") -> Text:
 
 
 def outcome(name: str) -> Text:
-    """An outcome in its colour."""
     return plain(name, STYLES.get(name, ""))
 
 
@@ -63,7 +62,6 @@ def ago(moment: datetime) -> str:
 
 
 def size(count: int | None) -> str | None:
-    """A number of bytes."""
     return None if count is None else f"{count:,} bytes"
 
 

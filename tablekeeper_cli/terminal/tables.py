@@ -50,7 +50,6 @@ class Table:
         self.rows: list[list[Text]] = []
 
     def add_row(self, *cells: str | Text, style: str = "") -> None:
-        """Adds a row: a cell for each column."""
         row = [cell if isinstance(cell, Text) else Text(clean(cell)) for cell in cells]
         for cell, column in zip(row, self.columns, strict=True):
             if style:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 LONGEST = 200
@@ -30,8 +31,6 @@ def nested(text: str | None) -> Any:
 
     A number that a binary float does not hold stays text, so that no digit is lost.
     """
-    import json
-
     if not text or text.lstrip()[:1] not in ("{", "["):
         return text
 

@@ -23,7 +23,6 @@ Raises InvalidFileError.
 
 
 def is_refused_for_an_item(row: Row) -> bool:
-    """Whether the file's problem is an item of another file."""
     error = (row.problem or {}).get("error", {}).get("S")
     return bool(error == KeyOwnershipError.__name__)
 

@@ -9,7 +9,7 @@ from tablekeeper.errors import InvalidFileError
 from tablekeeper.ledger.rows import INCOMPLETE, RELEASED, Row
 from tablekeeper.model.times import CLOCK_SKEW
 
-from tablekeeper_cli.verify.findings import CLAIM, STALE, UNKNOWN, UNVERIFIABLE
+from tablekeeper_cli.verify.findings import Kind
 
 CURRENT, COMMITTED, NOTHING, UNDECIDED = "current", "committed", "nothing", "undecided"
 """The items are those of the object as it is now; of the version that the row names; there are
@@ -39,7 +39,7 @@ class Expectation:
     """
 
     items: str
-    kind: str | None = None
+    kind: Kind | None = None
     detail: str = ""
     behind: bool = False
 
@@ -52,43 +52,51 @@ def expected_of(row: Row, present: Present | None, *, ignored: bool) -> Expectat
     """
     if row.claim:
         if row.claim.state == INCOMPLETE:
-            return Expectation(UNDECIDED, CLAIM, "INCOMPLETE: the write cannot be finished")
-        return Expectation(UNDECIDED, CLAIM, f"{row.claim.state}: begun, not ended", behind=True)
+            return Expectation(UNDECIDED, Kind.CLAIM, "INCOMPLETE: the write cannot be finished")
+        return Expectation(
+            UNDECIDED, Kind.CLAIM, f"{row.claim.state}: begun, not ended", behind=True
+        )
     if row.problem and row.has_failed:
         committed = COMMITTED if row.is_written else NOTHING
         if present is None or ignored:
             why = "matches IgnorePatterns" if ignored else "is gone"
             return Expectation(
-                committed, STALE, f"it has a problem, and the object {why}", behind=True
+                committed, Kind.STALE, f"it has a problem, and the object {why}", behind=True
             )
         failed = row.problem.get("etag", {}).get("S")
         if failed and failed != present.etag:
             detail = f"its problem is of etag {failed}, but the object's is {present.etag}"
-            return Expectation(committed, STALE, detail, behind=True)
+            return Expectation(committed, Kind.STALE, detail, behind=True)
         if row.status == RELEASED:
             detail = (
                 "RELEASED: items that its content no longer has are gone; it waits to be written"
             )
-            return Expectation(UNDECIDED, STALE, detail, behind=True)
+            return Expectation(UNDECIDED, Kind.STALE, detail, behind=True)
         if _unanswered(row, present):
             return Expectation(
-                committed, STALE, "changed after its problem was recorded", behind=True
+                committed, Kind.STALE, "changed after its problem was recorded", behind=True
             )
         return Expectation(committed)
     if ignored or present is None:
         why = "matches IgnorePatterns" if ignored else "is gone"
         if row.is_written:
-            return Expectation(NOTHING, STALE, f"{row.status}, but the object {why}", behind=True)
+            return Expectation(
+                NOTHING, Kind.STALE, f"{row.status}, but the object {why}", behind=True
+            )
         return Expectation(NOTHING)
     if present.unreadable and row.is_written and row.etag == present.etag:
-        return Expectation(UNDECIDED, UNVERIFIABLE, str(present.unreadable))
+        return Expectation(UNDECIDED, Kind.UNVERIFIABLE, str(present.unreadable))
     if row.revision == 0:
-        return Expectation(CURRENT, UNKNOWN, "the ledger has no row of the object", behind=True)
+        return Expectation(
+            CURRENT, Kind.UNKNOWN, "the ledger has no row of the object", behind=True
+        )
     if not row.is_written:
-        return Expectation(CURRENT, STALE, f"{row.status}, but the object is there", behind=True)
+        return Expectation(
+            CURRENT, Kind.STALE, f"{row.status}, but the object is there", behind=True
+        )
     if row.etag != present.etag:
         detail = f"{row.status} with etag {row.etag}, but the object's is {present.etag}"
-        return Expectation(CURRENT, STALE, detail, behind=True)
+        return Expectation(CURRENT, Kind.STALE, detail, behind=True)
     # Another version with the same content makes the same items, unless an expression has the
     # version: then the items themselves differ.
     return Expectation(CURRENT)

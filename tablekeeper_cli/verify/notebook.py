@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from tablekeeper_cli.compare.items import Change
-from tablekeeper_cli.verify.findings import KINDS, Finding
+from tablekeeper_cli.verify.findings import Finding, Kind
 
 DERIVED, HELD, LISTED_KEY = range(3)
 """The source of an item's key: a file, the table, a row of the ledger."""
@@ -52,7 +52,7 @@ class Notebook:
             CREATE TABLE suspect (file TEXT, key TEXT, derived INTEGER DEFAULT 0,
                 listed INTEGER DEFAULT 0, PRIMARY KEY (file, key)) WITHOUT ROWID;
             CREATE TABLE moving (file TEXT PRIMARY KEY, state TEXT) WITHOUT ROWID;
-            CREATE TABLE finding (file TEXT, kind INTEGER, item TEXT, detail TEXT, changes TEXT,
+            CREATE TABLE finding (file TEXT, kind TEXT, item TEXT, detail TEXT, changes TEXT,
                 difference INTEGER);
             CREATE INDEX finding_file ON finding (file);
             BEGIN;
@@ -60,19 +60,15 @@ class Notebook:
         )
 
     def close(self) -> None:
-        """Frees the memory and the disk."""
         self.database.close()
 
     def saw(self, sightings: Iterable[Sighting]) -> None:
-        """Notes items."""
         self._many("INSERT INTO sighting VALUES (?, ?, ?, ?, ?)", sightings)
 
     def saw_objects(self, files: Iterable[str]) -> None:
-        """Notes objects that are in the bucket."""
         self._many("INSERT OR IGNORE INTO object VALUES (?)", ((each,) for each in files))
 
     def has_object(self, file: str) -> bool:
-        """Whether the object is in the bucket."""
         return bool(self._rows("SELECT 1 FROM object WHERE file = ?", file))
 
     def by_key(self) -> Iterator[list[Sighting]]:
@@ -87,7 +83,6 @@ class Notebook:
         self._many("INSERT OR IGNORE INTO suspect (file, key) VALUES (?, ?)", pairs)
 
     def suspected_files(self) -> Iterator[str]:
-        """Each file that has suspects."""
         return self._paged("SELECT DISTINCT file FROM suspect WHERE file > ? ORDER BY file")
 
     def suspected_keys(self, file: str) -> Iterator[tuple[str, bool, bool]]:
@@ -108,7 +103,6 @@ class Notebook:
         self._run("DELETE FROM finding WHERE file = ?", file)
 
     def is_suspect(self, file: str, key: str) -> bool:
-        """Whether the key is to be looked at."""
         rows = self._rows("SELECT 1 FROM suspect WHERE file = ? AND key = ?", file, key)
         return bool(rows)
 
@@ -127,11 +121,9 @@ class Notebook:
         self._run("INSERT OR IGNORE INTO moving VALUES (?, ?)", file, state)
 
     def arrived(self, file: str) -> None:
-        """Notes that a file is not on its way."""
         self._run("DELETE FROM moving WHERE file = ?", file)
 
     def moving_files(self) -> Iterator[str]:
-        """Each file that may be on its way."""
         return self._paged("SELECT file FROM moving WHERE file > ? ORDER BY file")
 
     def first_state(self, file: str) -> str:
@@ -140,11 +132,10 @@ class Notebook:
         return str(state)
 
     def add_finding(self, finding: Finding) -> None:
-        """Adds a finding."""
         self._run(
             "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?)",
             finding.file or NOBODY,
-            KINDS.index(finding.kind),
+            finding.kind,
             json.dumps(finding.item, ensure_ascii=False) if finding.item else None,
             finding.detail,
             json.dumps([vars(each) for each in finding.changes], default=repr),
@@ -152,11 +143,10 @@ class Notebook:
         )
 
     def findings(self) -> Iterator[Finding]:
-        """Every finding, file by file."""
         rows = self.database.execute("SELECT * FROM finding ORDER BY file, item IS NOT NULL, item")
         for file, kind, item, detail, changes, difference in rows:
             yield Finding(
-                KINDS[kind],
+                Kind(kind),
                 file or None,
                 json.loads(item) if item else None,
                 detail,
@@ -165,17 +155,14 @@ class Notebook:
             )
 
     def counts(self) -> dict[str, int]:
-        """The number of findings by kind."""
         counted = dict(self._rows("SELECT kind, count(*) FROM finding GROUP BY kind"))
-        return {name: counted[kind] for kind, name in enumerate(KINDS) if kind in counted}
+        return {kind: counted[kind] for kind in Kind if kind in counted}
 
     def count(self, sql: str) -> int:
-        """The number that a query gives."""
         ((number,),) = self._rows(sql)
         return int(number)
 
     def differences(self) -> int:
-        """The number of findings that are differences."""
         return self.count("SELECT count(*) FROM finding WHERE difference")
 
     def _many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:

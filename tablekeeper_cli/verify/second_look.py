@@ -33,18 +33,7 @@ from tablekeeper_cli.verify.expectation import (
     UNDECIDED,
     Expectation,
 )
-from tablekeeper_cli.verify.findings import (
-    DIFFERENT,
-    EXTRA,
-    FOREIGN,
-    LISTED,
-    MISSING,
-    OUTDATED,
-    UNLISTED,
-    UNRECORDED,
-    UNVERIFIABLE,
-    Finding,
-)
+from tablekeeper_cli.verify.findings import Finding, Kind
 from tablekeeper_cli.verify.notebook import NOBODY, Notebook
 from tablekeeper_cli.verify.sources import GoneError, Sources
 from tablekeeper_cli.verify.verifier import Verifier
@@ -75,7 +64,7 @@ class SecondLook:
                 state = f"{row.revision} {present and (present.etag, present.version_id)}"
                 self._find(row, expectation, made)
         except GoneError as gone:
-            finding = Finding(UNVERIFIABLE, self.file, detail=str(gone), is_difference=False)
+            finding = Finding(Kind.UNVERIFIABLE, self.file, detail=str(gone), is_difference=False)
             self.notebook.add_finding(finding)
             expectation, state = Expectation(UNDECIDED), ""
         except ObjectChangedError:
@@ -86,7 +75,7 @@ class SecondLook:
 
     def _find(self, row: Row, expectation: Expectation, made: Iterator[RecordItem]) -> None:
         if expectation.kind:
-            detail, differs = expectation.detail, expectation.kind != UNVERIFIABLE
+            detail, differs = expectation.detail, expectation.kind != Kind.UNVERIFIABLE
             self.notebook.add_finding(
                 Finding(expectation.kind, self.file, None, detail, (), differs)
             )
@@ -119,12 +108,14 @@ class SecondLook:
         elif self._is_outdated(row):
             self._found_outdated(row, f"now its content is bad ({name})")
         else:
-            self.notebook.add_finding(Finding(UNRECORDED, self.file, detail=f"{name}: {error}"))
+            self.notebook.add_finding(
+                Finding(Kind.UNRECORDED, self.file, detail=f"{name}: {error}")
+            )
 
     def _found_outdated(self, row: Row, why: str) -> None:
-        detail, kind = f"written under {row.digest}; {why}", OUTDATED
+        detail, kind = f"written under {row.digest}; {why}", Kind.OUTDATED
         if self.is_refused:
-            detail, kind = f"the version before the refused one was {detail}", UNVERIFIABLE
+            detail, kind = f"the version before the refused one was {detail}", Kind.UNVERIFIABLE
         finding = Finding(kind, self.file, detail=detail, is_difference=not self.is_refused)
         self.notebook.add_finding(finding)
 
@@ -156,23 +147,23 @@ class SecondLook:
     def _compare(self, key: ItemKey, item: Item, have: Item | None) -> None:
         if have is None:
             if not self._has_expired(item):
-                self._found(MISSING, key)
+                self._found(Kind.MISSING, key)
         elif owner(have) != self.uri:
             if self.verifier.file_of(have) == NOBODY:
-                self._found(FOREIGN, key, whose(have))
+                self._found(Kind.FOREIGN, key, whose(have))
             elif not self._has_expired(item):
-                self._found(MISSING, key, whose(have))
+                self._found(Kind.MISSING, key, whose(have))
         else:
             values = {name: value for name, value in have.items() if name != "_source"}
             if fingerprint(values) != fingerprint(item):
-                self._found(DIFFERENT, key, "", tuple(changes(values, item)))
+                self._found(Kind.DIFFERENT, key, "", tuple(changes(values, item)))
 
     def _has_expired(self, item: Item) -> bool:
         """Whether DynamoDB may have deleted it, and another file may have its key since."""
         expires = self.verifier.expires(item)
         return expires is not None and expires <= time.time()
 
-    def _found(self, kind: str, key: ItemKey, detail: str = "", changed: Any = ()) -> None:
+    def _found(self, kind: Kind, key: ItemKey, detail: str = "", changed: Any = ()) -> None:
         self.items_differ = True
         if not self.is_refused:
             self.notebook.add_finding(Finding(kind, self.file, key.attributes, detail, changed))
@@ -181,11 +172,11 @@ class SecondLook:
         try:
             self.notebook.listed(self.file, list(self._suspects_of_row(row)))
         except StagedSetMissingError as error:
-            self.notebook.add_finding(Finding(UNLISTED, self.file, detail=str(error)))
+            self.notebook.add_finding(Finding(Kind.UNLISTED, self.file, detail=str(error)))
             return
         for text, derived, listed in self.notebook.suspected_keys(self.file):
             if text and derived != listed:
-                kind = UNLISTED if derived else LISTED
+                kind = Kind.UNLISTED if derived else Kind.LISTED
                 self.notebook.add_finding(Finding(kind, self.file, ItemKey(text).attributes))
 
     def _suspects_of_row(self, row: Row) -> Iterator[str]:
@@ -204,7 +195,7 @@ class SecondLook:
             have = self._held(batch)
             for key in batch:
                 if key in have and owner(have[key]) == self.uri:
-                    self._found(EXTRA, key)
+                    self._found(Kind.EXTRA, key)
 
     def _held(self, keys: Sequence[ItemKey]) -> dict[ItemKey, Item]:
         asked = [key.attributes for key in keys]
@@ -230,13 +221,3 @@ def whose(item: Item) -> str:
     if named:
         return f"it belongs to {named}"
     return "its lineage is broken" if "_source" in item else "it has no lineage"
-
-
-def clock() -> float:
-    """Seconds, from any beginning."""
-    return time.monotonic()
-
-
-def pause(seconds: float) -> None:
-    """Waits."""
-    time.sleep(seconds)

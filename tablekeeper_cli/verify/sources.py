@@ -33,7 +33,7 @@ from tablekeeper_cli.verify.expectation import (
     expected_of,
     version_of,
 )
-from tablekeeper_cli.verify.findings import STALE
+from tablekeeper_cli.verify.findings import Kind
 
 
 class GoneError(Exception):
@@ -62,7 +62,7 @@ class Sources:
             if not expectation.kind and (
                 why := settled_conflict(self.target, row, self._item_keys)
             ):
-                expectation = replace(expectation, kind=STALE, detail=why, behind=True)
+                expectation = replace(expectation, kind=Kind.STALE, detail=why, behind=True)
             if expectation.items == CURRENT and present:
                 yield expectation, present, self._make(key, present, chunks)
             elif expectation.items != COMMITTED:

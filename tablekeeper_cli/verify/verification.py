@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,8 +24,7 @@ from tablekeeper.steps.events import object_of
 
 from tablekeeper_cli.compare.items import BATCH_KEYS, read_items, stored_key
 from tablekeeper_cli.compare.side_by_side import side_by_side
-from tablekeeper_cli.verify import second_look
-from tablekeeper_cli.verify.findings import FOREIGN, IN_FLIGHT, Finding
+from tablekeeper_cli.verify.findings import Finding, Kind
 from tablekeeper_cli.verify.first_look import FirstLook
 from tablekeeper_cli.verify.notebook import NOBODY, Notebook
 from tablekeeper_cli.verify.second_look import ROUNDS, MovedError, SecondLook, whose
@@ -65,7 +65,6 @@ class Verification:
 
     @property
     def summary(self) -> Summary:
-        """What came of it."""
         counts = self._first_look.counts
         return Summary(
             files=self.notebook.count("SELECT count(*) FROM object"),
@@ -79,11 +78,9 @@ class Verification:
         )
 
     def findings(self) -> Iterator[Finding]:
-        """Every finding, file by file."""
         return self.notebook.findings()
 
     def close(self) -> None:
-        """Frees the memory and the disk."""
         self.notebook.close()
 
     def run(self) -> None:
@@ -106,12 +103,10 @@ class Verification:
 
     def _wait_for_moving(self, pool: ThreadPoolExecutor) -> None:
         """Looks at files that may be on their way until they have arrived, or the time is up."""
-        deadline, seconds = second_look.clock() + self.verifier.settle_seconds, 1.0
+        deadline, seconds = time.monotonic() + self.verifier.settle_seconds, 1.0
         at_once = 2 * self.verifier.concurrency
-        while (
-            next(self.notebook.moving_files(), None) is not None and second_look.clock() < deadline
-        ):
-            second_look.pause(min(seconds, deadline - second_look.clock()))
+        while next(self.notebook.moving_files(), None) is not None and time.monotonic() < deadline:
+            time.sleep(min(seconds, deadline - time.monotonic()))
             seconds = min(LONGEST_PAUSE, 2 * seconds)
             for _ in side_by_side(pool, self._look, self.notebook.moving_files(), at_once):
                 pass
@@ -136,7 +131,7 @@ class Verification:
         else:
             return
         self.notebook.look_again(file)
-        self.notebook.add_finding(Finding(IN_FLIGHT, file, detail=why, is_difference=False))
+        self.notebook.add_finding(Finding(Kind.IN_FLIGHT, file, detail=why, is_difference=False))
 
     def _running(self) -> set[str] | None:
         """The keys that executions are at; None when they are too many to be looked at."""
@@ -175,7 +170,7 @@ class Verification:
             except TransientServiceError:
                 if last:
                     raise
-                second_look.pause(0.5)
+                time.sleep(0.5)
                 continue
             except MovedError as moved:
                 state = moved.state
@@ -196,5 +191,5 @@ class Verification:
                     key = stored_key(item, self.settings.item_keys).attributes
                     mine = self.verifier.owns_table
                     self.notebook.add_finding(
-                        Finding(FOREIGN, None, key, whose(item), is_difference=mine)
+                        Finding(Kind.FOREIGN, None, key, whose(item), is_difference=mine)
                     )

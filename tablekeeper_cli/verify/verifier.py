@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.model.items import Item, owner
 from tablekeeper.model.objects import key_of, object_uri
 
-from tablekeeper_cli.compare.target import Target
+from tablekeeper_cli.compare.target import Target, fetch_settings
 from tablekeeper_cli.verify.notebook import NOBODY
+
+if TYPE_CHECKING:
+    from tablekeeper_cli.stack import Stack
 
 Progress = Callable[[str, int], None]
 """Takes a stage, and how many more are done: objects, items, files looked at again."""
@@ -49,6 +54,20 @@ class Verifier(Target):
     prefix: str = ""
     settle_seconds: float = 60.0
     concurrency: int = 8
+
+    @classmethod
+    def of(cls, stack: Stack, catalogue: Catalogue, **options: Any) -> Verifier:
+        """The verifier of a deployed stack, by its parameters."""
+        return cls(
+            catalogue=catalogue,
+            settings=fetch_settings(stack),
+            items_table=stack.items,
+            staging_bucket=stack.staging,
+            state_machine=stack.state_machine,
+            owns_table=not stack.parameters.get("ItemsTableName"),
+            key_prefix=stack.parameters.get("KeyPrefix", ""),
+            **options,
+        )
 
     @property
     def scope(self) -> str | None:

@@ -12,7 +12,6 @@ from flask import Flask, Response, abort, g, render_template, request
 from tablekeeper.model.times import now
 
 from tablekeeper_cli.engine import further_name
-from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.executions import bucket_runs, running, visits
 from tablekeeper_cli.ledger import files, history, items, problems
 from tablekeeper_cli.stack import Stack
@@ -195,12 +194,7 @@ class _Views:
     def one_file(self) -> str:
         key = self.stack.key(self.stack.uri(request.args.get("key", "")))
         now = self._progress(_of(self.reader.now).of_file(key)[:SHOWN_RUNNING])
-        try:
-            file = files.file(self.stack, key)
-        except UnknownError:
-            if not now:
-                raise
-            file = files.unknown(self.stack, key)
+        file = files.file(self.stack, key, runs=bool(now))
         events = list(history.history(self.stack, key, SHOWN_EVENTS + 1))
         return shown(
             "file.html",

@@ -44,8 +44,6 @@ def _marked(text: str) -> Markup:
 
 
 def add_to(app: Flask, stack: Stack, shown: Callable[..., str]) -> None:
-    """Adds the pages to a console."""
-
     def page(code: int, title: str, text: str, every: float = RETRIED_AFTER) -> tuple[str, int]:
         key = request.args.get("key", "") if request.endpoint == "one_file" else ""
         return shown(

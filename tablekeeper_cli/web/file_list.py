@@ -76,7 +76,6 @@ class Row:
 
     @property
     def size(self) -> int:
-        """In bytes, for the order."""
         return (self.facts.size if self.facts else None) or -1
 
 
@@ -103,7 +102,6 @@ ORDERS: dict[str, tuple[str, Callable[[Row], Any], bool]] = {
 
 
 def page(stack: Stack, choice: Choice, now: UnderWay) -> Page:
-    """Reads a page."""
     chosen = _chosen(stack, choice, now)
     if choice.sort == "key":
         files = list(islice(chosen, PAGE + 1))

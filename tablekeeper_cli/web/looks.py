@@ -46,12 +46,10 @@ def place(status: str) -> int:
 
 
 def ordered(statuses: Iterable[str]) -> list[str]:
-    """Statuses as pages show them."""
     return sorted(set(statuses), key=lambda each: (place(each), each))
 
 
 def visit_look(visit: Visit) -> str:
-    """How a visit of a state looks."""
     return {CAUGHT: "caught", FAILED: "failed", RUNNING: "running"}.get(visit.status, "ok")
 
 

@@ -29,7 +29,6 @@ class UnderWay:
         return [each for each in self.running if each.key == key]
 
     def keys(self, prefix: str = "") -> set[str]:
-        """The files that are processed."""
         return {each.key for each in self.running if each.key and each.key.startswith(prefix)}
 
 
@@ -41,7 +40,6 @@ class Now:
         self.known: dict[str, Running] = {}
 
     def read(self) -> UnderWay:
-        """What runs now."""
         listed = running.listed(self.stack, MOST + 1)
         arns = [each["executionArn"] for each in listed]
         new = [arn for arn in arns if arn not in self.known]
@@ -57,7 +55,6 @@ class Now:
 
 
 def progress(stack: Stack, which: Iterable[Running]) -> list[Progress]:
-    """How far executions are, in their order."""
     asked = list(which)
     if not asked:
         return []

@@ -43,7 +43,6 @@ def environment() -> Environment:
 
 
 def shared() -> dict[str, Any]:
-    """What every template can use."""
     return {
         "look": looks.look,
         "marks": looks.MARKS,
@@ -96,7 +95,6 @@ def trace_page(trace: Trace) -> str:
 
 
 def trace_parts(trace: Trace) -> dict[str, Any]:
-    """What a template needs to show a trace."""
     return {
         "trace": trace,
         "graph": graph.svg(trace.definition, trace.visits),

@@ -9,8 +9,6 @@ from typing import Any
 
 
 class Digits(str):
-    """A number's text."""
-
     __slots__ = ()
 
 

@@ -27,7 +27,6 @@ class Problems:
 
     @property
     def files(self) -> int:
-        """Files that have a problem."""
         return self.counts.total()
 
     def files_like(self, *wanted: str) -> int:
@@ -46,7 +45,6 @@ class Counts:
     by_kind: Counter[tuple[str, str]]
 
     def files(self, status: str = "", dataset: str = "") -> int:
-        """Files with this status and of this dataset, where one is named."""
         return sum(
             count
             for (each, of), count in self.by_kind.items()
@@ -54,12 +52,10 @@ class Counts:
         )
 
     def by_status(self, dataset: str = "") -> Counter[str]:
-        """Files by status."""
         statuses = {each for each, _ in self.by_kind}
         return Counter({each: self.files(each, dataset) for each in statuses})
 
     def by_dataset(self) -> Counter[str]:
-        """Files by dataset."""
         return Counter({each: self.files("", each) for each in {of for _, of in self.by_kind}})
 
 
@@ -78,7 +74,6 @@ class Reader:
         self.ended = _EndedTraces(CACHE_TRACES)
 
     def trace(self, name: str) -> traces.Trace:
-        """The trace of an execution, with the data of its states."""
         return self.ended.trace(self.stack, name)
 
     def _problems(self) -> Problems:

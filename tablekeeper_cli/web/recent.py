@@ -49,7 +49,6 @@ class Hour:
 
     @property
     def total(self) -> int:
-        """Executions that ended within the hour."""
         return sum(self.ended)
 
     @property
@@ -99,7 +98,6 @@ class Recent:
         return max(0, (execution["stopDate"] - occurred).total_seconds()) if occurred else None
 
     def read(self) -> Hour:
-        """The last hour."""
         now = datetime.now(UTC)
         begin = now - timedelta(minutes=MINUTES)
         listed: list[Any] = []

@@ -19,7 +19,6 @@ def command(stack: Stack, name: str, *arguments: str) -> str:
 
 
 def options(stack: Stack) -> list[str]:
-    """The options that name the stack."""
     if stack.endpoint_url:
         return ["--local"]
     profile = stack.session.profile_name if stack.session else "default"
@@ -31,7 +30,6 @@ def options(stack: Stack) -> list[str]:
 
 
 def upload(stack: Stack) -> str:
-    """The command that puts a file into the source bucket."""
     words = ["aws", "s3", "cp", "FILE", f"s3://{stack.bucket}/PREFIX/FILE"]
     if stack.endpoint_url:
         words += ["--endpoint-url", stack.endpoint_url]

@@ -52,7 +52,7 @@ from tablekeeper_cli.plan.offline import OfflinePlanner
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal import showing
 from tablekeeper_cli.terminal.context import UNLIMITED, Context
-from tablekeeper_cli.verify.findings import Finding
+from tablekeeper_cli.verify.findings import Finding, Kind
 from tablekeeper_cli.verify.verifier import Summary
 
 EXPECTED = Path(__file__).with_name("expected")
@@ -432,9 +432,9 @@ def test_the_lines_of_plan_are_as_they_were() -> None:
 def test_the_lines_of_verify_are_as_they_were() -> None:
     key = {"pk": {"S": "4711"}, "sk": {"S": "tool"}}
     found = [
-        Finding("missing", KEY, key, "the table does not have it"),
-        Finding("different", KEY, key, "", (Change("/price", {"N": "1"}, {"N": "2"}),)),
-        Finding("foreign", None, key, "it has no lineage", is_difference=False),
+        Finding(Kind.MISSING, KEY, key, "the table does not have it"),
+        Finding(Kind.DIFFERENT, KEY, key, "", (Change("/price", {"N": "1"}, {"N": "2"}),)),
+        Finding(Kind.FOREIGN, None, key, "it has no lineage", is_difference=False),
     ]
     kinds = {"missing": 1, "different": 1, "foreign": 1}
     bad = Summary(1234, 5, 4, 1, {"INVALID": 2}, 1, kinds, 2)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,8 @@ from tablekeeper.errors import KeyOwnershipError, TransientServiceError, Unfinis
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.settings import FetchSettings
 
-from tablekeeper_cli.verify import first_look, second_look
-from tablekeeper_cli.verify.findings import Finding
+from tablekeeper_cli.verify import first_look, second_look, verification
+from tablekeeper_cli.verify.findings import Finding, Kind
 from tablekeeper_cli.verify.verification import verify
 from tablekeeper_cli.verify.verifier import Summary, Verifier
 from tests.support.quick import quick_pipeline
@@ -496,7 +497,7 @@ def test_a_file_whose_execution_runs_is_in_flight(
     executions.keys = ["notes/a.json"]
     findings = found(verifier)
     assert [each for each in findings if each.file == "notes/a.json"] == [
-        Finding("in flight", "notes/a.json", None, "its execution runs", (), is_difference=False)
+        Finding(Kind.IN_FLIGHT, "notes/a.json", None, "its execution runs", (), is_difference=False)
     ]
     assert {each.kind for each in findings if each.file == "notes/b.json"} >= {"stale", "missing"}
 
@@ -512,8 +513,8 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], Non
             now[0] += seconds
             happen()
 
-        monkeypatch.setattr(second_look, "pause", wait)
-        monkeypatch.setattr(second_look, "clock", lambda: now[0])
+        clock = SimpleNamespace(monotonic=lambda: now[0], sleep=wait)
+        monkeypatch.setattr(verification, "time", clock)
 
     return let
 
@@ -574,7 +575,7 @@ def test_a_service_that_keeps_failing_ends_it(
 
     change_item(notes, "a1", count={"N": "9"})
     monkeypatch.setattr(second_look.SecondLook, "_held", fail)
-    monkeypatch.setattr(second_look, "pause", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     with pytest.raises(TransientServiceError):
         verify(verifier)
 
