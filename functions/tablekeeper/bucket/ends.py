@@ -42,7 +42,7 @@ FINDINGS: Mapping[str, str] = {
     OUTDATED: "it was written by other settings, or by an earlier version of its dataset",
     PROBLEM: "it is INVALID or FAILED",
     CLAIM: "a large write was cut off",
-    ORPHAN: "the object is gone, and its items or its problem are not",
+    ORPHAN: "the object is gone or outside of KeyPrefix, and its items or its problem are there",
 }
 """What can be different, and what it means."""
 
