@@ -19,11 +19,10 @@ POLL_SECONDS, LONGEST_POLL_SECONDS = 0.3, 5.0
 
 @dataclass(frozen=True)
 class Counts:
-    """How far a run is: objects listed, looked at, and in batches that failed."""
+    """How far a run is: objects listed, and those done or in batches that failed."""
 
     total: int
     done: int
-    failed: int
 
 
 @dataclass(frozen=True)
@@ -125,4 +124,4 @@ def _counts(states: Any, execution: str) -> Counts | None:
         return None
     counts = states.describe_map_run(mapRunArn=runs[0]["mapRunArn"])["itemCounts"]
     failed = counts["failed"] + counts["timedOut"] + counts["aborted"]
-    return Counts(counts["total"], counts["succeeded"] + failed, failed)
+    return Counts(counts["total"], counts["succeeded"] + failed)

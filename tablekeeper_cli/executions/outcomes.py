@@ -116,13 +116,9 @@ class Watch:
         said = self.stack.client("stepfunctions").describe_execution(executionArn=arn)
         error, cause = said.get("error"), said.get("cause")
         key = object_key(said.get("input", ""))
-        if said["status"] == "SUCCEEDED":
-            outcome = json.loads(said.get("output") or "{}").get("outcome", "SUCCEEDED")
-        else:
-            outcome = recorded_outcome(self.stack, key, said) or said["status"]
         return Outcome(
             at=iso_milliseconds(said["stopDate"]),
-            outcome=str(outcome),
+            outcome=outcome_of(self.stack, key, said),
             key=key,
             seconds=(said["stopDate"] - said["startDate"]).total_seconds(),
             error=error,
@@ -131,14 +127,17 @@ class Watch:
         )
 
 
-def recorded_outcome(stack: Stack, key: str | None, described: Any) -> str | None:
-    """The ledger's outcome of an execution that ended, as DescribeExecution gives it; None when
-    there is none.
+def outcome_of(stack: Stack, key: str | None, described: Any) -> str:
+    """The outcome of an execution that ended, as DescribeExecution gives it: its own, else that of
+    its audit row, else its status.
     """
+    if described["status"] == "SUCCEEDED":
+        return str(json.loads(described.get("output") or "{}").get("outcome", "SUCCEEDED"))
     begun = iso_milliseconds(described["startDate"])
     execution = Execution(
         described["executionArn"], described["name"], begun, described.get("redriveCount", 0)
     )
-    return read_outcome_from_outside(
+    recorded = read_outcome_from_outside(
         stack.client("dynamodb"), stack.ledger, stack.uri(key or "s3:///"), execution
     )
+    return recorded or str(described["status"])

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tablekeeper.causes import message_of
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.times import iso_milliseconds
 
-from tablekeeper_cli.executions.outcomes import recorded_outcome
-from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN
+from tablekeeper_cli.executions.outcomes import outcome_of
+from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN, read_input
 from tablekeeper_cli.stack import Stack
 
 BATCH = 100
@@ -65,13 +65,8 @@ def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> 
     """The input to start with: that of the execution that failed, else one that names the object.
     Flags, and the ARN of the command's credentials, stand beside `detail`.
     """
-    event: Any = None
-    if kept:
-        try:
-            event = json.loads(kept)
-        except ValueError:
-            event = None
-    if not isinstance(event, dict):
+    event = read_input(kept or "")
+    if event is None:
         event = {"detail": {"bucket": {"name": stack.bucket}, "object": {"key": key}}}
     event = {name: value for name, value in event.items() if name not in OF_ONE_EXECUTION}
     event |= {REPROCESSED_BY: stack.caller} if stack.caller else {}
@@ -154,9 +149,11 @@ def _described(stack: Stack, each: StartedExecution) -> ExecutionEnd | None:
     said = stack.client("stepfunctions").describe_execution(executionArn=each.execution)
     if said["status"] == "RUNNING":
         return None
-    if said["status"] == "SUCCEEDED":
-        outcome = json.loads(said.get("output") or "{}").get("outcome", "SUCCEEDED")
-        return ExecutionEnd(each.key, each.execution, str(outcome))
-    message = message_of(said.get("cause") or "")
-    outcome = recorded_outcome(stack, each.key, said) or said["status"]
-    return ExecutionEnd(each.key, each.execution, outcome, said.get("error"), message)
+    cause = said.get("cause")
+    return ExecutionEnd(
+        each.key,
+        each.execution,
+        outcome_of(stack, each.key, said),
+        said.get("error"),
+        message_of(cause) if cause else None,
+    )

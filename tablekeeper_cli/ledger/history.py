@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tablekeeper import causes
 
@@ -90,12 +91,7 @@ def _after(event: Event, outcome_before: str) -> Event:
 
 def origin(text: str, execution: str) -> str:
     """What started an execution: an event, a run over the whole bucket, the sweep, or a person."""
-    try:
-        event = json.loads(text)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
-        event = {}
+    event = read_input(text) or {}
     machine, _, name = execution.partition(":execution:")[2].rpartition(":")
     if name.startswith("sweep-"):
         return "sweep"
@@ -115,12 +111,9 @@ def hint(text: str) -> tuple[str, str]:
     S3 names the account or the service principal that made the request:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
-    try:
-        event = json.loads(text)
-        detail = event.get("detail", {})
-    except (ValueError, AttributeError):
-        return "not an event", ""
-    if not isinstance(detail, dict):
+    event = read_input(text)
+    detail = event.get("detail", {}) if event is not None else None
+    if event is None or not isinstance(detail, dict):
         return "not an event", ""
     kind = str(event.get("detail-type") or "started by hand")
     reason = detail.get("reason") or detail.get("deletion-type")
@@ -128,3 +121,12 @@ def hint(text: str) -> tuple[str, str]:
     if address := detail.get("source-ip-address"):
         requester = f"{requester} from {address}".strip()
     return f"{kind} ({reason})" if reason else kind, requester
+
+
+def read_input(text: str) -> dict[str, Any] | None:
+    """An execution's input; None when it is no JSON object."""
+    try:
+        event = json.loads(text)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

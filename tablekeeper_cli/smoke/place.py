@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tablekeeper.ledger.rows import CURRENT
 from tablekeeper.model.keys import TableKey
 
 from tablekeeper_cli.compare.target import table_key
 from tablekeeper_cli.errors import UsageError
+from tablekeeper_cli.ledger.history import EVENT_PREFIX
+from tablekeeper_cli.ledger.queries import Query, get_row, rows_of
 from tablekeeper_cli.smoke.points import BrokenError
 from tablekeeper_cli.stack import Stack
 
@@ -97,13 +100,7 @@ class Place:
 
     def row(self, key: str) -> Mapping[str, Any]:
         """The ledger's row of a file; empty when there is none."""
-        answer = self.stack.client("dynamodb").get_item(
-            TableName=self.stack.ledger,
-            Key={"pk": {"S": self.stack.uri(key)}, "sk": {"S": "CURRENT"}},
-            ConsistentRead=True,
-        )
-        row: Mapping[str, Any] = answer.get("Item", {})
-        return row
+        return get_row(self.stack, self.stack.uri(key), CURRENT) or {}
 
     def shown(self, key: str) -> tuple[str, str]:
         """The status of a file, that of its problem if it has one, and the problem's error."""
@@ -159,14 +156,9 @@ class Place:
         return said
 
     def audit_rows(self, uri: str) -> list[Mapping[str, Any]]:
-        answer = self.stack.client("dynamodb").query(
-            TableName=self.stack.ledger,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
-            ExpressionAttributeValues={":pk": {"S": uri}, ":event": {"S": "EVENT#"}},
-            ConsistentRead=True,
-        )
-        rows: list[Mapping[str, Any]] = answer["Items"]
-        return rows
+        values = {":pk": {"S": uri}, ":event": {"S": EVENT_PREFIX}}
+        query = Query(None, "pk = :pk AND begins_with(sk, :event)", values)
+        return list(rows_of(self.stack, query))
 
     def remove(self) -> None:
         """Removes every object, with its versions, its items, and its rows of the ledger. The rows

@@ -106,20 +106,18 @@ def _back_edges(start: str, states: Sequence[str], kinds: Iterable[Edge]) -> set
         after[begin].append(end)
     back: set[Edge] = set()
     done: set[str] = set()
-    for root in (start, *states):
-        if root in done:
-            continue
-        path, stack = [root], [iter(after[root])]
-        while stack:
-            below = next(stack[-1], None)
-            if below is None:
-                done.add(path.pop())
-                stack.pop()
-            elif below in path:
+
+    def search(path: list[str]) -> None:
+        for below in after[path[-1]]:
+            if below in path:
                 back.add((path[-1], below))
             elif below not in done:
-                path.append(below)
-                stack.append(iter(after[below]))
+                search([*path, below])
+        done.add(path[-1])
+
+    for root in (start, *states):
+        if root not in done:
+            search([root])
     return back
 
 
