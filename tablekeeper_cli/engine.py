@@ -45,13 +45,7 @@ def check(endpoint_url: str, bucket: str, state_dir: Path = Path(".local")) -> N
         )
 
 
-def guard(
-    endpoint_url: str,
-    state_dir: Path = Path(".local"),
-    *,
-    pause: float = PAUSE_SECONDS,
-    patience: float = PATIENCE_SECONDS,
-) -> Event:
+def guard(endpoint_url: str, state_dir: Path) -> Event:
     """Ends this process with a sentence when the engine ends or falls silent, until the event is
     set. A request in flight would wait a minute, and be tried again.
     """
@@ -62,13 +56,13 @@ def guard(
     def ask() -> None:
         from http.client import HTTPException
 
-        while not unguarded.wait(pause):
+        while not unguarded.wait(PAUSE_SECONDS):
             try:
-                _ask(endpoint_url, "GET", HEALTH, patience)
+                _ask(endpoint_url, "GET", HEALTH, PATIENCE_SECONDS)
             except ConnectionRefusedError:
                 message = _ended(endpoint_url, state_dir)
             except TimeoutError:
-                message = _silent(endpoint_url, state_dir, patience)
+                message = _silent(endpoint_url, state_dir, PATIENCE_SECONDS)
             except (OSError, HTTPException):
                 continue
             else:

@@ -139,8 +139,7 @@ def _text(text: str) -> RenderableType:
     return plain(text)
 
 
-def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> RenderableType:
-    from rich.console import Group
+def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> list[RenderableType]:
     from tablekeeper.bucket.ends import FINDINGS
 
     from tablekeeper_cli.terminal.showing import outcome, plain, plural
@@ -148,7 +147,7 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> Re
 
     summary = ended.summary
     if summary is None:
-        return plain(f"{ended.status} {ended.error or ''}: {ended.execution}", "bold red")
+        return [plain(f"{ended.status} {ended.error or ''}: {ended.execution}", "bold red")]
     counts = {name: count for name, count in summary["findings"].items() if count}
     findings = Table(
         "found", Column("files", number=True), Column("which means", goes=1, least=20, wraps=True)
@@ -180,4 +179,4 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> Re
     shown = [each for each in (findings, outcomes, named) if each.rows]
     parts: list[RenderableType] = [part for each in shown for part in (each, "")]
     good = plain("nothing differs", "bold green")
-    return Group(*parts, Fields(lines), plain(verdict, "bold red") if ended.is_different else good)
+    return [*parts, Fields(lines), plain(verdict, "bold red") if ended.is_different else good]

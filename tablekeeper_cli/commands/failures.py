@@ -65,14 +65,12 @@ def failures(
         raise typer.Exit(DIFFERENT)
 
 
-def _shown_failures(counts: Any, listed: list[Failure], total: int) -> RenderableType:
-    from rich.console import Group
-
+def _shown_failures(counts: Any, listed: list[Failure], total: int) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import moment_ago, outcome, plain, plural, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not total:
-        return plain("nothing is wrong", "green")
+        return [plain("nothing is wrong", "green")]
     by_error = Table(
         "status",
         Column("error", least=16),
@@ -100,7 +98,7 @@ def _shown_failures(counts: Any, listed: list[Failure], total: int) -> Renderabl
         )
     rest = total - len(listed)
     more = [f"and {plural(rest, 'more file')}: --limit 0 lists all"] if rest else []
-    return Group(by_error, "", each_one, *more)
+    return [by_error, "", each_one, *more]
 
 
 @command(app, "failure products/tools.json", "failure products/tools.json --report")
@@ -127,9 +125,7 @@ def failure(
     )
 
 
-def shown_report(report: Any) -> RenderableType:
-    from rich.console import Group
-
+def shown_report(report: Any) -> list[RenderableType]:
     from tablekeeper_cli.ledger.problems import violation_of
     from tablekeeper_cli.terminal.tables import Fields
 
@@ -141,7 +137,7 @@ def shown_report(report: Any) -> RenderableType:
     ]
     rest = report["violations"] - len(listed)
     more = [f"and {rest:,} more, in {report['all']}"] if rest else []
-    return Group(Fields(about), "", _violations(listed), *more)
+    return [Fields(about), "", _violations(listed), *more]
 
 
 def _violations(violations: list[Violation]) -> RenderableType:
@@ -176,9 +172,7 @@ def _next_try(each: Failure | Problem) -> str:
     return utc(each.next_try) if each.next_try else waits_for(each)
 
 
-def shown_problem(problem: Problem) -> RenderableType:
-    from rich.console import Group
-
+def shown_problem(problem: Problem) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import outcome, plain, when
     from tablekeeper_cli.terminal.tables import Fields
 
@@ -195,13 +189,14 @@ def shown_problem(problem: Problem) -> RenderableType:
             ("report", problem.report),
         ]
     )
+    what: list[RenderableType]
     if problem.violations:
         summary = plain(problem.message.partition("\n")[0])
         rest = (problem.violation_count or 0) - SHOWN_VIOLATIONS
         more = [f"and {rest:,} more; --report shows all"] if rest > 0 else []
         shown = _violations(problem.violations[:SHOWN_VIOLATIONS])
-        what: RenderableType = Group(summary, "", shown, *more)
+        what = [summary, "", shown, *more]
     else:
-        what = plain(problem.message)
+        what = [plain(problem.message)]
     todo = plain(f"What to do: {problem.advice}", "bold")
-    return Group(about, "", what, "", todo)
+    return [about, "", *what, "", todo]

@@ -43,19 +43,17 @@ def items(
     context.answer(data, lambda: _shown_keys(listed, rest))
 
 
-def _shown_keys(keys: list[dict[str, str]], rest: bool) -> RenderableType:
-    from rich.console import Group
-
+def _shown_keys(keys: list[dict[str, str]], rest: bool) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import plain
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not keys:
-        return plain("the file has no items")
+        return [plain("the file has no items")]
     names = list(keys[0])
     shown = Table(*(Column(name, least=12, middle=True) for name in names))
     for each in keys:
         shown.add_row(*(plain(each[name]) for name in names))
-    return Group(shown, *(["and more: --limit 0 lists all"] if rest else []))
+    return [shown, *(["and more: --limit 0 lists all"] if rest else [])]
 
 
 @command(app, "item 4711 product", "item 4711 --json")
@@ -79,15 +77,12 @@ def item(
     context.answer(record, lambda: _shown_item(record))
 
 
-def _shown_partition(keys: list[dict[str, str]]) -> RenderableType:
-    from rich.console import Group
-
+def _shown_partition(keys: list[dict[str, str]]) -> list[RenderableType]:
     head = f"{len(keys)} items have this partition key; name the sort key, too"
-    return Group(head, "", _shown_keys(keys, rest=False))
+    return [head, "", *_shown_keys(keys, rest=False)]
 
 
-def _shown_item(item: Item) -> RenderableType:
-    from rich.console import Group
+def _shown_item(item: Item) -> list[RenderableType]:
     from rich.text import Text
 
     from tablekeeper_cli.terminal.tables import Fields
@@ -107,4 +102,4 @@ def _shown_item(item: Item) -> RenderableType:
             for name, value in sorted(item.attributes.items())
         ]
     )
-    return Group(lineage, "", attributes)
+    return [lineage, "", attributes]

@@ -169,9 +169,7 @@ class _Run:
         self.context.err.print(text, markup=False)
 
 
-def _shown_plan(keys: Sequence[str], problems: dict[str, Problem]) -> RenderableType:
-    from rich.console import Group
-
+def _shown_plan(keys: Sequence[str], problems: dict[str, Problem]) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import outcome, plain, plural
     from tablekeeper_cli.terminal.tables import Column, Table
 
@@ -185,7 +183,7 @@ def _shown_plan(keys: Sequence[str], problems: dict[str, Problem]) -> Renderable
             plain(problem.error) if problem else "",
             plain(key),
         )
-    return Group(f"{plural(len(keys), 'file')} would be reprocessed", "", shown)
+    return [f"{plural(len(keys), 'file')} would be reprocessed", "", shown]
 
 
 def _shown_ends(
@@ -194,20 +192,18 @@ def _shown_ends(
     outcomes: Counter[str],
     *,
     wait: bool,
-) -> RenderableType:
-    from rich.console import Group
-
+) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import outcome, plain, plural
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not wait:
-        return plain(f"{plural(len(started), 'execution')} started")
+        return [plain(f"{plural(len(started), 'execution')} started")]
     counts = Table("outcome", Column("files", number=True))
     for name, count in outcomes.most_common():
         counts.add_row(outcome(name), f"{count:,}")
     bad = [each for each in ended if each.is_bad]
     if not bad:
-        return counts if ended else plain("nothing to reprocess", "green")
+        return [counts if ended else plain("nothing to reprocess", "green")]
     again = Table(
         "outcome",
         Column("error", goes=2, least=12),
@@ -219,7 +215,7 @@ def _shown_ends(
         again.add_row(outcome(each.outcome), plain(each.error), plain(each.key), plain(says))
     rest = len(bad) - SHOWN
     more = [f"and {plural(rest, 'more file')}: `tablekeeper failures`"] if rest > 0 else []
-    return Group(counts, "", again, *more)
+    return [counts, "", again, *more]
 
 
 def list_events(
@@ -309,18 +305,16 @@ def redrive(
         raise typer.Exit(DIFFERENT)
 
 
-def _shown_redriven(done: Sequence[Any], stay: Sequence[Any]) -> RenderableType:
-    from rich.console import Group
-
+def _shown_redriven(done: Sequence[Any], stay: Sequence[Any]) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import plain, plural
     from tablekeeper_cli.terminal.tables import Column, Table
 
     summary = plain(f"{plural(len(done) - len(stay), 'execution')} started")
     if not stay:
-        return summary
+        return [summary]
     shown = Table(
         Column("file", least=24, middle=True), Column("why it stays", least=22, wraps=True)
     )
     for each in stay:
         shown.add_row(plain(each.event.key), plain(each.problem))
-    return Group(summary, "", shown)
+    return [summary, "", shown]

@@ -44,7 +44,8 @@ def status(
 
     now = _running(context, key)
     file = files.file(context.stack, key, runs=bool(now))
-    data = {**vars(file), "running": [_running_data(each) for each in now]}
+    running = [{**vars(each), "event": nested(each.event)} for each in now]
+    data = {**vars(file), "running": running}
     if now:
         data["status"] = RUNNING
     if file.problem:
@@ -57,10 +58,6 @@ def _running(context: Context, key: str) -> list[Progress]:
 
     stack = context.stack
     return [running.progress(stack, each) for each in running.of_file(stack, key)]
-
-
-def _running_data(each: Progress) -> dict[str, Any]:
-    return {**vars(each), "event": nested(each.event)}
 
 
 def _status_of_all(context: Context) -> None:
@@ -88,9 +85,7 @@ def _status_of_all(context: Context) -> None:
     context.answer(data, lambda: _shown_files(data, statuses))
 
 
-def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
-    from rich.console import Group
-
+def _shown_files(data: dict[str, Any], statuses: list[str]) -> list[RenderableType]:
     from tablekeeper_cli.executions import bucket_runs
     from tablekeeper_cli.ledger import files
     from tablekeeper_cli.terminal.showing import outcome, plain, plural, when
@@ -122,12 +117,10 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> RenderableType:
             ("last run", plain(bucket_runs.sentence(run), bad) if run else None),
         ]
     )
-    return Group(shown if counts else "no files yet", "", lines)
+    return [shown if counts else "no files yet", "", lines]
 
 
-def _shown_file(file: File, now: list[Progress]) -> RenderableType:
-    from rich.console import Group
-
+def _shown_file(file: File, now: list[Progress]) -> list[RenderableType]:
     from tablekeeper_cli.commands.failures import shown_problem
     from tablekeeper_cli.terminal.showing import outcome, plain, plural, size, when
     from tablekeeper_cli.terminal.tables import Fields
@@ -155,7 +148,7 @@ def _shown_file(file: File, now: list[Progress]) -> RenderableType:
         ("revision", str(file.revision) if file.revision else None),
     ]
     about = Fields(shown)
-    return Group(about, "", shown_problem(file.problem)) if file.problem else about
+    return [about, "", *shown_problem(file.problem)] if file.problem else [about]
 
 
 @command(app, "history products/tools.json", "history products/tools.json --wide")

@@ -84,9 +84,7 @@ def _temporary(name: str) -> Path:
     return Path(tempfile.mkdtemp(prefix="tablekeeper-")) / f"{name}.html"
 
 
-def _shown(trace: Trace) -> RenderableType:
-    from rich.console import Group
-
+def _shown(trace: Trace) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import duration, outcome, plain, when
     from tablekeeper_cli.terminal.tables import Fields
 
@@ -112,7 +110,7 @@ def _shown(trace: Trace) -> RenderableType:
         for name, text in (("input", visit.input), ("output", visit.output)):
             if text is not None:
                 parts += ["", plain(f"{visit.state}, {name}", "bold"), plain(text)]
-    return Group(*parts)
+    return parts
 
 
 def _states(trace: Trace) -> RenderableType:

@@ -127,7 +127,8 @@ class _Reader:
         if self.cut:  # redriven into a visit of its own
             vars(self.visits[-1]).update(self.cut)
             self.cut = None
-        self._leads_to(details["name"])
+        if self.visits and self.visits[-1].exited:
+            self.visits[-1].next = details["name"]
         text = details.get("input")
         self.visits.append(
             Visit(
@@ -138,10 +139,6 @@ class _Reader:
                 input=text if self.data else None,
             )
         )
-
-    def _leads_to(self, state: str) -> None:
-        if self.visits and self.visits[-1].exited:
-            self.visits[-1].next = state
 
     def _exit(self, details: Mapping[str, Any], at: str) -> None:
         visit = next(

@@ -43,20 +43,18 @@ class BadCall(NamedTuple):
     advice: str
 
 
-def bad_calls(node: Mapping[str, Any], types: ExpressionTypes) -> Iterator[BadCall]:
-    """Every call in a syntax tree that fails whatever the record is."""
-    yield from _bad_calls(node, types, is_record=True)
-
-
-def _bad_calls(
-    node: Mapping[str, Any], types: ExpressionTypes, *, is_record: bool
+def bad_calls(
+    node: Mapping[str, Any], types: ExpressionTypes, *, is_record: bool = True
 ) -> Iterator[BadCall]:
+    """Every call in a syntax tree that fails whatever the record is; the tree `is_record` where its
+    current node is the record.
+    """
     if node["type"] == "function_expression":
         yield from _call(node["value"], node["children"], types, is_record=is_record)
     same = is_record and node["type"] in _SAME_SCOPE
     for child in node["children"]:
         if isinstance(child, dict):
-            yield from _bad_calls(child, types, is_record=same)
+            yield from bad_calls(child, types, is_record=same)
 
 
 def _call(

@@ -81,8 +81,10 @@ class Context:
 
         return Console(stderr=True, highlight=False)
 
-    def answer(self, data: Any, show: Callable[[], RenderableType | None]) -> None:
-        """Prints the data as JSON with `--json`, else what `show` makes of it.
+    def answer(
+        self, data: Any, show: Callable[[], RenderableType | list[RenderableType] | None]
+    ) -> None:
+        """Prints the data as JSON with `--json`, else what `show` makes of it, part by part.
 
         Dataclasses, sets, times and Decimals in the data become JSON's types; text from files
         is never markup.
@@ -91,8 +93,9 @@ class Context:
             sys.stdout.write(json.dumps(data, default=_plain, indent=2, ensure_ascii=False) + "\n")
             return
         shown = show()
-        if shown is not None:
-            self.out.print(shown, markup=False, soft_wrap=self.out.width == UNLIMITED)
+        for part in shown if isinstance(shown, list) else [shown]:
+            if part is not None:
+                self.out.print(part, markup=False, soft_wrap=self.out.width == UNLIMITED)
 
     def write_json(self, members: Iterable[tuple[str, Any]]) -> None:
         """Prints an object as JSON, member by member; one that is an iterator as an array, element

@@ -169,8 +169,10 @@ class SecondLook:
             self.notebook.add_finding(Finding(kind, self.file, key.attributes, detail, changed))
 
     def _compare_listed(self, row: Row) -> None:
+        keys = self.sources.keys_of_row(row)
         try:
-            self.notebook.listed(self.file, list(self._suspects_of_row(row)))
+            suspects = [key for key in keys if self.notebook.is_suspect(self.file, key)]
+            self.notebook.listed(self.file, suspects)
         except StagedSetMissingError as error:
             self.notebook.add_finding(Finding(Kind.UNLISTED, self.file, detail=str(error)))
             return
@@ -178,11 +180,6 @@ class SecondLook:
             if text and derived != listed:
                 kind = Kind.UNLISTED if derived else Kind.LISTED
                 self.notebook.add_finding(Finding(kind, self.file, ItemKey(text).attributes))
-
-    def _suspects_of_row(self, row: Row) -> Iterator[str]:
-        for key in self.sources.keys_of_row(row):
-            if self.notebook.is_suspect(self.file, key):
-                yield key
 
     def _compare_extra(self) -> None:
         """Suspects that the file does not make."""

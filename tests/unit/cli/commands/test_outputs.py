@@ -307,7 +307,8 @@ def held(name: str, text: str) -> None:
 def printed(what: Any, width: int) -> str:
     """What a terminal of this width shows."""
     console = Console(file=io.StringIO(), width=width, highlight=False)
-    console.print(what, markup=False, soft_wrap=width == UNLIMITED)
+    for part in what if isinstance(what, list) else [what]:
+        console.print(part, markup=False, soft_wrap=width == UNLIMITED)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
