@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tablekeeper_cli.compare.items import (
-    Change,
-)
+from tablekeeper_cli.compare.items import Change
 
 PUT, CHANGED, UNCHANGED, REMOVED, REFUSED = ACTIONS = (
     "put",

@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.documents.text import Text
-from tablekeeper.errors import (
-    ObjectChangedError,
-)
+from tablekeeper.errors import ObjectChangedError
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.objects import object_uri

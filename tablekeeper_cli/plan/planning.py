@@ -30,11 +30,7 @@ from tablekeeper.steps.file_content import FileContent, Refusal
 from tablekeeper.validation.violation import Violation
 
 from tablekeeper_cli.compare.expiry import odd_expiry
-from tablekeeper_cli.compare.items import (
-    BATCH_KEYS,
-    changes,
-    stored_key,
-)
+from tablekeeper_cli.compare.items import BATCH_KEYS, changes, stored_key
 from tablekeeper_cli.compare.readable_numbers import ADVICE, WHAT, is_readable
 from tablekeeper_cli.compare.side_by_side import side_by_side
 from tablekeeper_cli.compare.target import Target

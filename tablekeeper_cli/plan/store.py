@@ -12,9 +12,7 @@ from tablekeeper.model.keys import ItemKey
 from tablekeeper.steps.file_content import Refusal
 from tablekeeper.validation.violation import Violation
 
-from tablekeeper_cli.compare.items import (
-    Change,
-)
+from tablekeeper_cli.compare.items import Change
 from tablekeeper_cli.plan.fault import Fault
 from tablekeeper_cli.plan.planned_item import REFUSED, PlannedItem
 

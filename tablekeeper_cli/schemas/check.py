@@ -18,11 +18,7 @@ from tablekeeper.datasets.dataset import KEYWORD, SUFFIX, Dataset
 from tablekeeper.datasets.expressions import Expression
 from tablekeeper.documents.compression import ENDINGS
 from tablekeeper.documents.json_stream import parse
-from tablekeeper.errors import (
-    DatasetDefinitionError,
-    DuplicateJsonKeyError,
-    InvalidFileError,
-)
+from tablekeeper.errors import DatasetDefinitionError, DuplicateJsonKeyError, InvalidFileError
 from tablekeeper.model.keys import TableKey
 from tablekeeper.validation.formats import FORMATS
 from tablekeeper.validation.ref_targets import unresolvable

@@ -11,9 +11,7 @@ from tablekeeper.datasets.dataset import KEYWORD, Dataset
 from tablekeeper.datasets.items_of_records import make_items
 from tablekeeper.datasets.records import RESERVED, Record
 from tablekeeper.documents.pointers import pointer
-from tablekeeper.errors import (
-    TablekeeperError,
-)
+from tablekeeper.errors import TablekeeperError
 from tablekeeper.model.keys import TableKey
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now

@@ -21,18 +21,8 @@ from tablekeeper.model.items import Item, item_key, owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.objects import object_uri
 
-from tablekeeper_cli.compare.items import (
-    BATCH_KEYS,
-    changes,
-    fingerprint,
-    read_items,
-    stored_key,
-)
-from tablekeeper_cli.verify.expectation import (
-    COMMITTED,
-    UNDECIDED,
-    Expectation,
-)
+from tablekeeper_cli.compare.items import BATCH_KEYS, changes, fingerprint, read_items, stored_key
+from tablekeeper_cli.verify.expectation import COMMITTED, UNDECIDED, Expectation
 from tablekeeper_cli.verify.findings import Finding, Kind
 from tablekeeper_cli.verify.notebook import NOBODY, Notebook
 from tablekeeper_cli.verify.sources import GoneError, Sources

@@ -16,11 +16,7 @@ from jmespath.parser import ParsedResult
 from tablekeeper.datasets.functions import FunctionError
 from tablekeeper.datasets.jmespath_exact import MAX_MADE, Interpreter, TooMuchError
 from tablekeeper.documents.json_reader import FIELD, MEMBERS, VALUES, Location
-from tablekeeper.documents.numbers import (
-    OutOfRangeError,
-    exact_arithmetic,
-    parse_number,
-)
+from tablekeeper.documents.numbers import OutOfRangeError, exact_arithmetic, parse_number
 from tablekeeper.errors import DatasetDefinitionError, ExpressionError
 
 MAX_CHARACTERS = 10_000

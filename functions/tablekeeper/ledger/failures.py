@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
 from tablekeeper.ledger.rows import CURRENT, shard_of
-from tablekeeper.ledger.writes import (
-    AuditTable,
-    audit_row,
-    problem_attributes,
-    put_audit_row,
-)
+from tablekeeper.ledger.writes import AuditTable, audit_row, problem_attributes, put_audit_row
 from tablekeeper.model.execution import RELEASE, Execution
 from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
 from tablekeeper.model.snapshot import Snapshot

@@ -9,14 +9,7 @@ from urllib.parse import urldefrag
 from jsonschema_specifications import REGISTRY
 from referencing import Registry, Resource, Specification
 from referencing.exceptions import NoSuchResource, Unresolvable
-from referencing.jsonschema import (
-    DRAFT3,
-    DRAFT4,
-    DRAFT6,
-    DRAFT7,
-    DRAFT202012,
-    specification_with,
-)
+from referencing.jsonschema import DRAFT3, DRAFT4, DRAFT6, DRAFT7, DRAFT202012, specification_with
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.dataset import SUFFIX
