@@ -93,7 +93,7 @@ def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
         stack, run.how, orphans=run.orphans, prefix=run.prefix, concurrency=run.concurrency
     )
     if not wait:
-        context.answer({"execution": execution}, lambda: _text(f"started {execution}"))
+        context.answer({"execution": execution}, lambda: f"started {execution}")
         return
     ended = _followed(context, execution)
     some: list[dict[str, Any]] = []
@@ -131,12 +131,6 @@ def _followed(context: Context, execution: str) -> RunEnd:
             )
             context.err.print(text, markup=False)
             raise
-
-
-def _text(text: str) -> RenderableType:
-    from tablekeeper_cli.terminal.showing import plain
-
-    return plain(text)
 
 
 def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> list[RenderableType]:

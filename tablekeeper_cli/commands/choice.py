@@ -1,15 +1,17 @@
-"""Options that choose files with a problem, and what is wrong with a choice."""
+"""Options that several commands have, and what is wrong with a choice of files with a problem."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tablekeeper_cli.errors import UsageError
+from tablekeeper_cli.stack import SCHEMAS_VARIABLE
 from tablekeeper_cli.terminal import completion
 
 if TYPE_CHECKING:
@@ -45,6 +47,14 @@ Since = Annotated[
     typer.Option(help="From a time in ISO 8601, or an age: 90min, 4h, 2d.", metavar="TIME"),
 ]
 Prefix = Annotated[str, typer.Option(help="Only keys that begin so.", metavar="P")]
+Key = Annotated[
+    str, typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.keys)
+]
+Limit = Annotated[int, typer.Option(min=0, metavar="N", help="List so many; 0 lists all.")]
+Schemas = Annotated[
+    Path,
+    typer.Option(metavar="DIR", envvar=SCHEMAS_VARIABLE, help="The folder of the dataset files."),
+]
 
 
 def moment(text: str | None) -> datetime | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Limit, Prefix, Since, Status
 from tablekeeper_cli.errors import DIFFERENT
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
@@ -36,9 +36,7 @@ def failures(
     dataset: Dataset = None,
     since: Since = None,
     prefix: Prefix = "",
-    limit: Annotated[
-        int, typer.Option(min=0, metavar="N", help="List so many; 0 lists all.")
-    ] = 100,
+    limit: Limit = 100,
 ) -> None:
     """Every file that has a problem, and how many by error.
 

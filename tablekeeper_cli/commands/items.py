@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.terminal import completion
+from tablekeeper_cli.commands.choice import Key, Limit
 from tablekeeper_cli.terminal.context import Context, command, group
 from tablekeeper_cli.terminal.text import clean
 
@@ -23,12 +23,8 @@ app = group()
 @command(app, "items products/tools.json")
 def items(
     context: Context,
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.keys)
-    ],
-    limit: Annotated[
-        int, typer.Option(min=0, metavar="N", help="List so many; 0 lists all.")
-    ] = 100,
+    key: Key,
+    limit: Limit = 100,
 ) -> None:
     """The items of a file, by their keys.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.commands.choice import Schemas
 from tablekeeper_cli.commands.schemas import DEFAULT_KEY, parsed_key
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UnknownError, UsageError
-from tablekeeper_cli.stack import SCHEMAS_VARIABLE
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
-from tablekeeper_cli.terminal.text import LONGEST, printable
+from tablekeeper_cli.terminal.text import LONGEST, json_line, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -62,14 +61,7 @@ def plan(
             autocompletion=completion.datasets,
         ),
     ] = None,
-    schemas: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            envvar=SCHEMAS_VARIABLE,
-            help="The folder of the dataset files to plan with.",
-        ),
-    ] = Path("schemas"),
+    schemas: Schemas = Path("schemas"),
     offline: Annotated[
         bool,
         typer.Option("--offline", help="FILEs alone, without a stack, into an empty table."),
@@ -215,7 +207,7 @@ def _item(each: PlannedItem) -> Text:
     from rich.text import Text
 
     style = STYLES.get(each.action, "")
-    line = Text(f"{SIGNS[each.action]} {each.action} {_value(each.key)}", style)
+    line = Text(f"{SIGNS[each.action]} {each.action} {json_line(each.key)}", style)
     if each.record is not None:
         line.append(f" record {each.record}", "dim")
     if each.also is not None:
@@ -224,15 +216,9 @@ def _item(each: PlannedItem) -> Text:
         owner = printable(each.owner) if each.owner else "no file of Tablekeeper"
         line.append(f": it belongs to {owner}", "default")
     for change in each.changes:
-        before, after = _value(change.before), _value(change.after)
+        before, after = json_line(change.before), json_line(change.after)
         line.append(f"\n    {printable(change.path, LONGEST)}: {before} -> {after}", "default")
     return line
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    return printable(json.dumps(value, ensure_ascii=False), LONGEST)
 
 
 def _all(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.commands.choice import Key
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
@@ -154,9 +155,7 @@ def _shown_file(file: File, now: list[Progress]) -> list[RenderableType]:
 @command(app, "history products/tools.json", "history products/tools.json --wide")
 def history(
     context: Context,
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.keys)
-    ],
+    key: Key,
     limit: Annotated[
         int, typer.Option(min=1, metavar="N", help="Show so many, the newest first.")
     ] = 50,

@@ -12,11 +12,11 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.commands.choice import Schemas
 from tablekeeper_cli.commands.plan import load_catalogue
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UsageError
-from tablekeeper_cli.stack import SCHEMAS_VARIABLE
 from tablekeeper_cli.terminal.context import Context, command, group
-from tablekeeper_cli.terminal.text import LONGEST, printable
+from tablekeeper_cli.terminal.text import LONGEST, json_line, printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -49,14 +49,7 @@ def verify(
     prefix: Annotated[
         str, typer.Option(metavar="P", help="Only files whose keys begin so, and their items.")
     ] = "",
-    schemas: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            envvar=SCHEMAS_VARIABLE,
-            help="The folder of the dataset files to derive with.",
-        ),
-    ] = Path("schemas"),
+    schemas: Schemas = Path("schemas"),
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every finding to it, one a line.")
     ] = None,
@@ -187,18 +180,14 @@ def _line(finding: Finding, values: bool) -> Text:
     line = Text(finding.kind, "red" if finding.is_difference else "yellow")
     line.append(f" {printable(finding.file)}" if finding.file else "", "default")
     if finding.item:
-        line.append(f" item {_value(finding.item)}", "default")
+        line.append(f" item {json_line(finding.item)}", "default")
     if finding.detail:
         line.append(f": {printable(finding.detail, 2 * LONGEST)}", "default")
     for each in finding.changes:
         after, before = (
-            (_value(side) if values else _type(side)) or "nothing"
+            json_line(side) if values else _type(side) or "nothing"
             for side in (each.after, each.before)
         )
         where = printable(each.path, LONGEST)
         line.append(f"\n    {where}: expected {after}, found {before}", "default")
     return line
-
-
-def _value(value: Any) -> str:
-    return "" if value is None else printable(json.dumps(value, ensure_ascii=False), LONGEST)

@@ -26,6 +26,11 @@ def clean(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def json_line(value: Any) -> str:
+    """A value as JSON, cut behind LONGEST characters; `nothing` for None."""
+    return "nothing" if value is None else printable(json.dumps(value, ensure_ascii=False), LONGEST)
+
+
 def nested(text: str | None) -> Any:
     """The value of an object or an array in JSON; any other text as it is.
 
