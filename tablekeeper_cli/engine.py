@@ -45,7 +45,13 @@ def check(endpoint_url: str, bucket: str, state_dir: Path = Path(".local")) -> N
         )
 
 
-def guard(endpoint_url: str, state_dir: Path) -> Event:
+def guard(
+    endpoint_url: str,
+    state_dir: Path = Path(".local"),
+    *,
+    pause: float = PAUSE_SECONDS,
+    patience: float = PATIENCE_SECONDS,
+) -> Event:
     """Ends this process with a sentence when the engine ends or falls silent, until the event is
     set. A request in flight would wait a minute, and be tried again.
     """
@@ -56,13 +62,13 @@ def guard(endpoint_url: str, state_dir: Path) -> Event:
     def ask() -> None:
         from http.client import HTTPException
 
-        while not unguarded.wait(PAUSE_SECONDS):
+        while not unguarded.wait(pause):
             try:
-                _ask(endpoint_url, "GET", HEALTH, PATIENCE_SECONDS)
+                _ask(endpoint_url, "GET", HEALTH, patience)
             except ConnectionRefusedError:
                 message = _ended(endpoint_url, state_dir)
             except TimeoutError:
-                message = _silent(endpoint_url, state_dir, PATIENCE_SECONDS)
+                message = _silent(endpoint_url, state_dir, patience)
             except (OSError, HTTPException):
                 continue
             else:
