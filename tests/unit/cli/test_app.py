@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import typer
 
-from tablekeeper_cli.app import app
-from tablekeeper_cli.errors import CommandError, UsageError
+from tablekeeper_cli.app import app, main
+from tablekeeper_cli.errors import INTERRUPTED, CommandError, UsageError
 from tablekeeper_cli.ledger.history import hint
 from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
 from tablekeeper_cli.terminal.context import Context
@@ -67,6 +67,19 @@ def test_every_command_takes_the_stack_and_answers_in_json() -> None:
     for name, options in commands().items():
         if name and name != "schemas":
             assert {"--stack", "--local", "--json"} <= options, name
+
+
+def test_ctrl_c_ends_a_command_with_the_exit_code_of_the_guide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tablekeeper_cli.schemas.check.check", stop)
+    monkeypatch.setattr(sys, "argv", ["tablekeeper", "schemas", "check"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == INTERRUPTED == 130
 
 
 def test_help_costs_little_more_than_the_libraries_that_write_it(tmp_path: Path) -> None:
