@@ -64,7 +64,7 @@ class LargeWrite:
         self.lanes.read()
         self.plan.keep_keys()
         self.lanes.run(ADD, self.plan.added)
-        if self.plan.old or self.claim.superseded:
+        if self.plan.old:
             if self.state == ADDING or self.claim.superseded:
                 if self.plan.staged:
                     Questions(self.file, self.plan).ask()
@@ -162,7 +162,6 @@ class LargeWrite:
                     self.file.uri,
                     all_changes,
                     seen=row.revision,
-                    claim=self.claim.revision,
                 )
             ]
             if closes:

@@ -61,7 +61,7 @@ class Settlement:
         if claim is None or (mine and claim.revision != mine.revision):
             raise SupersededError
         if claim.superseded is None:
-            return self._mark_incomplete(row, claim)
+            return self._mark_incomplete(row)
         return self._finish(row, self._taken_over(row, claim.finishing(claim.superseded)))
 
     def _finish(self, row: Row, wanted: Claim) -> str:
@@ -85,14 +85,13 @@ class Settlement:
             base=self.file.snapshot.revision,
         )
 
-    def _mark_incomplete(self, row: Row, claim: Claim) -> str:
+    def _mark_incomplete(self, row: Row) -> str:
         changes: dict[str, Any] = {"claim_state": None, "incomplete_since": attribute(now())}
         update = update_row(
             self.tables.ledger,
             self.file.uri,
             changes,
             seen=row.revision,
-            claim=claim.revision,
         )
         self.file.commit(lambda _: [update])
         return INCOMPLETE

@@ -108,12 +108,9 @@ def update_row(
     changes: Mapping[str, Any],
     *,
     seen: int,
-    claim: int | None = None,
 ) -> dict[str, Any]:
-    """The action that raises the row's revision, on condition of the one that was read.
-
-    With `claim`, also on condition that the claim of this revision still stands. `changes` are
-    attributes in DynamoDB JSON; those whose value is None are removed.
+    """The action that raises the row's revision, on condition of the one that was read. `changes`
+    are attributes in DynamoDB JSON; those whose value is None are removed.
     """
     changes = {"revision": {"N": str(seen + 1)}, "file_shard": attribute(shard_of(uri)), **changes}
     names = {f"#{place}": name for place, name in enumerate(changes)}
@@ -123,10 +120,6 @@ def update_row(
     condition = "attribute_not_exists(#0)" if seen == 0 else "#0 = :seen"
     if seen:
         values[":seen"] = {"N": str(seen)}
-    if claim is not None:
-        condition += " AND #claim.#0 = :claim"
-        names["#claim"] = "claim"
-        values[":claim"] = {"N": str(claim)}
     expression = "SET " + ", ".join(f"#{place} = :{place}" for place in set_places)
     if removed:
         expression += " REMOVE " + ", ".join(f"#{place}" for place in removed)

@@ -221,6 +221,27 @@ def test_the_loser_of_a_claim_ends_superseded_and_writes_nothing_more(
     assert sorted(pipeline.outcomes(KEY)) == ["SUPERSEDED", "SYNCED"]
 
 
+def test_a_claim_that_another_has_taken_is_not_closed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far the write of whoever lost it had come."""
+    pipeline.put(KEY, records("abcdef", v=1))
+    client = happens(pipeline, monkeypatch, lambda _: None)
+
+    def take_over(arguments: Any) -> None:
+        if "Delete" in arguments["TransactItems"][1]:
+            client.before, begun = lambda _: cut_off_at(begun + 2)(client.calls), client.calls
+            pipeline.put(KEY, records("xyz", v=2))
+            with pytest.raises(CutOffError):
+                pipeline.sync(KEY)
+            client.before = lambda _: None
+
+    client.before = take_over
+    assert pipeline.sync(KEY)["outcome"] == "SUPERSEDED"
+    assert pipeline.sync(KEY)["outcome"] == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("xyz", "2")
+
+
 def test_the_same_content_goes_on_where_the_other_execution_was(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
