@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from threading import BoundedSemaphore
 
-from tablekeeper.commit.key_lists import KnownItems, keep_list, list_at
+from tablekeeper.commit.key_lists import Known, KnownItems, keep_list, list_at
 from tablekeeper.commit.lanes import Action
 from tablekeeper.ledger.rows import Claim, Row
 from tablekeeper.model.items import item_digest, lineage
@@ -16,12 +17,17 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.partitioned_lines import Lines
 from tablekeeper.tables import Tables
 
+COMPARED_AT_ONCE = 2
+"""Of the lanes' partitions."""
+
 
 class Plan:
     """The actions of a claim on the row that it was made of. All that is read raises
     StagedSetMissingError and TransientServiceError.
 
-    A claim with `trusts` puts no item whose digest the row has.
+    A claim with `trusts` puts no item whose digest the row has. The keys of a partition are held
+    while they are compared and no longer, and by few lanes at a time: of a million items they take
+    megabytes.
     """
 
     def __init__(self, tables: Tables, claim: Claim, row: Row) -> None:
@@ -32,6 +38,7 @@ class Plan:
         self.own = claim.pending[-1] if claim.items else None
         others = [list_at(tables, each) for each in claim.pending if each != self.own]
         self.others = [each for each in others if each.exists()]
+        self.comparing = BoundedSemaphore(COMPARED_AT_ONCE)
 
     def keep_keys(self) -> None:
         """Copies the keys of the items to the claim's own list, before the first is written."""
@@ -40,45 +47,60 @@ class Plan:
 
     def added(self, partition: int) -> Iterator[Action]:
         """Puts of items whose keys are new."""
-        old = self.old.partition(partition)
-        return self._puts(partition, lambda key, _digest: key not in old)
+        return self._puts(partition, lambda old, key, _digest: key not in old)
 
     def replaced(self, partition: int) -> Iterator[Action]:
         """Puts of items whose keys the row has, and whose digests differ."""
-        old = self.old.partition(partition)
-        return self._puts(partition, lambda key, digest: key in old and old[key] != digest)
+        return self._puts(partition, lambda old, key, digest: key in old and old[key] != digest)
 
     def vanished(self, partition: int) -> Iterator[Action]:
         """Deletions of items of the row and of earlier claims that the file no longer has."""
-        vanished = self.old.keys(partition)
-        for each in self.others:
-            vanished.update(each.partition(partition))
-        if vanished and self.staged:
-            vanished.difference_update(self.staged.keys.partition(partition))
-        for text in sorted(vanished):
-            yield ItemKey(text), None, ""
+        with self.comparing:
+            vanished = self.old.keys(partition)
+            for each in self.others:
+                vanished.update(each.partition(partition))
+            if vanished and self.staged:
+                vanished.difference_update(self.staged.keys.partition(partition))
+            texts = sorted(vanished)
+            del vanished
+        return _deletions(texts)
 
     def added_before(self, partition: int) -> Iterator[Action]:
         """Deletions of the items that claims may have added to those of the row."""
-        added: set[str] = set()
-        for each in self.others:
-            added.update(each.partition(partition))
-        if self.staged:
-            added.update(self.staged.keys.partition(partition))
-        for text in sorted(added - self.old.keys(partition)):
-            yield ItemKey(text), None, ""
+        with self.comparing:
+            added: set[str] = set()
+            for each in self.others:
+                added.update(each.partition(partition))
+            if self.staged:
+                added.update(self.staged.keys.partition(partition))
+            texts = sorted(added - self.old.keys(partition))
+            del added
+        return _deletions(texts)
 
-    def _puts(self, partition: int, is_due: Callable[[str, str], bool]) -> Iterator[Action]:
+    def _puts(self, partition: int, is_due: Callable[[Known, str, str], bool]) -> Iterator[Action]:
         if self.staged is None:
             return
-        keys = list(self.staged.keys.partition(partition))
-        digests = self.staged.digests_of(partition)
-        due = [is_due(*each) for each in zip(keys, digests, strict=True)]
+        with self.comparing:
+            old = self.old.partition(partition)
+            each = zip(
+                self.staged.keys.partition(partition),
+                self.staged.digests_of(partition),
+                strict=True,
+            )
+            due = bytes(is_due(old, *one) for one in each)
+            del old
         if any(due):
-            lines = self.staged.items.partition(partition)
+            keys, lines = (
+                self.staged.keys.partition(partition),
+                self.staged.items.partition(partition),
+            )
             for key, is_put, line in zip(keys, due, lines, strict=True):
                 if is_put:
                     yield ItemKey(key), {**json.loads(line), "_source": self.source}, line
+
+
+def _deletions(texts: list[str]) -> Iterator[Action]:
+    return ((ItemKey(text), None, "") for text in texts)
 
 
 class _StagedItems:

@@ -2,8 +2,8 @@
 partition at a time.
 
 A set is a manifest and its parts. A part is one object in which the partitions stand behind each
-other, each a gzip member of its own, so that a partition is read by ranges. The same key falls into
-the same partition of every set, so two sets are compared partition by partition.
+other, each in gzip members of its own, so that a partition is read by ranges. The same key falls
+into the same partition of every set, so two sets are compared partition by partition.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tablekeeper import aws
 from tablekeeper.errors import StagedSetMissingError
 
 PARTITIONS = 64
-PART_BYTES = 8_000_000
+PART_BYTES = 4_000_000
 """About how much compressed text is held in memory until it is written as a part."""
 PART_CHARACTERS = 64_000_000
 """How much text a part may hold, however well it is compressed."""
@@ -71,33 +71,33 @@ class LinesWriter:
         self.pending: list[list[str]] = [[] for _ in range(PARTITIONS)]
         self.characters = [0] * PARTITIONS
         self.members: list[list[bytes]] = [[] for _ in range(PARTITIONS)]
-        self.compressors: dict[int, Any] = {}
         self.held = self.held_characters = 0
 
     def _compress(self, partition: int) -> None:
-        if partition not in self.compressors:
-            self.compressors[partition] = zlib.compressobj(1, zlib.DEFLATED, _GZIP_SMALL_WINDOW, 7)
+        # A compressor for each member: those of all partitions of three sets held 18 MB.
+        compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP_SMALL_WINDOW, 7)
         text = "\n".join(self.pending[partition]) + "\n"
-        compressed = self.compressors[partition].compress(text.encode())
+        compressed = compressor.compress(text.encode()) + compressor.flush()
         self.held_characters += len(text)
         self.held += len(compressed)
         self.members[partition].append(compressed)
         self.pending[partition], self.characters[partition] = [], 0
 
     def _end_part(self) -> None:
-        offsets = [0]
-        for partition, members in enumerate(self.members):
+        offsets, body = [0], bytearray()
+        for partition in range(PARTITIONS):
             if self.pending[partition]:
                 self._compress(partition)
-            if partition in self.compressors:
-                members.append(self.compressors[partition].flush())
-            offsets.append(offsets[-1] + sum(map(len, members)))
-        if offsets[-1]:
-            body = b"".join(member for members in self.members for member in members)
-            self.parts.append({"key": self._put(body, "gz"), "offsets": offsets})
+            # The members are not held beside the body.
+            for member in self.members[partition]:
+                body += member
+            self.members[partition] = []
+            offsets.append(len(body))
         self._begin_part()
+        if body:
+            self.parts.append({"key": self._put(body, "gz"), "offsets": offsets})
 
-    def _put(self, body: bytes, suffix: str, key: str | None = None) -> str:
+    def _put(self, body: Any, suffix: str, key: str | None = None) -> str:
         key = key or f"{self.prefix}/{hashlib.sha256(body).hexdigest()}.{suffix}"
         with aws.transient_errors():
             aws.s3().put_object(Bucket=self.bucket, Key=key, Body=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,7 +40,7 @@ def keys(pipeline: Pipeline, prefix: str) -> list[str]:
     return [each["Key"] for each in listed]
 
 
-@pytest.mark.parametrize("part_bytes", [100, 50_000, 8_000_000])
+@pytest.mark.parametrize("part_bytes", [10_000, 50_000, 8_000_000])
 def test_a_partition_s_lines_come_back_in_order(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, part_bytes: int
 ) -> None:
@@ -206,3 +207,15 @@ def test_no_set_waits_until_another_was_read(
         finally:
             go_on.set()
         assert lengths[0].result() == 0
+
+
+def test_a_set_under_way_holds_little_more_than_its_compressed_text(pipeline: Pipeline) -> None:
+    writer, line = LinesWriter("staging", "items"), "x" * 500
+    tracemalloc.start()
+    for number in range(64 * PARTITIONS):
+        writer.add(number % PARTITIONS, line)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(Lines("staging", writer.close())) == 64 * PARTITIONS
+    assert held < 3_000_000
+    assert pipeline
