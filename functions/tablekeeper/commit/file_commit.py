@@ -100,8 +100,12 @@ class FileCommit:
         return Settlement(self.file, self.file.read_row()).settle()
 
     def _commit(self, outcome: str, new: ItemSet) -> CommitResult:
-        row = self.row
-        if row is None or row.claim or row.keys_at:
+        row, is_few = self.row, new.staged is None and len(new) <= sizes.TRANSACTION_ITEMS
+        # The condition on an object that was never committed says that it has no row.
+        is_read = row is not None or self.snapshot.revision > 0 or not is_few
+        if row is None and not is_read:
+            row = Row()
+        elif row is None or row.claim or row.keys_at:
             row = self.file.read_row()
         write = ClaimedWrite(self.file, row)
         if write.claiming.is_mine:
@@ -125,6 +129,9 @@ class FileCommit:
         }
         vanished = {ItemKey(text) for text in old} - items.keys()
         if not _fits(items, puts, vanished):
+            if not is_read:
+                self.row = self.file.read_row()
+                return self._commit(outcome, new)
             return write.write(outcome, new)
         lists = key_lists.key_lists(row)
         mark = key_lists.own_list(self.file.uri, self.snapshot.revision + 1)
