@@ -95,7 +95,6 @@ FUNCTION = "AWS::Lambda::Function"
 UPDATE_SECONDS = 1
 """Between two updates of functions where they are apart."""
 INIT_FAILED = "Worker init failed: "
-STOCK_ERROR = "Runtime.HandlerError"
 TIMED_OUT = "Task timed out after "
 
 
@@ -215,16 +214,13 @@ def _named(result: Json, answer: Json, request_id: str) -> Json:
     message = str(result["body"].get("errorMessage", ""))
     if message.startswith(INIT_FAILED):
         return _function_error(request_id, json.loads(message.removeprefix(INIT_FAILED)), result)
-    if message.startswith(TIMED_OUT):
-        kind = "Sandbox.Timedout"
-    elif result["body"].get("errorType") == STOCK_ERROR:
-        # The process died: before it was written to ("Broken pipe"), or before it answered.
+    kind, logged = "Sandbox.Timedout", result
+    if not message.startswith(TIMED_OUT):
+        # The process died: while it started, before it was written to, or before it answered.
+        logged = {"log": message}
         message, kind = "Runtime exited without providing a reason", "Runtime.ExitError"
-    else:
-        return result
-    return _function_error(
-        request_id, {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {message}"}
-    )
+    message = f"RequestId: {request_id} Error: {message}"
+    return _function_error(request_id, {"errorType": kind, "errorMessage": message}, logged)
 
 
 def _function_error(request_id: str, error: Json, logged: Json | None = None) -> Json:

@@ -132,10 +132,15 @@ class Auditor:
         return False
 
     def _waits(self, row: Any) -> Iterator[str]:
-        problem = row.get("problem", {}).get("M", {}).get("status", {}).get("S")
+        said = {
+            name: each.get("S", "") for name, each in row.get("problem", {"M": {}})["M"].items()
+        }
+        problem = said.get("status")
         self.account.statuses[problem or row["status"]["S"]] += 1
         if problem == "FAILED" or "claim" in row or "incomplete_since" in row:
-            yield f"{row['pk']['S']} is {problem}, " + ("claimed" if "claim" in row else "no claim")
+            claimed = "claimed" if "claim" in row else "no claim"
+            why = f"{said.get('error')}: {said.get('cause')}"
+            yield f"{row['pk']['S']} is {problem}, {claimed}; {why}"
 
     def _left_over(self, rows: list[Any]) -> Iterator[str]:
         """Objects of the staging bucket that no row names and no lifecycle rule removes, and key

@@ -135,6 +135,12 @@ def test_a_module_that_cannot_be_imported_is_named(engine: Engine) -> None:
     assert "no_such_module" in ended["cause"]
 
 
+def test_a_process_that_is_ended_while_it_starts_has_exited(engine: Engine) -> None:
+    source = "import os\nos.kill(os.getpid(), 9)\ndef handler(event, _): pass"
+    ended = engine.run({"A": task(engine.function("EndedFunction", source), {})})
+    assert ended["error"] == "Runtime.ExitError"
+
+
 def test_a_cause_has_at_most_32768_characters(engine: Engine, function: str) -> None:
     ended = engine.run({"A": task(function, {"raise": "é" * 40_000})})
     assert len(ended["cause"]) == 32_768
