@@ -34,6 +34,7 @@ from local.own_schemas import check_schemas, dataset_files, put_files
 from local.processes import engine_process, locked
 from local.stack import Stack
 from tablekeeper_cli.commands.env import shell_lines
+from tablekeeper_cli.engine import for_make
 from tablekeeper_cli.stack import Stack as NamedStack
 
 
@@ -109,7 +110,11 @@ def down(state_dir: Path) -> None:
         if saved is None:
             say("nothing was up")
         elif saved:
-            say("down; `make up` goes on with its files and tables, `make wipe` deletes them")
+            name = for_make(state_dir)
+            say(
+                f"down; `make up{name}` goes on with its files and tables, `make wipe{name}` "
+                "deletes them"
+            )
         else:
             say("down; the engine did not answer, so its files, tables and history are gone")
 
@@ -120,7 +125,8 @@ def wipe(state_dir: Path) -> None:
         stop_console(state_dir)
         stop_engine(state_dir)
         (state_dir / "given.json").unlink(missing_ok=True)
-        say("the next `make up` begins with an empty bucket and an empty table")
+        name = for_make(state_dir)
+        say(f"the next `make up{name}` begins with an empty bucket and an empty table")
 
 
 def own_schemas(schemas: Path | None) -> None:

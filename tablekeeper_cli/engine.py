@@ -41,7 +41,7 @@ def check(endpoint_url: str, bucket: str, state_dir: Path = Path(".local")) -> N
     if status == 404:
         raise CommandError(
             f"the engine at {endpoint_url} has no bucket {bucket}: it is another one, or was "
-            f"started anew; `make up{_name(state_dir)}` deploys to it"
+            f"started anew; `make up{for_make(state_dir)}` deploys to it"
         )
 
 
@@ -93,10 +93,10 @@ def _exit(message: str) -> None:
 
 
 def _silent(endpoint_url: str, state_dir: Path, seconds: float) -> str:
+    name = for_make(state_dir)
     return (
         f"the local engine at {endpoint_url} does not answer within {seconds:g} s: it is stopped "
-        f"or overloaded; `make down{_name(state_dir)}` and `make up{_name(state_dir)}` start it "
-        "anew"
+        f"or overloaded; `make down{name}` and `make up{name}` start it anew"
     )
 
 
@@ -105,21 +105,21 @@ def _another(endpoint_url: str, state_dir: Path) -> str:
     if (state_dir / "kept.json").exists():
         # What the engine kept has its port in the names of queues.
         return (
-            f"{answers}, which `make down{_name(state_dir)}` ended: end that program, then "
-            f"`make up{_name(state_dir)}`"
+            f"{answers}, which `make down{for_make(state_dir)}` ended: end that program, then "
+            f"`make up{for_make(state_dir)}`"
         )
-    return f"{answers}: `make up{_name(state_dir)}` starts the engine on a free port"
+    return f"{answers}: `make up{for_make(state_dir)}` starts the engine on a free port"
 
 
 def _ended(endpoint_url: str, state_dir: Path) -> str:
     if (state_dir / "kept.json").exists():
         return (
-            f"the local engine is not running: `make down{_name(state_dir)}` ended it; "
-            f"`make up{_name(state_dir)}` starts it with its files and tables"
+            f"the local engine is not running: `make down{for_make(state_dir)}` ended it; "
+            f"`make up{for_make(state_dir)}` starts it with its files and tables"
         )
     return (
         f"the local engine has ended: nothing listens at {endpoint_url}; "
-        f"`make up{_name(state_dir)}` starts it, {state_dir / 'engine.log'} says why it ended"
+        f"`make up{for_make(state_dir)}` starts it, {state_dir / 'engine.log'} says why it ended"
     )
 
 
@@ -128,7 +128,7 @@ def further_name(state_dir: Path) -> str:
     return state_dir.name if state_dir.parent.name == "stacks" else ""
 
 
-def _name(state_dir: Path) -> str:
+def for_make(state_dir: Path) -> str:
     """What `make` is given for the stack of this folder."""
     name = further_name(state_dir)
     return f" NAME={name}" if name else ""
