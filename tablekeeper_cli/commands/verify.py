@@ -157,8 +157,13 @@ def _lines(
     if count > SHOWN:
         where = f"{printable(str(report))} has all" if report else "--report FILE has all"
         yield Text(f"... and {count - SHOWN:,} more; {where}")
-    problems = ", ".join(f"{number:,} {status}" for status, number in summary.problems.items())
-    bad = f" ({problems}: compared with what was committed last)" if problems else ""
+    counts = dict(summary.problems)
+    partial = counts.pop("PARTIAL", 0)
+    notes = [f"{partial:,} PARTIAL: compared with their good records"] if partial else []
+    if counts:
+        named = ", ".join(f"{number:,} {status}" for status, number in counts.items())
+        notes.insert(0, f"{named}: compared with what was committed last")
+    bad = f" ({'; '.join(notes)})" if notes else ""
     yield Text(f"{plural(summary.files, 'file')} in the bucket{bad}")
     expired = f", {summary.expired:,} expired and gone" if summary.expired else ""
     yield Text(f"{summary.items:,} items derived from them, {summary.held:,} in the table{expired}")

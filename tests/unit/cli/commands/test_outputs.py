@@ -438,7 +438,7 @@ def test_the_lines_of_verify_are_as_they_were() -> None:
         Finding(Kind.FOREIGN, None, key, "it has no lineage", is_difference=False),
     ]
     kinds = {"missing": 1, "different": 1, "foreign": 1}
-    bad = Summary(1234, 5, 4, 1, {"INVALID": 2}, 1, kinds, 2)
+    bad = Summary(1234, 5, 4, 1, {"INVALID": 2, "PARTIAL": 1}, 1, kinds, 2)
     fine = Summary(1, 2, 2, 0, {}, 0, {}, 0)
     parts = []
     for summary, listed, values in ((bad, found, False), (bad, found, True), (fine, [], False)):
