@@ -166,7 +166,9 @@ def _lines(
     bad = f" ({'; '.join(notes)})" if notes else ""
     yield Text(f"{plural(summary.files, 'file')} in the bucket{bad}")
     expired = f", {summary.expired:,} expired and gone" if summary.expired else ""
-    yield Text(f"{summary.items:,} items derived from them, {summary.held:,} in the table{expired}")
+    yield Text(
+        f"{plural(summary.items, 'item')} derived from them, {summary.held:,} in the table{expired}"
+    )
     if summary.kinds:
         yield Text(", ".join(f"{number:,} {kind}" for kind, number in summary.kinds.items()))
     if summary.conflicts:

@@ -26,8 +26,9 @@ class Summary:
 
     items are those that the files make, held those in the table that name these files; expired
     ones may be absent, and were. problems are the files whose newest content is not in the table,
-    or not all of it (PARTIAL), and whose ledger row says why, by status; conflicts are those of them that claim an item of
-    another file, which has it still. kinds counts the findings, differences or not.
+    or not all of it (PARTIAL), and whose ledger row says why, by status; conflicts are those of
+    them that claim an item of another file, which has it still. kinds counts the findings,
+    differences or not.
     """
 
     files: int
