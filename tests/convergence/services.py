@@ -31,6 +31,8 @@ class Table(QuickDynamoDB):
     DynamoDB does it: without an exponent.
     """
 
+    strict = False  # A release of before, and a weakness, take parts of expressions away.
+
     def transact_write_items(self, TransactItems: list[Any]) -> Any:  # noqa: N803
         refused = [
             bool(self.index) and "S" in each.get("Put", {}).get("Item", {}).get("value", ())

@@ -124,6 +124,9 @@ class _Body(io.BytesIO):
 class FakeDynamoDB:
     """Tables with the keys pk and sk; conditions are evaluated, not trusted."""
 
+    strict = False
+    """Whether a name or a value that no expression uses, or that is not given, is refused."""
+
     def __init__(self) -> None:
         self.tables: dict[str, dict[tuple[str, str], Item]] = {}
 
@@ -235,10 +238,26 @@ class FakeDynamoDB:
         return self.tables.setdefault(name, {})
 
     def _holds(self, action: Mapping[str, Any], key: Item) -> bool:
+        if self.strict:
+            _check_placeholders(action)
         if "ConditionExpression" not in action:
             return True
         item = self._table(action["TableName"]).get(key_of(key), {})
         return holds(action, item)
+
+
+def _check_placeholders(action: Mapping[str, Any]) -> None:
+    expressions = [action.get(f"{kind}Expression", "") for kind in ("Condition", "Update")]
+    used = {each for expression in expressions for each in _placeholders(expression)}
+    given = {*action.get("ExpressionAttributeNames", ())}
+    given |= {*action.get("ExpressionAttributeValues", ())}
+    if used != given:
+        raise client_error("ValidationException", f"not used or not given: {used ^ given}")
+
+
+@cache
+def _placeholders(expression: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[#:]\w+", expression))
 
 
 def holds(action: Mapping[str, Any], item: Item) -> bool:

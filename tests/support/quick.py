@@ -44,6 +44,8 @@ class QuickS3(FakeS3):
 class QuickDynamoDB(FakeDynamoDB):
     """With what tests do to tables, and an index of the items table."""
 
+    strict = True
+
     def __init__(self) -> None:
         super().__init__()
         self.index: dict[str, Any] = {}
