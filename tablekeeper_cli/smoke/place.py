@@ -23,6 +23,8 @@ DATASET = "tablekeeper-smoke"
 PREFIX = f"{DATASET}/"
 DATASET_FILE = f"{DATASET}.schema.json"
 POLL_SECONDS = 0.5
+NO_OBJECT = "s3:///"
+"""The ledger's key for executions whose input names no object."""
 LARGE_RECORDS = 3000
 """More than a transaction holds, and more bytes than travel between states."""
 
@@ -184,11 +186,13 @@ class Place:
             )
         rows = [row for key in self.keys for row in self.audit_rows(self.stack.uri(key))]
         rows += [
-            row
-            for row in self.audit_rows(self.stack.uri("s3:///"))
-            if row["execution"]["S"] in self.executions
+            row for row in self.audit_rows(NO_OBJECT) if row["execution"]["S"] in self.executions
         ]
         keys = [{"pk": row["pk"], "sk": row["sk"]} for row in rows]
-        keys += [{"pk": {"S": self.stack.uri(key)}, "sk": {"S": "CURRENT"}} for key in self.keys]
+        uris = [self.stack.uri(key) for key in self.keys]
+        problem = (get_row(self.stack, NO_OBJECT, CURRENT) or {}).get("problem", {"M": {}})["M"]
+        if problem.get("execution", {}).get("S") in self.executions:
+            uris.append(NO_OBJECT)
+        keys += [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in uris]
         for each in keys:
             dynamodb.delete_item(TableName=self.stack.ledger, Key=each)

@@ -11,12 +11,10 @@ from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper_cli.compare.target import table_key
 from tablekeeper_cli.executions import bucket_runs
 from tablekeeper_cli.executions.failed_events import redrive, waiting
-from tablekeeper_cli.smoke.place import DATASET, Place, dataset
+from tablekeeper_cli.smoke.place import DATASET, NO_OBJECT, Place, dataset
 from tablekeeper_cli.smoke.points import BrokenError, NotReachedError
 from tablekeeper_cli.verify.verification import verify as verified
 from tablekeeper_cli.verify.verifier import Verifier
-
-NO_EVENT = "s3:///"
 
 
 def _recorded(place: Place, uri: str, arn: str) -> list[Any]:
@@ -29,8 +27,7 @@ def no_object(place: Place) -> str:
     said = place.end(arn)
     if (said["status"], said.get("error")) != ("FAILED", "InvalidEventError"):
         raise BrokenError(f"{arn} ended {said['status']} with {said.get('error')}")
-    uri = place.stack.uri(NO_EVENT)
-    place.until(lambda: _recorded(place, uri, arn), lambda: f"{arn} has no row in the ledger")
+    place.until(lambda: _recorded(place, NO_OBJECT, arn), lambda: f"{arn} has no row in the ledger")
     return "FAILED with InvalidEventError, in the ledger once"
 
 

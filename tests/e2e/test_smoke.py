@@ -22,3 +22,4 @@ def test_every_point_that_the_engine_has_is_held_and_nothing_is_left(desk: Desk)
     assert told["broken"] == 0
     Observer(desk.stack).sweep()  # It lists the executions that ended badly, which stay.
     assert desk.ask("status")["files"] == before["files"]
+    assert desk.ask("failures", "--error", "InvalidEventError", code=None)["count"] == 0

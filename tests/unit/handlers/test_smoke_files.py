@@ -96,6 +96,21 @@ def test_what_tells_the_sweep_that_an_end_is_recorded_stays(
     assert row["pk"] == key.attributes["pk"]
 
 
+@pytest.mark.parametrize("whose", ["ours", "another"])
+def test_a_problem_without_an_object_goes_if_the_run_made_it(
+    here: place.Place, pipeline: Pipeline, whose: str
+) -> None:
+    arn = f"arn:aws:states:us-east-1:000000000000:execution:keep:{whose}"
+    here.executions = ["arn:aws:states:us-east-1:000000000000:execution:keep:ours"]
+    row = {"pk": {"S": place.NO_OBJECT}, "sk": {"S": "CURRENT"}}
+    problem = {"M": {"execution": {"S": arn}}}
+    pipeline.dynamodb.put_item(TableName="ledger", Item={**row, "problem": problem})
+    here.remove()
+    assert ("Item" in pipeline.dynamodb.get_item(TableName="ledger", Key=row)) == (
+        whose == "another"
+    )
+
+
 def test_an_item_that_is_not_there_breaks_the_point(
     here: place.Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
