@@ -14,6 +14,7 @@ from tablekeeper.model.keys import TableKey
 from tablekeeper.model.snapshot import INLINE_BYTES
 from tablekeeper.staging.partitioned_lines import (
     PARTITIONS,
+    SMALL_PART_BYTES,
     Lines,
     LinesWriter,
     key_hash,
@@ -85,7 +86,8 @@ class _Sets:
     """The sets of a staged file: items, their keys and their digests, line for line the same."""
 
     def __init__(self, bucket: str) -> None:
-        self.items, self.keys, self.digests = (LinesWriter(bucket, STAGED) for _ in range(3))
+        self.items = LinesWriter(bucket, STAGED)
+        self.keys, self.digests = (LinesWriter(bucket, STAGED, SMALL_PART_BYTES) for _ in range(2))
 
     def add(self, partition: int, key: str, digest: str, line: str) -> None:
         self.items.add(partition, line)

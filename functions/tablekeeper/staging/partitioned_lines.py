@@ -23,11 +23,13 @@ from tablekeeper.errors import StagedSetMissingError
 PARTITIONS = 64
 PART_BYTES = 4_000_000
 """About how much compressed text is held in memory until it is written as a part."""
+SMALL_PART_BYTES = 1_000_000
+"""The same, of sets with few bytes a line, of which a part lasts for long all the same."""
 PART_CHARACTERS = 64_000_000
 """How much text a part may hold, however well it is compressed."""
 WHOLE_PART_BYTES = 1_000_000
 """A part up to this size is read at once and kept."""
-_PENDING_CHARACTERS = 16_384
+_PENDING_CHARACTERS = 8_192
 _GZIP_SMALL_WINDOW = 16 + 13
 
 
@@ -42,8 +44,9 @@ class LinesWriter:
     Objects are named by their content, so that a second attempt writes the same ones again.
     """
 
-    def __init__(self, bucket: str, prefix: str) -> None:
+    def __init__(self, bucket: str, prefix: str, part_bytes: int | None = None) -> None:
         self.bucket, self.prefix = bucket, prefix
+        self.part_bytes = part_bytes or PART_BYTES
         self.parts: list[dict[str, Any]] = []
         self.lines = 0
         self._begin_part()
@@ -55,7 +58,7 @@ class LinesWriter:
         self.characters[partition] += len(line)
         if self.characters[partition] > _PENDING_CHARACTERS:
             self._compress(partition)
-            if self.held > PART_BYTES or self.held_characters > PART_CHARACTERS:
+            if self.held > self.part_bytes or self.held_characters > PART_CHARACTERS:
                 self._end_part()
 
     def close(self, key: str | None = None, **more: str) -> str:
