@@ -20,7 +20,7 @@ from local.stack import Stack
 from tablekeeper_cli.ledger.files import list_files
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 from tablekeeper_cli.stack import Stack as Located
-from tests.e2e.command import run_command
+from tests.support.command import run_command
 
 COMMAND = Path(sys.executable).with_name("tablekeeper")
 PATIENCE = 120

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from tablekeeper.model.keys import TableKey
 
 from tablekeeper_cli.plan import offline
 from tablekeeper_cli.plan.offline import OfflinePlanner
+from tests.support.command import run_command
 from tests.support.project import ROOT, template
 
-COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
 SCHEMAS = ROOT / "schemas"
 AUSTRIA = {"alpha_2": "AT", "alpha_3": "AUT", "flag": "🇦🇹", "name": "Austria", "numeric": "040"}
 GERMANY = {"alpha_2": "DE", "alpha_3": "DEU", "flag": "🇩🇪", "name": "Germany", "numeric": "276"}
@@ -42,14 +41,8 @@ def folder(tmp_path: Path) -> Path:
 
 def plan(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, where nothing names a stack."""
-    return subprocess.run(
-        [COMMAND, "plan", "--offline", "--schemas", str(SCHEMAS), *arguments],
-        cwd=folder,
-        env={"AWS_EC2_METADATA_DISABLED": "true"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ("plan", "--offline", "--schemas", str(SCHEMAS))
+    return run_command((*options, *arguments), {"AWS_EC2_METADATA_DISABLED": "true"}, folder)
 
 
 def test_good_files_are_shown_with_their_first_item_in_full(folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tablekeeper_cli.schemas.check import check
 from tablekeeper_cli.schemas.expression_types import ANY, ExpressionTypes
 from tablekeeper_cli.schemas.finding import ERROR, WARNING, Finding
 from tablekeeper_cli.schemas.usual_mistakes import mistakes
+from tests.support.command import run_command
 
 ROOT = Path(__file__).parents[4]
 STRINGS = TableKey.parse("pk:S,sk:S")
@@ -550,13 +550,7 @@ def test_the_command_says_it_with_its_exit_code(tmp_path: Path) -> None:
     """As a person and as a script see it, without a stack."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "tablekeeper_cli", "schemas", "check", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "functions")))},
-        )
+        return run_command(("schemas", "check", *arguments), os.environ)
 
     (tmp_path / "a.schema.json").write_text(json.dumps(dataset(keyword={"ttl": "\x1b[31m.."})))
     shown = run(str(tmp_path))

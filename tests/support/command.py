@@ -14,15 +14,15 @@ from pathlib import Path
 
 SECONDS = 600
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tablekeeper_cli.app", "boto3"])
+_FORKS.set_forkserver_preload(["tablekeeper_cli.app", "boto3", "pytest"])
 
 
 def run_command(
-    arguments: tuple[str, ...], environment: Mapping[str, str]
+    arguments: tuple[str, ...], environment: Mapping[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs it to its end. Raises subprocess.TimeoutExpired."""
     with tempfile.TemporaryDirectory() as folder:
-        process = _FORKS.Process(target=_run, args=(arguments, dict(environment), folder))
+        process = _FORKS.Process(target=_run, args=(arguments, dict(environment), cwd, folder))
         process.start()
         process.join(SECONDS)
         if process.is_alive():
@@ -34,12 +34,16 @@ def run_command(
     return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
 
-def _run(arguments: tuple[str, ...], environment: dict[str, str], folder: str) -> None:
+def _run(
+    arguments: tuple[str, ...], environment: dict[str, str], cwd: Path | None, folder: str
+) -> None:
     """Is `tablekeeper ARGUMENTS`, whose standard output and errors are files of a folder."""
     for stream in (1, 2):
         written = os.open(Path(folder) / str(stream), os.O_WRONLY | os.O_CREAT)
         os.dup2(written, stream)
         os.close(written)
+    if cwd:
+        os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["tablekeeper", *arguments]
