@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from handlers import (
@@ -24,8 +24,13 @@ from tablekeeper.model.times import iso_milliseconds
 
 from tests.e2e.matrix import CASES, DELETE, RECORD_LATE, SAFETY_NET, WRITE, Case, Strike
 from tests.support.interpreter import StateError, load_definition
-from tests.support.moto_states import End, MotoStates, moto_reads_jsonata
 from tests.unit.conftest import Pipeline
+
+if TYPE_CHECKING:
+    from tests.support.moto_states import End, MotoStates
+
+pytestmark = pytest.mark.xdist_group("second reading")
+"""One worker loads moto's interpreter, with its model of EC2, and none to collect the tests."""
 
 KEY = "notes/a.json"
 GOOD, BAD = [{"pk": "a", "sk": "1"}], [{"pk": "a", "sk": "1", "count": -1}]
@@ -46,6 +51,8 @@ HANDLERS: dict[str, Callable[..., Any]] = {
 @pytest.fixture
 def machine(pipeline: Pipeline) -> Iterator[MotoStates]:
     """The state machine, on the tables of the pipeline."""
+    from tests.support.moto_states import MotoStates, moto_reads_jsonata
+
     names = {f"{name}FunctionArn": name for name in HANDLERS}
     with moto_reads_jsonata():
         yield MotoStates(

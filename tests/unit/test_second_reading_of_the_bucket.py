@@ -12,12 +12,12 @@ import pytest
 from handlers import report_differences, sync_objects, sync_orphans
 
 from tests.support.interpreter import StateError, load_definition
-from tests.support.moto_maps import EXCEEDED, moto_runs_maps, readable
-from tests.support.moto_states import MotoStates, moto_reads_jsonata
 from tests.support.project import bucket_definition
 from tests.unit.conftest import Pipeline
 from tests.unit.test_second_reading import HANDLERS
 
+pytestmark = pytest.mark.xdist_group("second reading")
+EXCEEDED = "States.ExceedToleratedFailureThreshold"
 GOOD, BAD = [{"pk": "a", "sk": "1"}], [{"pk": "b", "sk": "1", "count": -1}]
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **HANDLERS,
@@ -31,6 +31,9 @@ class Bucket:
     """The state machine for the whole bucket, in moto; functions that `broken` names fail."""
 
     def __init__(self) -> None:
+        from tests.support.moto_maps import readable
+        from tests.support.moto_states import MotoStates
+
         names = {f"{name}FunctionArn": name for name in FUNCTIONS}
         self.one = MotoStates(
             load_definition(names | {"LedgerTableName": "ledger", "AuditRetentionSeconds": "1000"})
@@ -49,6 +52,8 @@ class Bucket:
 
     def run(self, **given: Any) -> tuple[str, dict[str, Any]]:
         """The run's status, and the summary that the ledger keeps."""
+        from tests.support.moto_maps import moto_runs_maps
+
         with moto_runs_maps(self.map):
             ended = self.machine.run(given, self._invoke)
         said: Any = self.machine.client.describe_execution(executionArn=ended.execution)
@@ -69,6 +74,8 @@ class Bucket:
 
 @pytest.fixture
 def bucket(pipeline: Pipeline) -> Iterator[Bucket]:
+    from tests.support.moto_states import moto_reads_jsonata
+
     with moto_reads_jsonata():
         yield Bucket()
 
