@@ -12,6 +12,7 @@ import random
 import sys
 import time
 
+from tests.convergence.focus import FOCUS, NARROW
 from tests.convergence.history import first_wrong, history
 from tests.convergence.world import universe
 
@@ -25,7 +26,7 @@ def main() -> None:
     seeds, weaknesses = range(int(first or 0), int(last)), sys.argv[2 + narrow :]
     with universe():
         for weakness in weaknesses:
-            print(weakness, first_wrong(weakness, seeds, narrow=narrow), flush=True)
+            print(weakness, first_wrong(weakness, seeds, FOCUS.get(weakness)), flush=True)
         if not weaknesses:
             sys.exit(_run(seeds, narrow=narrow))
 
@@ -34,7 +35,7 @@ def _run(seeds: range, *, narrow: bool) -> bool:
     """Whether anything is wrong."""
     kinds: dict[str, list[int]] = {}
     for count, seed in enumerate(seeds, start=1):
-        for kind, *told in history(random.Random(seed), narrow=narrow):
+        for kind, *told in history(random.Random(seed), focus=NARROW if narrow else None):
             kinds.setdefault(kind, []).append(seed)
             print(f"seed {seed}: {kind}: {told}", flush=True)
         if count % PROGRESS == 0:

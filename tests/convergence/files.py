@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -47,9 +48,15 @@ class Files:
     value: int
     deals: float
     index: bool
+    pool: Mapping[str, str]
+    odd: float
+    garbage: float
+    returns: float
     bad: Sequence[int]
     files: str
     good: dict[str, list[Values]]
+    contents: dict[str, Values | None]
+    """By their ETag."""
 
     def key(self, name: str) -> str:
         return f"h/{self.number}/{name}"
@@ -61,12 +68,10 @@ class Files:
         self.value += 1
         held = {n: v for name in self.files for n, v in (self.content(name) or {}).items()}
         dealt: dict[str, Values] = {name: {} for name in self.files}
-        for item in sorted({item for name in self.files for item in POOL[name]}):
+        for item in sorted({item for name in self.files for item in self.pool[name]}):
             dealt[self.rng.choice(self.files)][item] = self._value(held.get(item))
         for name, content in dealt.items():
-            self.s3.client.put_object(
-                Bucket="source", Key=self.key(name), Body=self._body_of(content)
-            )
+            self._put(name, self._body_of(content))
             self.good[name].append(content)
         return [self.event(name) for name in self.files]
 
@@ -78,7 +83,7 @@ class Files:
     def _value(self, former: int | str | None) -> int | str:
         if former is not None and self.rng.random() < 0.5:
             return former
-        return f"v{self.value}" if self.index and self.rng.random() < 0.1 else self.value
+        return f"v{self.value}" if self.index and self.rng.random() < self.odd else self.value
 
     def _body_of(self, content: Values, bad: int = 0) -> bytes:
         """The first records are the bad ones."""
@@ -99,11 +104,11 @@ class Files:
         key = self.key(name)
         versions = self._versions(key)
         roll = self.rng.random()
-        if roll < 0.12:
-            client.put_object(Bucket="source", Key=key, Body=GARBAGE)
+        if roll < self.garbage:
+            self._put(name, GARBAGE)
         elif roll < 0.55 or not versions:
             bodies = [each for each in versions if each["body"]]
-            if bodies and self.rng.random() < 0.25:
+            if bodies and self.rng.random() < self.returns:
                 body = self.rng.choice(bodies)["body"]
             else:
                 self.value += 1
@@ -111,12 +116,12 @@ class Files:
                 body = self._body_of(
                     {
                         item: self._value(former.get(item))
-                        for item in POOL[name]
+                        for item in self.pool[name]
                         if self.rng.random() < 0.6
                     },
                     self.bad[self.value % len(self.bad)],
                 )
-            client.put_object(Bucket="source", Key=key, Body=body)
+            self._put(name, body)
         elif roll < 0.7:
             client.delete_object(Bucket="source", Key=key)
         else:
@@ -128,6 +133,12 @@ class Files:
         deleted = roll >= 0.55
         kind = {"detail-type": "Object Deleted"} if deleted else {}
         return self.event(name) | kind
+
+    def _put(self, name: str, body: bytes) -> None:
+        self.s3.client.put_object(Bucket="source", Key=self.key(name), Body=body)
+        self.contents[hashlib.md5(body, usedforsecurity=False).hexdigest()] = self._good(
+            None if body == GARBAGE else json.loads(body)
+        )
 
     def _versions(self, key: str) -> list[dict[str, Any]]:
         listed = self.s3.client.list_object_versions(Bucket="source", Prefix=key)
@@ -147,7 +158,9 @@ class Files:
 
     def content(self, name: str) -> Values | None:
         """The items that a file stands for now; None for garbage, and for too many bad records."""
-        records = self._records(name)
+        return self._good(self._records(name))
+
+    def _good(self, records: list[dict[str, Any]] | None) -> Values | None:
         if records is None:
             return None
         good = {

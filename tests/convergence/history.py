@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tests.convergence.executions import Crash, Running
@@ -31,6 +31,8 @@ from tests.convergence.world import World
 from tests.convergence.wrongs import wrongs
 
 LIMIT = 30000
+ROUNDS = 40
+"""How often everybody may be idle, and the sweep or a person find something to start again."""
 
 
 def _count() -> Iterator[int]:
@@ -47,33 +49,30 @@ def history(
     rng: random.Random,
     weak: frozenset[str] = frozenset(),
     clients: Callable[[], tuple[Any, Any]] = fakes,
-    *,
-    narrow: bool = False,
+    focus: Mapping[str, Any] | None = None,
 ) -> list[Any]:
     """Runs one random history within `universe`; returns what is wrong with its end: (kind, file or
-    execution, details). A narrow one has no deployments, no bad records, no runs over the bucket,
-    and functions with time enough.
+    execution, details). `focus` are attributes of the world that are not left to chance.
     """
     world = World(rng, next(_numbers) if clients is moto else 0, weak, clients)
-    if narrow:
-        world.narrow()
+    world.focus(focus or {})
     queue: list[Any] = []
     late: list[Running] = []
-    changes, lossy, reprocess = rng.randrange(3, 14), rng.random() < 0.4, rng.random() < 0.5
+    changes, sweeps, runs = world.length, world.sweeps, world.runs
     edits = 3 * world.hand * (clients is fakes)
-    expiry = rng.random() < 0.3
-    reconciled, steps, restarts, noticed = not (lossy or world.to_deploy), 0, 0, 0
+    reconciled = not (world.lossy or world.to_deploy)
+    steps = restarts = noticed = rounds = 0
+    change, deliver, step = world.pace
     whole: Running | None = None
-    at_once, sweeps, runs = rng.random() < 0.5, rng.choice([0, 2]), rng.choice([0, 0, 1, 2])
-    if narrow:
-        at_once, runs = True, 0
     with weakened(world):
         while True:
             steps += 1
+            if world.found:
+                return world.found
             if steps > LIMIT:
                 return [("stuck", steps, None)]
             if not changes and not reconciled and not world.to_deploy:
-                if at_once:
+                if world.at_once:
                     reconciled = True
                     for name in POOL:
                         world.start(world.event(name))
@@ -87,12 +86,14 @@ def history(
             world.is_early = changes + edits > 3
             busy = changes or edits or queue or world.running or world.zombies or late
             if not busy and not world.to_deploy and reconciled:
-                restarted = 0
+                restarted, rounds = 0, rounds + 1
+                if rounds > ROUNDS:
+                    return [("stuck", rounds, None)]
                 for name in POOL:
                     problem = world.row(name).get("problem", {}).get("M", {})
                     if (
                         problem.get("status", {}).get("S") == "FAILED"
-                        and reprocess
+                        and world.reprocess
                         and restarts < 40
                     ):
                         restarts += 1
@@ -106,9 +107,9 @@ def history(
                     break
                 continue
             what = rng.choice(
-                ["change"] * 2 * bool(changes)
-                + ["deliver"] * bool(queue)
-                + ["step"] * 6 * bool(world.running or world.zombies)
+                ["change"] * change * bool(changes)
+                + ["deliver"] * deliver * bool(queue)
+                + ["step"] * step * bool(world.running or world.zombies)
                 + ["late"] * bool(late)
                 + ["edit"] * bool(edits)
                 + ["deploy"] * bool(world.to_deploy)
@@ -117,14 +118,14 @@ def history(
             )
             if what == "change":
                 changes -= 1
-                if expiry and rng.random() < 0.2:
+                if world.expiry and rng.random() < 0.2:
                     world.expire()
-                if rng.random() < 0.02:
+                if rng.random() < world.staged_sets_lost:
                     world.lose_staged_items()
-                if rng.random() < 0.05:
+                if rng.random() < world.lists_lost:
                     world.lose_a_key_list()
                 for event in world.changes():
-                    if not (lossy and rng.random() < 0.2):
+                    if not (world.lossy and rng.random() < 0.2):
                         queue += [event] * rng.choice([1, 1, 2])
             elif what == "edit":
                 edits -= 1
@@ -145,15 +146,15 @@ def history(
                 world.step()
             else:
                 world.zombies.pop().throw(Crash)
-        return list(wrongs(world, reprocess))
+        return list(wrongs(world))
 
 
 def first_wrong(
-    weakness: str, seeds: Iterable[int], *, narrow: bool = False
+    weakness: str, seeds: Iterable[int], focus: Mapping[str, Any] | None = None
 ) -> tuple[int, Any] | None:
     """The first of the seeds whose history goes wrong with a protection off, and how."""
     for seed in seeds:
-        wrong = history(random.Random(seed), frozenset([weakness]), narrow=narrow)
+        wrong = history(random.Random(seed), frozenset([weakness]), focus=focus)
         if wrong:
             return seed, wrong
     return None

@@ -13,11 +13,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import ClientError
 from greenlet import greenlet
 from moto import mock_aws
 from tablekeeper.model.items import owner
 
 from tests.convergence.files import name_of
+from tests.convergence.wrongs import wrong_commit
 from tests.support.fakes import FakeS3, client_error, plain_number
 from tests.support.moto_transactions import quick_transactions
 from tests.support.quick import QuickDynamoDB
@@ -125,8 +127,11 @@ class Tap:
                 }
             self.world.pause()
             self.world.fault("before")
-            if name == "get_object" and (stashed := self.world.stash.pop(arguments["Key"], None)):
-                answer = stashed
+            seen_before = (greenlet.getcurrent(), arguments.get("Key"))
+            if name == "get_object" and seen_before in self.world.stash:
+                answer = self.world.stash.pop(seen_before)
+                if isinstance(answer, ClientError):
+                    raise answer
             else:
                 answer = getattr(self.client, name)(*positional, **arguments)
             self._note(name, arguments)
@@ -138,6 +143,7 @@ class Tap:
 
     def _note(self, name: str, arguments: Any) -> None:
         """Keeps every outcome that was written, to find executions that have two."""
+        committed = list[Any]()
         puts = [each.get("Put", {}) for each in arguments.get("TransactItems", ())]
         for put in [*puts, arguments] if name in ("transact_write_items", "put_item") else ():
             item = put.get("Item", {})
@@ -149,6 +155,9 @@ class Tap:
                 if any(execution == each.context.id for each in self.world.reconciles):
                     execution = f"{execution} {item['pk']['S']}"
                 self.world.outcomes[execution].append(item["outcome"]["S"])
+                committed.append(item)
+        for each in committed:
+            self.world.found += wrong_commit(self.world, each)
 
 
 UNKNOWN_BEFORE = ("item_digests", "doubted")

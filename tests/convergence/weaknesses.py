@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError
-from handlers import (
-    fetch_object,
-)
+from greenlet import greenlet
+from handlers import fetch_object
 from tablekeeper import aws, tables
 from tablekeeper.bucket import attempt, batch, orphans
 from tablekeeper.bucket import run as run_module
@@ -70,13 +69,20 @@ WEAKNESSES = (
     "late-failure-wins",
     "no-safety-net",
     "skip-over-replacing",
+    "skip-added",
+    "plan-by-row",
+    "progress-kept",
+    "resume-clears-problem",
     "force-by-row",
+    "force-goes-on",
     "force-forgotten",
     "no-questions",
     "no-superseded",
     "no-rebuild",
     "no-release",
     "release-unmarked",
+    "claim-by-owner",
+    "release-spares-claims",
     "partial-forgotten",
     "no-digest-check",
     "digests-unbound",
@@ -133,9 +139,12 @@ def weakened(world: World) -> Iterator[None]:
     lane_action = lanes.lane_action
 
     def bucket_first(client: Any, table: str, uri: str) -> Row:
-        key = uri.removeprefix("s3://source/")
-        with suppress(ClientError):
-            world.stash[key] = world.s3.get_object(Bucket="source", Key=key)
+        place = (greenlet.getcurrent(), uri.removeprefix("s3://source/"))
+        try:
+            world.stash[place] = world.s3.get_object(Bucket="source", Key=place[1])
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                world.stash[place] = error
         return read_row(client, table, uri)
 
     def any_revision(client: Any, table: str, uri: str) -> Row:
@@ -194,6 +203,48 @@ def weakened(world: World) -> Iterator[None]:
             raise KeyOwnershipError(min(taken), "another file")
         return taken
 
+    def late(ledger: str, uri: str, changes: Any, condition: str, bounds: Any) -> Any:
+        condition = condition.replace("as_of < :bound", "as_of <> :bound")
+        return problem(ledger, uri, changes, condition, bounds)
+
+    def clears(self: Any, _row: Row, execution: Execution | None) -> Any:
+        who = execution.id if execution else self.claim.execution
+        return writes.committed(self.snapshot, self.claim.outcome, who)
+
+    def skips_added(self: Any, partition: int) -> Any:
+        old = self.old.partition(partition)
+        pending = {key for each in self.others for key in each.partition(partition)}
+        return self._puts(partition, lambda key, _digest: key not in old and key not in pending)
+
+    def goes_on(self: Any) -> bool:
+        before, snapshot = self.row.claim, self.file.snapshot
+        same = before and before.snapshot["etag"] == snapshot.etag
+        return not same and (self.execution.forced or self.row.doubted)
+
+    def by_row(self: Any, wanted: Any) -> Any:
+        return dataclasses.replace(take(self, wanted), trusts=not self._is_distrustful)
+
+    def keeps_progress(self: Any, wanted: Any) -> Any:
+        current: Any = greenlet.getcurrent()
+        current.keeps_progress = self.row.claim is not None
+        return take(self, wanted)
+
+    def kept(ledger: str, key: Any, claim: int, held: int | None, progress: Any) -> Any:
+        kept = getattr(greenlet.getcurrent(), "keeps_progress", False)
+        return lane_action(ledger, key, claim, held, None if kept else progress)
+
+    def by_owner(self: Any) -> bool:
+        claim = self.row.claim
+        return claim is not None and claim.owner == self.execution.audit_key
+
+    def spares_claims(self: Any) -> CommitResult:
+        if self.row.claim:
+            raise self.why
+        return commit_release(self)
+
+    problem, take = failures._problem, claiming.ClaimAttempt.take
+    commit_release = release.Release.commit
+
     def believing(self: Any) -> bool:
         before = self.row.claim
         return not self._is_distrustful and (before is None or before.trusts)
@@ -244,6 +295,19 @@ def weakened(world: World) -> Iterator[None]:
         "no-rollback": [patch.object(large_write.LargeWrite, "undo", not_undone)],
         "event-is-truth": [patch.object(fetch_object, "fetch", believe_event)],
         "silent-unchanged": [patch.object(FileCommit, "unchanged", say_nothing)],
+        "late-failure-wins": [patch.object(failures, "_problem", late)],
+        "resume-clears-problem": [patch.object(large_write.LargeWrite, "_as_committed", clears)],
+        "skip-added": [patch.object(plan.Plan, "added", skips_added)],
+        "force-goes-on": [
+            patch.object(claiming.ClaimAttempt, "_is_distrustful", property(goes_on))
+        ],
+        "plan-by-row": [patch.object(claiming.ClaimAttempt, "take", by_row)],
+        "progress-kept": [
+            patch.object(claiming.ClaimAttempt, "take", keeps_progress),
+            patch.object(claiming, "lane_action", kept),
+        ],
+        "claim-by-owner": [patch.object(claiming.ClaimAttempt, "is_mine", property(by_owner))],
+        "release-spares-claims": [patch.object(release.Release, "commit", spares_claims)],
         "failed-unconditional": [patch.object(failures, "put_audit_row", unconditional)],
         "strict-deletes": [patch.object(transaction, "why_cancelled", strict)],
         "no-sweep": [patch.object(WaitingFiles, "_start", lambda *_: False)],
@@ -301,12 +365,12 @@ class _Serial:
 
 
 class _Any(int):
-    """Equal to every revision."""
+    """Equal to every revision but 0, that of a row which is not there."""
 
     def __eq__(self, other: object) -> bool:
-        return True
+        return (int(self) == 0) is (other == 0)
 
     def __ne__(self, other: object) -> bool:
-        return False
+        return not self == other
 
     __hash__ = int.__hash__

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -100,6 +100,8 @@ class World(Mishaps, Deployments):
         self.zombies: list[Any] = []
         self.outcomes: dict[str, list[str]] = collections.defaultdict(list)
         self.good: dict[str, list[Values]] = {key: [{}] for key in POOL}
+        self.contents: dict[str, Values | None] = {}
+        self.found: list[Any] = []
         self.edited: set[tuple[str, str]] = set()
         self.staged_lost = False
         self.edits = collections.Counter[str]()
@@ -107,7 +109,7 @@ class World(Mishaps, Deployments):
         self.deals = rng.choice([0.0, 0.15, 0.5])
         self.index, self.hand, self.twice = (rng.random() < share for share in (0.2, 0.3, 0.2))
         self.expired: set[str] = set()
-        self.stash: dict[str, Any] = {}
+        self.stash: dict[tuple[Any, str], Any] = {}
         self.faults = rng.randrange(12)
         self.bad = BAD_RECORDS if self.faults % 3 == 2 else (0,)
         self.value = self.time = 0
@@ -116,13 +118,22 @@ class World(Mishaps, Deployments):
         self.fits = rng.choice([1, 1, 2, 98])
         self.numeric = apart.random() < 0.2 and isinstance(dynamodb, Table)
         self.index = self.index and isinstance(dynamodb, Table)
-        if isinstance(dynamodb, Table):
-            dynamodb.index = INDEX if self.index else {}
         self.names: set[str] = set()
         self.reconciles: list[Running] = []
         self.plan_deployments(apart.choice(["schema", "parameter", "both"]))
         self.knows_before, self.is_early = rng.random() < 0.25, True
         self.short_of_time = rng.random() < 0.3
+        self.length, self.lossy, self.reprocess = (
+            rng.randrange(3, 14),
+            rng.random() < 0.4,
+            rng.random() < 0.5,
+        )
+        self.expiry, self.at_once = rng.random() < 0.3, rng.random() < 0.5
+        self.sweeps, self.runs = rng.choice([0, 2]), rng.choice([0, 0, 1, 2])
+        self.pace, self.refused = (2, 1, 6), 0.03
+        self.pool: Mapping[str, str] = POOL
+        self.odd, self.garbage, self.returns = 0.1, 0.12, 0.25
+        self.staged_sets_lost, self.lists_lost = 0.02, 0.05
         substitutions = {f"{name}FunctionArn": name for name in HANDLERS}
         self.interpreter = Interpreter(
             load_definition(
@@ -133,10 +144,12 @@ class World(Mishaps, Deployments):
             self.clock,
         )
 
-    def narrow(self) -> None:
-        """Without the words that make other faults rare: deployments, bad records, no time."""
-        self.bad, self.to_deploy = (0,), []
-        self.knows_before = self.short_of_time = False
+    def focus(self, attributes: Mapping[str, Any]) -> None:
+        """Leaves these attributes not to chance; then the world begins."""
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        if isinstance(self.dynamodb.client, Table):
+            self.dynamodb.client.index = INDEX if self.index else {}
 
     # ---- executions ----
 
@@ -302,7 +315,7 @@ class World(Mishaps, Deployments):
         """Maybe an error of the service: before a call it was not carried out, after it the answer
         is lost.
         """
-        if not self.faults or greenlet.getcurrent() is self.hub or self.rng.random() > 0.03:
+        if not self.faults or greenlet.getcurrent() is self.hub or self.rng.random() > self.refused:
             return
         self.faults -= 1
         code = (

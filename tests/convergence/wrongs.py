@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.convergence.world import World
 
 
-def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
+def wrongs(world: World) -> Iterator[Any]:
     """What must not be at the end of a history."""
     doubled = collections.Counter(one.context.id for one in world.executions)
     for one in world.executions:
@@ -35,11 +35,28 @@ def wrongs(world: World, reprocess: bool) -> Iterator[Any]:
             yield ("outcomes", execution, outcomes)
     held = world.items()
     for name in POOL:
-        yield from _wrong_of(world, name, held, reprocess)
+        yield from _wrong_of(world, name, held)
+
+
+def wrong_commit(world: World, audit: dict[str, Any]) -> Iterator[Any]:
+    """What differs, at the moment of a commit, between the content that it committed and the items
+    of its file, those aside that a hand or a TTL has touched.
+    """
+    outcome, uri = audit["outcome"]["S"], audit["pk"]["S"]
+    content = world.contents.get(audit.get("etag", {}).get("S", ""))
+    if outcome == "DELETED":
+        content = {}
+    if outcome not in ("SYNCED", "PARTIAL", "DELETED") or content is None:
+        return
+    name = uri.rpartition("/")[2]
+    have = {item: value for item, (holder, value) in world.items().items() if holder == uri}
+    edited = {item for file, item in world.edited if file == name}
+    if _differs(_without(have, edited), _without(content, edited), world.expired):
+        yield ("a commit of other items", name, (content, have, audit))
 
 
 def _wrong_of(
-    world: World, name: str, held: dict[str, tuple[str | None, int | str]], reprocess: bool
+    world: World, name: str, held: dict[str, tuple[str | None, int | str]]
 ) -> Iterator[Any]:
     uri, row = object_uri("source", world.key(name)), world.row(name)
     have = {item: value for item, (holder, value) in held.items() if holder == uri}
@@ -88,7 +105,7 @@ def _wrong_of(
             yield ("silent difference", name, (content, have, row))
         if "claim" in row:
             yield ("claim left open", name, row)
-    if kind == "FAILED" and reprocess:
+    if kind == "FAILED" and world.reprocess:
         yield ("FAILED though reprocessed", name, problem)
     # Whoever took a claim last answers for the event of whoever had it: its failure is shown.
     claimed = row.get("claimed_by", {}).get("S", "")
