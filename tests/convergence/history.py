@@ -31,7 +31,7 @@ from tests.convergence.world import World
 from tests.convergence.wrongs import wrongs
 
 LIMIT = 30000
-ROUNDS = 40
+ROUNDS = 100
 """How often everybody may be idle, and the sweep or a person find something to start again."""
 
 
