@@ -6,9 +6,10 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from tablekeeper.ledger.rows import ADDING, Claim
@@ -147,7 +148,7 @@ def test_every_fault_ends_in_one_recorded_outcome(
     ended = workshop.describe(run.execution)
     assert (ended["status"], ended.get("error")) == (case.ends, case.error), ended.get("cause")
 
-    row = workshop.recorded(run.key, run.execution, seconds=60 if case.ends == "FAILED" else 1)
+    row = _recorded(workshop, run, case)
     visits = workshop.visits(run.execution)
     assert row["outcome"] == case.outcome
     states = {visit.state for visit in visits}
@@ -184,6 +185,15 @@ def test_every_fault_ends_in_one_recorded_outcome(
         assert workshop.invoke("SafetyNetFunction", told_again) == {"recorded": False}
         assert workshop.outcome(run.key, run.execution) == row
         assert workshop.problem(run.key) == problem
+
+
+def _recorded(workshop: Workshop, run: Run, case: Case) -> dict[str, Any]:
+    """The outcome. What ends in one second with four others the safety net leaves to the sweep."""
+    if case.by == SAFETY_NET:
+        with suppress(AssertionError):
+            return workshop.recorded(run.key, run.execution, 5)
+        workshop.invoke("SweepFunction", {})
+    return workshop.recorded(run.key, run.execution, 1)
 
 
 def _writer(row: dict[str, str], stopped: datetime, states: set[str]) -> str:
