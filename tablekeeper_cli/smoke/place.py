@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,8 @@ DATASET = "tablekeeper-smoke"
 PREFIX = f"{DATASET}/"
 DATASET_FILE = f"{DATASET}.schema.json"
 POLL_SECONDS = 0.5
+EVENTS_SECONDS = 30
+"""How long the events of deletions are waited for."""
 NO_OBJECT = "s3:///"
 """The ledger's key for executions whose input names no object."""
 LARGE_RECORDS = 3000
@@ -170,6 +173,7 @@ class Place:
         Raises BrokenError when items stay.
         """
         s3, dynamodb = self.stack.client("s3"), self.stack.client("dynamodb")
+        outcomes = Counter({key: len(self.audit_rows(self.stack.uri(key))) for key in self.keys})
         pages = s3.get_paginator("list_object_versions").paginate(
             Bucket=self.stack.bucket, Prefix=self.prefix
         )
@@ -178,12 +182,19 @@ class Place:
                 s3.delete_object(
                     Bucket=self.stack.bucket, Key=each["Key"], VersionId=each["VersionId"]
                 )
+                outcomes[each["Key"]] += 1
         gone = {"DELETED", "unknown"}
         for key in self.keys:
             self.until(
                 lambda key=key: self.shown(key)[0] in gone,  # type: ignore[misc]
                 lambda key=key: f"{key} is gone, and is {self.shown(key)[0]}",  # type: ignore[misc]
             )
+        # Each deletion has an event, and an execution that would write a row anew.
+        deadline = time.monotonic() + min(self.patience, EVENTS_SECONDS)
+        while time.monotonic() < deadline and any(
+            len(self.audit_rows(self.stack.uri(key))) < count for key, count in outcomes.items()
+        ):
+            time.sleep(POLL_SECONDS)
         rows = [row for key in self.keys for row in self.audit_rows(self.stack.uri(key))]
         rows += [
             row for row in self.audit_rows(NO_OBJECT) if row["execution"]["S"] in self.executions
