@@ -31,10 +31,10 @@ def bucket(engine: Engine) -> str:
 def test_a_throttled_invocation_costs_an_attempt(engine: Engine) -> None:
     function = engine.function("ThrottledFunction")
     retry = {"ErrorEquals": ["Lambda.TooManyRequestsException"], "MaxAttempts": 1}
-    definition = {"States": {"A": task(function, {"sleep": 1}, Retry=[retry], TimeoutSeconds=5)}}
+    definition = {"States": {"A": task(function, {"sleep": 2}, Retry=[retry], TimeoutSeconds=60)}}
     with engine.stack.switches.on(LAMBDA_THROTTLES):
         running = [engine.start(definition) for _ in range(6)]
-        ended = [engine.end(each) for each in running]
+        ended = [engine.end(each, seconds=60) for each in running]
     failed = [each["error"] for each in ended if each["status"] == "FAILED"]
     assert set(failed) == {"Lambda.TooManyRequestsException"}
     assert 0 < len(failed) < 6
@@ -62,19 +62,27 @@ def test_functions_are_updated_one_after_the_other(engine: Engine) -> None:
             }
         )
 
-    def answers() -> tuple[int, ...]:
-        return tuple(json.load(functions.invoke(FunctionName=n)["Payload"]) for n in names)
+    def codes() -> tuple[str, ...]:
+        return tuple(
+            functions.get_function_configuration(FunctionName=n)["CodeSha256"] for n in names
+        )
+
+    def answers() -> list[int]:
+        return [json.load(functions.invoke(FunctionName=n)["Payload"]) for n in names]
 
     cloudformation.create_stack(StackName="apart", TemplateBody=template(1))
     cloudformation.get_waiter("stack_create_complete").wait(StackName="apart")
-    seen = [answers()]
+    assert answers() == [1, 1]
+    old = codes()
+    seen = [old]
     with engine.stack.switches.on(UPDATES_APART):
         cloudformation.update_stack(StackName="apart", TemplateBody=template(2))
-        deadline = time.monotonic() + 20
-        while seen[-1] != (2, 2) and time.monotonic() < deadline:
-            seen.append(answers())
-    assert seen[0] == (1, 1)
-    assert set(seen[1:]) >= {(1, 1), (2, 1), (2, 2)}
+        deadline = time.monotonic() + 60
+        while seen[-1][1] == old[1] and time.monotonic() < deadline:
+            seen.append(codes())
+    new = seen[-1]
+    assert list(dict.fromkeys(seen)) == [old, (new[0], old[1]), new]
+    assert answers() == [2, 2]
 
 
 def test_executions_are_listed_within_a_quota(engine: Engine) -> None:
