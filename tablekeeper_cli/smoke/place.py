@@ -7,7 +7,9 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from tablekeeper.ledger.rows import CURRENT
@@ -120,12 +122,17 @@ class Place:
             lambda: f"{key} is {' '.join(self.shown(key)).strip()}, not {status}",
         )
 
-    def until(self, is_so: Callable[[], Any], seen: Callable[[], str]) -> None:
-        """Waits until it is so. Raises BrokenError with what is seen when it takes too long."""
-        deadline = time.monotonic() + self.patience
+    def until(
+        self, is_so: Callable[[], Any], seen: Callable[[], str], seconds: float = inf
+    ) -> None:
+        """Waits until it is so, no longer than the patience and `seconds`. Raises BrokenError with
+        what is seen when it takes too long.
+        """
+        patience = min(self.patience, seconds)
+        deadline = time.monotonic() + patience
         while not is_so():
             if time.monotonic() > deadline:
-                raise BrokenError(f"{seen()} after {self.patience:g} seconds")
+                raise BrokenError(f"{seen()} after {patience:g} seconds")
             time.sleep(POLL_SECONDS)
 
     def item(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -190,11 +197,15 @@ class Place:
                 lambda key=key: f"{key} is gone, and is {self.shown(key)[0]}",  # type: ignore[misc]
             )
         # Each deletion has an event, and an execution that would write a row anew.
-        deadline = time.monotonic() + min(self.patience, EVENTS_SECONDS)
-        while time.monotonic() < deadline and any(
-            len(self.audit_rows(self.stack.uri(key))) < count for key, count in outcomes.items()
-        ):
-            time.sleep(POLL_SECONDS)
+        with suppress(BrokenError):
+            self.until(
+                lambda: all(
+                    len(self.audit_rows(self.stack.uri(key))) >= count
+                    for key, count in outcomes.items()
+                ),
+                lambda: "deletions without an outcome",
+                EVENTS_SECONDS,
+            )
         rows = [row for key in self.keys for row in self.audit_rows(self.stack.uri(key))]
         rows += [
             row for row in self.audit_rows(NO_OBJECT) if row["execution"]["S"] in self.executions
