@@ -27,11 +27,17 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.h
 
 
 def basis(tables: Tables) -> str:
-    """What digests are bound to; "" where the table cannot be described: then no digest counts.
+    """What digests are bound to; "" where DescribeTable is refused, as during a deployment of the
+    role: then no digest counts.
 
     Raises TransientServiceError.
     """
-    table = described(tables)
+    from botocore.exceptions import ClientError
+
+    try:
+        table = described(tables)
+    except ClientError:
+        return ""
     table_id = table.get("TableId") or str(table.get("CreationDateTime", ""))
     if not table_id:
         return ""
@@ -39,10 +45,9 @@ def basis(tables: Tables) -> str:
 
 
 def described(tables: Tables) -> Mapping[str, Any]:
-    """The items table as DescribeTable describes it, cached for at most a minute; empty where
-    the call is refused.
+    """The items table as DescribeTable describes it, cached for at most a minute.
 
-    Raises TransientServiceError.
+    Raises TransientServiceError, and ClientError where the call is refused.
     """
     minute = int(time.monotonic() // DESCRIBED_SECONDS)
     return description(tables.client, tables.items, minute)
@@ -50,15 +55,7 @@ def described(tables: Tables) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=8)
 def description(client: DynamoDBClient, table: str, _minute: int) -> Mapping[str, Any]:
-    """As DescribeTable says; empty where it is refused, as during a deployment of the role.
-
-    Raises TransientServiceError.
-    """
-    from botocore.exceptions import ClientError
-
-    try:
-        with transient_errors():
-            answer: Mapping[str, Any] = client.describe_table(TableName=table)["Table"]
-    except ClientError:
-        return {}
+    """As `described`, of a minute."""
+    with transient_errors():
+        answer: Mapping[str, Any] = client.describe_table(TableName=table)["Table"]
     return answer

@@ -28,7 +28,8 @@ INDEX_KEY_BYTES = {"HASH": 2048, "RANGE": 1024}
 
 class Questions:
     """Checks every item that a plan replaces: its owner, and whether each index of the table can
-    hold it.
+    hold it. Raises ClientError where the table may not be described: what cannot be asked is not
+    replaced.
     """
 
     def __init__(self, file: FileTransactions, plan: Plan) -> None:

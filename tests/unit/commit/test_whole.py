@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from handlers import settle_claim
 from tablekeeper.errors import InvalidFileError, StaleRevisionError, UnfinishedWriteError
 from tablekeeper.model import sizes
@@ -130,6 +131,25 @@ def test_an_item_that_an_index_refuses_leaves_the_earlier_version(
     pipeline.put(KEY, records("ab", v=3))
     assert run(pipeline) == "SYNCED"
     assert not {"problem", "refusal", "claimed_by"} & pipeline.row(KEY).keys()
+
+
+def test_nothing_is_replaced_while_the_table_s_indexes_are_not_known(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    class Undescribed(Client):
+        def describe_table(self, TableName: str) -> Any:  # noqa: N803
+            raise client_error("AccessDeniedException")
+
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("abcdefgh", v=2))
+    use(Undescribed(pipeline.dynamodb))
+    with pytest.raises(ClientError, match="AccessDenied"):
+        run(pipeline)
+    assert held(pipeline) == ONE
+    use(pipeline.dynamodb)
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "2")
 
 
 @pytest.mark.parametrize("taken", ["a", "c"])
