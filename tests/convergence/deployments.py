@@ -70,6 +70,7 @@ class Deployments:
     rng: random.Random
     dynamodb: Any
     numeric: bool
+    epoch: int
 
     def plan_deployments(self, changed: str) -> None:
         """None, one, or one that is rolled back, of a `schema`, a `parameter` or `both`."""
@@ -100,6 +101,7 @@ class Deployments:
         """One function gets its next copy of schemas/."""
         function, version = self.to_deploy.pop(0)
         self.deployed[function] = version
+        self.epoch += 1
 
     def deployments_of_items(self) -> dict[str, Any]:
         """Of each item of this history what the deployment that made it left in it."""

@@ -32,3 +32,5 @@ class Running:
     error: str | None = None
     cause: str | None = None
     is_of_before: bool = False
+    epoch: int = 0
+    """How many events were lost and functions deployed before it began."""

@@ -71,14 +71,19 @@ def history(
                 return world.found
             if steps > LIMIT:
                 return [("stuck", steps, None)]
-            if not changes and not reconciled and not world.to_deploy:
+            is_due = whole is None and not reconciled and changes <= world.changes_after
+            is_due = is_due and not world.to_deploy
+            if is_due and world.is_over(executions=not world.at_once):
+                is_due = False
                 if world.at_once:
                     reconciled = True
                     for name in POOL:
                         world.start(world.event(name))
-                elif whole is None or whole.status in ("FAILED", "ABORTED"):
+                else:
                     whole = world.reconcile()
-                reconciled = reconciled or (whole is not None and whole.status == "SUCCEEDED")
+            elif whole and whole.status in ("FAILED", "ABORTED"):
+                whole = world.reconcile()
+            reconciled = reconciled or (whole is not None and whole.status == "SUCCEEDED")
             ended = [one for one in world.executions[:] if one.status in ("FAILED", "ABORTED")]
             if len(ended) > noticed and rng.random() < 0.5 and "no-safety-net" not in weak:
                 late += ended[noticed:]
@@ -107,7 +112,7 @@ def history(
                     break
                 continue
             what = rng.choice(
-                ["change"] * change * bool(changes)
+                ["change"] * change * bool(changes and not is_due)
                 + ["deliver"] * deliver * bool(queue)
                 + ["step"] * step * bool(world.running or world.zombies)
                 + ["late"] * bool(late)
@@ -125,7 +130,9 @@ def history(
                 if rng.random() < world.lists_lost:
                     world.lose_a_key_list()
                 for event in world.changes():
-                    if not (world.lossy and rng.random() < 0.2):
+                    if world.lossy and changes >= world.changes_after and rng.random() < 0.2:
+                        world.epoch += 1
+                    else:
                         queue += [event] * rng.choice([1, 1, 2])
             elif what == "edit":
                 edits -= 1

@@ -112,7 +112,7 @@ class World(Mishaps, Deployments):
         self.stash: dict[tuple[Any, str], Any] = {}
         self.faults = rng.randrange(12)
         self.bad = BAD_RECORDS if self.faults % 3 == 2 else (0,)
-        self.value = self.time = 0
+        self.value = self.time = self.epoch = 0
         self.current: Running | None = None
         self.files = rng.choice(["X", "XY", "XYZ", "XYZ", "XYZ"])
         self.fits = rng.choice([1, 1, 2, 98])
@@ -128,6 +128,7 @@ class World(Mishaps, Deployments):
             rng.random() < 0.4,
             rng.random() < 0.5,
         )
+        self.changes_after = rng.choice([0, 0, 1, 3])
         self.expiry, self.at_once = rng.random() < 0.3, rng.random() < 0.5
         self.sweeps, self.runs = rng.choice([0, 2]), rng.choice([0, 0, 1, 2])
         self.pace, self.refused = (2, 1, 6), 0.03
@@ -164,7 +165,7 @@ class World(Mishaps, Deployments):
         name, begun = f"{self.number}-{len(self.executions)}", self.clock()
         for _ in range(2 if self.twice and self.rng.random() < 0.3 else 1):
             context = Context(name, event, begun)
-            one = Running(context)
+            one = Running(context, epoch=self.epoch)
             one.is_of_before = self.knows_before and self.is_early and self.rng.random() < 0.5
             one.greenlet = greenlet(partial(self._run, one), parent=self.hub)
             self.executions.append(one)
@@ -206,6 +207,7 @@ class World(Mishaps, Deployments):
         one.function = greenlet(function)
         one.function.module = sys.modules[handler.__module__]
         one.function.is_of_before = one.is_of_before
+        one.function.epoch = self.epoch
         try:
             kind, value = one.function.switch()
         except TimedOut:
@@ -218,11 +220,20 @@ class World(Mishaps, Deployments):
 
     def reconcile(self) -> Running:
         """Starts a run over the whole bucket, as statemachine/sync_bucket.asl.json has it."""
-        one = Running(Context(f"{self.number}-all-{len(self.reconciles)}", {}, self.clock()))
+        name = f"{self.number}-all-{len(self.reconciles)}"
+        one = Running(Context(name, {}, self.clock()), epoch=self.epoch)
         one.greenlet = greenlet(partial(self._reconcile, one), parent=self.hub)
         self.reconciles.append(one)
         self.running.append(one)
         return one
+
+    def is_over(self, *, executions: bool) -> bool:
+        """Whether no function runs that began before the last lost event or deployment; and no
+        execution, whose look may be as old.
+        """
+        functions = [*self.zombies, *(one.function for one in self.running if one.function)]
+        older = [each for each in functions if each.epoch < self.epoch]
+        return not older and not (executions and any(o.epoch < self.epoch for o in self.running))
 
     def _reconcile(self, one: Running) -> None:
         context = one.context
