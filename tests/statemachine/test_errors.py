@@ -168,6 +168,14 @@ def test_what_the_account_throttles_is_tried_again(name: str, state: dict[str, A
     assert THROTTLED[state["Resource"]] in _names(state["Retry"]), name
 
 
+def test_what_ran_out_of_time_goes_on_as_often_in_every_state() -> None:
+    """An undo, a removal and an end of a claim are no shorter than the write was."""
+    retries = [r for state in states().values() for r in state.get("Retry", ())]
+    unfinished = [r for r in retries if r["ErrorEquals"] == ["UnfinishedWriteError"]]
+    assert unfinished == [unfinished[0]] * 3
+    assert unfinished[0]["MaxAttempts"] == 48
+
+
 def test_the_machine_outlives_the_longest_round() -> None:
     """Each task at its time-out, with every retry at its longest, and what is not passed twice."""
 

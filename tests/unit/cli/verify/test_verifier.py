@@ -14,6 +14,7 @@ import pytest
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError, TransientServiceError, UnfinishedWriteError
+from tablekeeper.ledger.rows import SHARDS
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.settings import FetchSettings
 
@@ -456,6 +457,18 @@ def test_the_version_below_a_refused_one_stays_as_other_schemas_made_it(
         assert "the version before the refused one was written under" in below.detail
     same = Catalogue({"notes": {**schema, "title": "Notes"}})
     assert found(replace(some, catalogue=same)) == []
+
+
+def test_files_of_every_shard_of_the_ledger_are_missed(
+    pipeline: Pipeline, verifier: Verifier
+) -> None:
+    keys = [f"notes/{number:02}.json" for number in range(70)]
+    for key in keys:  # without items, by which they would be found
+        pipeline.put(key, [])
+        pipeline.sync(key)
+        pipeline.s3.delete_object(Bucket="source", Key=key)
+    assert {pipeline.row(key)["file_shard"]["S"] for key in keys} == set(SHARDS)
+    assert told(verifier) == [("stale", key, None) for key in keys]
 
 
 def test_a_prefix_leaves_the_rest_aside(notes: Pipeline, verifier: Verifier) -> None:
