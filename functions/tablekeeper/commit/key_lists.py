@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from tablekeeper.errors import StagedSetMissingError, TransientServiceError
 from tablekeeper.ledger.rows import ADDING, Row
@@ -20,6 +21,7 @@ from tablekeeper.staging.partitioned_lines import (
     Lines,
     LinesWriter,
     copied_manifest,
+    copied_objects,
     copy_set,
     delete_copy,
 )
@@ -114,9 +116,10 @@ class KeyList:
         """
         keys = list(self.keys.partition(number))
         if basis and self.basis() == basis:
-            digests = list(self._digests.partition(number))
-            if len(digests) == len(keys):
-                return dict(zip(keys, digests, strict=True))
+            with suppress(StagedSetMissingError):
+                digests = list(self._digests.partition(number))
+                if len(digests) == len(keys):
+                    return dict(zip(keys, digests, strict=True))
         return dict.fromkeys(keys)
 
     def basis(self) -> str:
@@ -151,6 +154,24 @@ def write_list(tables: Tables, prefix: str, parts: Iterable[Known], basis: str) 
     if basis and digests.lines == keys.lines:
         digests.close(copied_manifest(_digests_of(prefix)), basis=basis)
     keys.close(copied_manifest(prefix))
+
+
+def damaged(tables: Tables, row: Row) -> list[str]:
+    """Those key lists of a row of which an object is gone. Of a claim's list all may be missing: it
+    is written before the first of its items, and not before the claim. Raises
+    TransientServiceError.
+    """
+    lists = []
+    for prefix in key_lists(row):
+        there = copied_objects(tables.staging_bucket, prefix)
+        if copied_manifest(prefix) in there:
+            parts = list_at(tables, prefix).manifest["parts"]
+            is_damaged = not there.issuperset(part["key"] for part in parts)
+        else:
+            is_damaged = prefix == row.keys_at
+        if is_damaged:
+            lists.append(prefix)
+    return lists
 
 
 def discard(tables: Tables, lists: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Deleted key lists, made again from the lineage of the items."""
+"""Key lists of which something was deleted, made again from the lineage of the items."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import discard, list_at, own_list, write_list
+from tablekeeper.commit.key_lists import damaged, discard, own_list, write_list
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.errors import StagedSetMissingError, StaleRevisionError, UnfinishedWriteError
@@ -24,7 +24,8 @@ SEGMENTS = 8
 
 
 def check_keys(file: FileTransactions, row: Row) -> None:
-    """Makes the key list of a row again if it was deleted, from the lineage of the items.
+    """Makes one key list of those of a row, from the lineage of the items, if an object of one was
+    deleted.
 
     It reads the whole table, in memory for the keys of the file. What does not fit the time is left
     to the retry, which reads on where this attempt stopped. Among the keys are those that a claim
@@ -35,10 +36,10 @@ def check_keys(file: FileTransactions, row: Row) -> None:
         UnfinishedWriteError: the time is up; a retry reads on.
         TransientServiceError: a retry helps.
     """
-    if not row.keys_at or list_at(file.tables, row.keys_at).exists():
+    tables, lost = file.tables, damaged(file.tables, row)
+    if not lost:
         return
-    tables, lost = file.tables, row.keys_at
-    segments = [_Segment(file, lost, number) for number in range(SEGMENTS)]
+    segments = [_Segment(file, lost[0], number) for number in range(SEGMENTS)]
     try:
         lanes.in_parallel([each.read for each in segments])
     except UnfinishedWriteError:
@@ -50,8 +51,8 @@ def check_keys(file: FileTransactions, row: Row) -> None:
     changes: dict[str, Any] = {"keys_at": attribute(prefix)}
     update = update_row(tables.ledger, file.uri, changes, seen=row.revision)
     file.commit(lambda _: [update])
-    discard(tables, [lost])
-    raise StaleRevisionError(f"{file.uri}: its list of keys was gone, and is made again")
+    discard(tables, lost)
+    raise StaleRevisionError(f"{file.uri}: its list of keys was damaged, and is made again")
 
 
 class _Segment:

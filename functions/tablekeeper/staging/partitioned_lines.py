@@ -178,6 +178,19 @@ def copied_manifest(prefix: str) -> str:
     return f"{prefix}/manifest.json"
 
 
+def copied_objects(bucket: str, prefix: str) -> set[str]:
+    """The keys of the objects below a prefix that a set was copied to. Raises
+    TransientServiceError.
+    """
+    pages = aws.s3().get_paginator("list_objects_v2")
+    with aws.transient_errors():
+        return {
+            each["Key"]
+            for page in pages.paginate(Bucket=bucket, Prefix=f"{prefix}/")
+            for each in page.get("Contents", ())
+        }
+
+
 def delete_copy(bucket: str, prefix: str) -> None:
     """Deletes whatever `copy_set` left under a prefix. Raises TransientServiceError."""
     with aws.transient_errors():

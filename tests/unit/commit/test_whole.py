@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from handlers import settle_claim
 from tablekeeper.errors import InvalidFileError, StaleRevisionError, UnfinishedWriteError
 from tablekeeper.model import sizes
-from tablekeeper.staging.partitioned_lines import delete_copy
+from tablekeeper.staging.partitioned_lines import copied_objects, delete_copy
 
 from tests.support.fakes import client_error
 from tests.support.quick import quick_pipeline
@@ -306,12 +306,28 @@ def test_what_was_staged_for_the_write_below_may_have_expired(
 
 
 @pytest.mark.parametrize("then", ["changed", "small", "gone"])
-def test_a_lost_key_list_is_made_again_from_the_table(pipeline: Pipeline, then: str) -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param("", id="all"),
+        pytest.param("/0.gz", id="keys"),
+        pytest.param("/manifest.json", id="manifest"),
+        pytest.param("/digests", id="digests"),
+        pytest.param("/digests/0.gz", id="part of the digests"),
+    ],
+)
+def test_a_lost_key_list_is_made_again_from_the_table(
+    pipeline: Pipeline, then: str, lost: str
+) -> None:
+    """All of it, or a part; the digests count as unknown."""
     pipeline.put("notes/b.json", records("z", v=9))
     pipeline.sync("notes/b.json")
     pipeline.put(KEY, records("abcdefgh", v=1))
     pipeline.sync(KEY)
-    delete_copy("staging", pipeline.row(KEY)["keys_at"]["S"])
+    prefix = pipeline.row(KEY)["keys_at"]["S"] + lost
+    for key in copied_objects("staging", pipeline.row(KEY)["keys_at"]["S"]):
+        if key.startswith(prefix):
+            pipeline.s3.delete_object(Bucket="staging", Key=key)
     if then == "gone":
         pipeline.s3.delete_object(Bucket="source", Key=KEY)
         assert run(pipeline) == "DELETED"
@@ -321,6 +337,33 @@ def test_a_lost_key_list_is_made_again_from_the_table(pipeline: Pipeline, then: 
         assert run(pipeline) == "SYNCED"
         assert held(pipeline) == dict.fromkeys("abx" if then == "changed" else "a", "2")
     assert held(pipeline, "notes/b.json") == {"z": "9"}
+
+
+def test_a_claim_with_a_damaged_key_list_comes_to_an_end(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """Its items are found by their lineage."""
+    pipeline.put(KEY, records("abcd", v=1))
+    pipeline.sync(KEY)
+    calls: list[int] = []
+
+    def cut_off(_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 4:  # the claim, and two items that are new
+            raise client_error("AccessDenied")
+
+    pipeline.put(KEY, records("abcdefgh", v=2))
+    use(Client(pipeline.dynamodb, cut_off))
+    with pytest.raises(ClientError):
+        run(pipeline)
+    use(pipeline.dynamodb)
+    (pending,) = pipeline.row(KEY)["claim"]["M"]["pending"]["L"]
+    pipeline.s3.delete_object(Bucket="staging", Key=f"{pending['S']}/0.gz")
+    added = held(pipeline).keys() - set("abcd")
+    assert added
+    pipeline.put(KEY, records("ab", v=3))
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("ab", "3")
 
 
 def test_a_scan_for_lost_keys_goes_on_where_the_time_was_up(pipeline: Pipeline) -> None:

@@ -488,8 +488,9 @@ def test_many_items_in_partitions_and_their_list(pipeline: Pipeline, verifier: V
     pipeline.dynamodb.delete_item(TableName="items", Key=key_of("0100"))
     assert told(verifier) == [("missing", "notes/many.json", "0100")]
     prefix = pipeline.row("notes/many.json")["keys_at"]["S"]
-    pipeline.s3.delete_object(Bucket="staging", Key=f"{prefix}/manifest.json")
-    assert ("unlisted", "notes/many.json", None) in told(verifier)
+    for gone in ("0.gz", "manifest.json"):
+        pipeline.s3.delete_object(Bucket="staging", Key=f"{prefix}/{gone}")
+        assert ("unlisted", "notes/many.json", None) in told(verifier)
 
 
 def test_a_claim_that_is_not_ended(pipeline: Pipeline, verifier: Verifier) -> None:
