@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import subprocess
@@ -101,6 +102,20 @@ def test_a_function_stays_warm_after_an_exception(engine: Engine) -> None:
     assert engine.run({"A": task(warm, {})})["output"]["Payload"]["calls"] == 2
 
 
+def test_a_log_holds_all_lines_of_its_invocation_and_no_others(engine: Engine) -> None:
+    source = "def handler(event, _):\n    for line in event: print(line)\n"
+    talking, client = engine.function("TalkingFunction", source), engine.client("lambda")
+
+    def log(*lines: str) -> list[str]:
+        answer = client.invoke(
+            FunctionName=talking, Payload=json.dumps(lines).encode(), LogType="Tail"
+        )
+        return base64.b64decode(answer.get("LogResult", "")).decode().splitlines()
+
+    first = [f"line {number}" for number in range(20)]
+    assert [log(*first), log(), log("one")] == [first, [], ["one"]]
+
+
 @pytest.mark.parametrize(
     ("event", "error", "message"),
     [
@@ -150,8 +165,8 @@ def test_a_cause_has_at_most_32768_characters(engine: Engine, function: str) -> 
 def test_two_functions_run_at_a_time_and_waiting_is_no_time_out(
     engine: Engine, function: str
 ) -> None:
-    definition = {"States": {"A": task(function, {"sleep": 1}, TimeoutSeconds=2)}}
-    running = [engine.start(definition) for _ in range(6)]
+    definition = {"States": {"A": task(function, {"sleep": 1.5}, TimeoutSeconds=4)}}
+    running = [engine.start(definition) for _ in range(8)]
     times = [engine.end(execution)["output"]["Payload"] for execution in running]
     for one in times:
         assert sum(1 for two in times if two["started"] <= one["started"] < two["ended"]) <= 2
