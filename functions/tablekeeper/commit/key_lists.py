@@ -84,7 +84,10 @@ class KnownItems:
 
     def partition(self, number: int) -> Known:
         """Those of a partition."""
-        return self._inline(number) | self._listed(number, self.basis)
+        known = self._listed(number, self.basis)
+        for text, digest in self._inline(number).items():
+            known.setdefault(text, digest)
+        return known
 
     def keys(self, number: int) -> set[str]:
         """The keys of a partition."""

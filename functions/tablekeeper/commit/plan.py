@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from threading import BoundedSemaphore
+from typing import TypeVar
 
+from tablekeeper.commit import lanes
 from tablekeeper.commit.key_lists import Known, KnownItems, keep_list, list_at
 from tablekeeper.commit.lanes import Action
 from tablekeeper.ledger.rows import Claim, Row
@@ -16,6 +18,8 @@ from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.staging.partitioned_lines import Lines
 from tablekeeper.tables import Tables
+
+T = TypeVar("T")
 
 COMPARED_AT_ONCE = 2
 """Of the lanes' partitions."""
@@ -55,48 +59,57 @@ class Plan:
 
     def vanished(self, partition: int) -> Iterator[Action]:
         """Deletions of items of the row and of earlier claims that the file no longer has."""
-        with self.comparing:
+
+        def texts() -> list[str]:
             vanished = self.old.keys(partition)
             for each in self.others:
                 vanished.update(each.partition(partition))
             if vanished and self.staged:
                 vanished.difference_update(self.staged.keys.partition(partition))
-            texts = sorted(vanished)
-            del vanished
-        return _deletions(texts)
+            return sorted(vanished)
+
+        return _deletions(self._compared(texts))
 
     def added_before(self, partition: int) -> Iterator[Action]:
         """Deletions of the items that claims may have added to those of the row."""
-        with self.comparing:
+
+        def texts() -> list[str]:
             added: set[str] = set()
             for each in self.others:
                 added.update(each.partition(partition))
             if self.staged:
                 added.update(self.staged.keys.partition(partition))
-            texts = sorted(added - self.old.keys(partition))
-            del added
-        return _deletions(texts)
+            return sorted(added - self.old.keys(partition))
+
+        return _deletions(self._compared(texts))
 
     def _puts(self, partition: int, is_due: Callable[[Known, str, str], bool]) -> Iterator[Action]:
-        if self.staged is None:
+        staged = self.staged
+        if staged is None:
             return
-        with self.comparing:
+
+        def due_lines() -> bytes:
             old = self.old.partition(partition)
-            each = zip(
-                self.staged.keys.partition(partition),
-                self.staged.digests_of(partition),
-                strict=True,
-            )
-            due = bytes(is_due(old, *one) for one in each)
-            del old
+            each = zip(staged.keys.partition(partition), staged.digests_of(partition), strict=True)
+            return bytes(is_due(old, *one) for one in each)
+
+        due = self._compared(due_lines)
         if any(due):
-            keys, lines = (
-                self.staged.keys.partition(partition),
-                self.staged.items.partition(partition),
-            )
+            keys, lines = staged.keys.partition(partition), staged.items.partition(partition)
             for key, is_put, line in zip(keys, due, lines, strict=True):
                 if is_put:
                     yield ItemKey(key), {**json.loads(line), "_source": self.source}, line
+
+    def _compared(self, work: Callable[[], T]) -> T:
+        """What the work returns, done in a thread that ends with it.
+
+        The C library keeps for each thread what the thread has freed, until the thread ends: in the
+        lanes' own threads the tables of keys would be kept eight times.
+        """
+        found: list[T] = []
+        with self.comparing:
+            lanes.in_parallel([lambda: found.append(work())])
+        return found[0]
 
 
 def _deletions(texts: list[str]) -> Iterator[Action]:

@@ -28,7 +28,8 @@ SMALL_PART_BYTES = 1_000_000
 PART_CHARACTERS = 64_000_000
 """How much text a part may hold, however well it is compressed."""
 WHOLE_PART_BYTES = 1_000_000
-"""A part up to this size is read at once and kept."""
+"""A part up to this size is read at once and kept, in a set of few parts: of many it is but one."""
+FEW_PARTS = 3
 _PENDING_CHARACTERS = 8_192
 _GZIP_SMALL_WINDOW = 16 + 13
 
@@ -148,7 +149,8 @@ class Lines:
 
     def _member(self, part: Mapping[str, Any], begin: int, end: int) -> bytes:
         key = part["key"]
-        if part["offsets"][-1] > WHOLE_PART_BYTES:
+        is_one_of_many = len(self.manifest["parts"]) > FEW_PARTS
+        if is_one_of_many or part["offsets"][-1] > WHOLE_PART_BYTES:
             return read_object(self.bucket, key, Range=f"bytes={begin}-{end - 1}")
         if key not in self._whole:
             self._whole[key] = read_object(self.bucket, key)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
+from contextlib import suppress
 
 import pytest
-from tablekeeper.commit.plan import Plan
+from tablekeeper.commit import lanes
+from tablekeeper.commit.key_lists import Known, KnownItems
+from tablekeeper.commit.plan import COMPARED_AT_ONCE, Plan
 from tablekeeper.ledger.rows import ADDING, Claim, Row
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.settings import WriteSettings
@@ -33,6 +37,32 @@ def test_a_lane_that_writes_does_not_hold_the_keys_of_its_partition(
     assert firsts == [_key(CHANGED[0])] * 4
     assert [key for key, *_ in lanes[0]] == [_key(number) for number in CHANGED[1:]]
     assert held < 1_500_000
+
+
+def test_few_threads_at_once_hold_the_keys_of_a_partition_and_none_of_a_lane(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a thread has freed stays its own until it ends: lanes would keep a table each."""
+    quick_pipeline(monkeypatch)
+    plan, partition = _plan(), KnownItems.partition
+    of_lanes, comparing, crowds = set(), set(), []
+    too_many = threading.Barrier(COMPARED_AT_ONCE + 1)
+
+    def lane() -> None:
+        of_lanes.add(threading.current_thread())
+        assert [key for key, *_ in plan.replaced(0)] == [_key(number) for number in CHANGED]
+
+    def compare(old: KnownItems, number: int) -> Known:
+        comparing.add(threading.current_thread())
+        with suppress(threading.BrokenBarrierError):
+            crowds.append(too_many.wait(timeout=0.1))
+        return partition(old, number)
+
+    monkeypatch.setattr(KnownItems, "partition", compare)
+    lanes.in_parallel([lane] * lanes.LANES)
+    assert len(comparing) == len(of_lanes) == lanes.LANES
+    assert not comparing & of_lanes
+    assert not crowds
 
 
 def _key(number: int) -> ItemKey:
