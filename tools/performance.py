@@ -120,6 +120,7 @@ ORDER = (
     "A large ledger",
     "Starts",
     "Load",
+    "Cost",
 )
 PLOTS: dict[str, Callable[[Any], str]] = {
     "Throughput": throughput,
@@ -148,27 +149,33 @@ def figures(section: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _place(section: tuple[str, Any]) -> int:
-    return ORDER.index(section[0].partition(":")[0])
+def _place(title: str) -> int:
+    return ORDER.index(title.partition(":")[0])
 
 
 def main() -> None:
-    """Writes what was measured between the page's marks."""
+    """Writes what was measured between the page's marks; what was not stays as it is."""
     kept = json.loads(KEPT.read_text())
+    before, rest = PAGE.read_text().split(BEGIN)
+    figures_before, after = rest.split(END)
+    _, *there = figures_before.strip().split("\n## ")
+    texts = {title: text.strip() for title, _, text in (each.partition("\n") for each in there)}
     sections: dict[str, Any] = kept["sections"]
-    lines = [f"On {kept['machine']}."]
-    for title, section in sorted(sections.items(), key=_place):
-        lines += ["", f"## {title}", "", f"Run on {section['at']}.", ""]
+    for title, section in sections.items():
+        lines = [f"Run on {section['at']}.", ""]
         if title in PLOTS:
             lines += [PLOTS[title](section["series"]), ""]
-        lines += figures(section)
-    bursts = {name: each["series"] for name, each in sections.items() if name.startswith("Load")}
+        texts[title] = "\n".join(lines + figures(section))
+    texts["Cost"] = f"[cost.md](cost.md) has the tables.\n\n{cost()}"
+    bursts = {name: each["series"] for name, each in sections.items() if "lags" in each["series"]}
     if bursts:
-        lines += ["", burst(bursts)]
-    lines += ["", "## Cost", "", "[cost.md](cost.md) has the tables.", "", cost()]
-    before, rest = PAGE.read_text().split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
+        image = burst(bursts)
+        texts = {title: text.replace(image, "").strip() for title, text in texts.items()}
+        last = max(title for title in texts if title.startswith("Load"))
+        texts[last] += f"\n\n{image}"
+    page = [f"On {kept['machine']}."]
+    page += [f"## {title}\n\n{texts[title]}" for title in sorted(texts, key=_place)]
+    PAGE.write_text(f"{before}{BEGIN}\n" + "\n\n".join(page) + f"\n{END}{after}")
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ BATCH = 25
 def bulk(section: Section, stack: Stack, live: float) -> None:
     """Files a second, in turn; `live` is the rate of executions in this run."""
     rates: dict[str, list[float]] = {"bulk": [], "loop": []}
-    with _events_off(stack):
+    with events_off(stack):
         for number in range(ROUNDS):
             keys = _upload(stack, number)
             rates["bulk"].append(FILES / _seconds_in_bulk(stack, number))
@@ -72,7 +72,7 @@ def dry_run(section: Section, stack: Stack) -> None:
         client.batch_write_item(RequestItems={ledger: [{"PutRequest": {"Item": r}} for r in rows]})
     begun = time.perf_counter()
     with peak_memory() as peaks:
-        told = _run(stack, {"how": "look", "prefix": "dry/", "orphans": True, "concurrency": 4})
+        told = run(stack, {"how": "look", "prefix": "dry/", "orphans": True, "concurrency": 4})
     peak = max(peaks.values())
     section.say(
         f"`reconcile --dry-run`: {told['findings']['ORPHAN']:,} orphans among {ROWS:,} ledger rows",
@@ -105,12 +105,13 @@ def _upload(stack: Stack, number: int) -> list[str]:
 def _seconds_in_bulk(stack: Stack, number: int) -> float:
     begun = time.perf_counter()
     given = {"how": "bulk", "orphans": False, "concurrency": FUNCTIONS}
-    told = _run(stack, {**given, "prefix": f"weather/bulk/{number}-"})
+    told = run(stack, {**given, "prefix": f"weather/bulk/{number}-"})
     assert told["outcomes"] == {"SYNCED": FILES}, told
     return time.perf_counter() - begun
 
 
-def _run(stack: Stack, given: dict[str, Any]) -> Any:
+def run(stack: Stack, given: dict[str, Any]) -> Any:
+    """The summary of a run over the bucket."""
     states = stack.client("stepfunctions")
     arn = states.start_execution(
         stateMachineArn=stack.outputs["SyncBucketStateMachineArn"], input=json.dumps(given)
@@ -165,7 +166,8 @@ def _loop(stack: Stack, keys: list[str]) -> None:
 
 
 @contextmanager
-def _events_off(stack: Stack) -> Iterator[None]:
+def events_off(stack: Stack) -> Iterator[None]:
+    """No event starts an execution meanwhile."""
     events, rule = stack.client("events"), f"{stack.stack_name}-object-changed"
     events.disable_rule(Name=rule)
     yield

@@ -72,6 +72,19 @@ def failures(section: Section, stack: Stack) -> None:
     )
 
 
+def verified(stack: Stack) -> tuple[dict[str, Any], int]:
+    """What `tablekeeper verify` says of a stack, and its peak memory in MB."""
+    process = subprocess.Popen(
+        [COMMAND, "verify", "--local", "--json"],
+        env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    told = json.loads(process.stdout.read())
+    _, _, used = os.wait4(process.pid, 0)
+    return told, used.ru_maxrss // 1024
+
+
 def _consumed(client: Any, ledger: str) -> dict[str, float]:
     """The capacity units of the command's queries, by table or index."""
     units: Counter[str] = Counter()

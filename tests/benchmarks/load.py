@@ -1,5 +1,8 @@
 """A stack under load: a burst of files at once, then a sustained rate near the limit of the engine,
-and a burst while DynamoDB throttles half of all calls. `make load` takes half an hour.
+a burst while DynamoDB throttles half of all calls, and a reconcile of many files of which few
+differ. `make load` takes an hour.
+
+`python -m tests.benchmarks.load reconcile` measures that alone.
 """
 
 from __future__ import annotations
@@ -21,16 +24,19 @@ from typing import Any
 from local.chaos import Odds
 from local.stack import Stack
 from local.switches import LAMBDA_THROTTLES
+from tests.benchmarks import bulk
 from tests.benchmarks.results import Section
 from tests.benchmarks.stacks import measured_stack
+from tests.e2e.large_files import peak_memory
 from tests.support.function_processes import function_processes
 
 FILES, MINUTES = 5000, 10
 UPLOADS_AT_ONCE = 16
-PART_OF_LIMIT = 0.8
+PART_OF_LIMIT = 0.9
 """The sustained rate, of the one at which the burst was worked off."""
 COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
-THROTTLING, THROTTLED_PART = Odds(busy=0.5), 5
+THROTTLING = Odds(busy=0.5)
+RECONCILED, DIFFERENT = 100_000, 1_000
 
 
 class Load:
@@ -101,15 +107,43 @@ class Load:
 
 
 def load() -> None:
-    """The three, one after another, on one stack."""
+    """Files whose events start executions, on one stack."""
     files = int(os.environ.get("LOAD_FILES", FILES))
     minutes = float(os.environ.get("LOAD_MINUTES", MINUTES))
     with measured_stack() as stack, stack.switches.on(LAMBDA_THROTTLES):
         rate = _burst(stack, "burst", files)
         _sustained(stack, rate * PART_OF_LIMIT, 60 * minutes)
         stack.chaos.begin(THROTTLING)
-        _burst(stack, "throttled", files // THROTTLED_PART)
+        _burst(stack, "throttled", files)
         stack.chaos.end()
+
+
+def reconcile() -> None:
+    """A bucket of many files, 1 % of which change while no event is delivered."""
+    section = Section("Load: a reconcile")
+    with measured_stack() as stack, bulk.events_off(stack):
+        load = Load(stack, "reconcile", 2000)
+        load.put_all(RECONCILED)
+        first, took = _in_bulk(load)
+        assert first["outcomes"] == {"SYNCED": RECONCILED}, first
+        section.say(f"{RECONCILED:,} files, first", f"{took:.0f} s")
+        load.first_year += 1_000
+        for number in range(0, RECONCILED, RECONCILED // DIFFERENT):
+            load.put(number)
+        with peak_memory() as peaks:
+            again, took = _in_bulk(load)
+        section.say(f"again, {DIFFERENT:,} of them different", f"{took:.0f} s")
+        section.say("peak memory of its functions", f"{max(peaks.values())} MB")
+        exact = again["outcomes"] == {"SYNCED": DIFFERENT}
+        section.say("files synced", f"{again['outcomes']}", "those alone", exact)
+        section.say("differences that verify found", f"{_differences(load):,}", "none")
+    section.keep()
+
+
+def _in_bulk(load: Load) -> tuple[Any, float]:
+    begun = time.perf_counter()
+    given = {"how": "bulk", "orphans": True, "prefix": load.prefix, "concurrency": bulk.FUNCTIONS}
+    return bulk.run(load.stack, given), time.perf_counter() - begun
 
 
 def _burst(stack: Stack, name: str, files: int) -> float:
@@ -217,4 +251,6 @@ def _sizes() -> tuple[int, int]:
 
 
 if __name__ == "__main__":
-    load()
+    for each in (load, reconcile):
+        if each.__name__ in (sys.argv[1:] or ("load", "reconcile")):
+            each()

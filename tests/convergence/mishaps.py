@@ -61,20 +61,23 @@ class Mishaps(Files):
             del items[key]
 
     def lose_staged_items(self) -> None:
-        """What is staged for a write expires."""
+        """What is staged for writes expires, object by object."""
         self.staged_lost = True
-        objects = getattr(self.s3.client, "objects", {})
+        objects, share = getattr(self.s3.client, "objects", {}), self.rng.choice([0.5, 1])
         for bucket, key in list(objects):
-            if bucket == "staging" and key.startswith("items/"):
+            if bucket == "staging" and key.startswith("items/") and self.rng.random() < share:
                 del objects[bucket, key]
 
     def lose_a_key_list(self) -> None:
-        """Somebody deletes the list of keys of a file that is not being written."""
+        """Somebody deletes the key list of a file that is not being written, or an object of it."""
         for name in self.files:
             row = self.row(name)
             if "keys_at" in row and "claim" not in row:
+                objects = getattr(self.s3.client, "objects", {})
                 prefix = row["keys_at"]["S"]
-                for bucket, key in list(getattr(self.s3.client, "objects", {})):
-                    if bucket == "staging" and key.startswith(prefix):
-                        del self.s3.client.objects[bucket, key]
+                keys = [each for each in objects if each[0] == "staging" and prefix in each[1]]
+                if keys and self.rng.random() < 0.5:
+                    keys = [self.rng.choice(keys)]
+                for each in keys:
+                    del objects[each]
                 return
