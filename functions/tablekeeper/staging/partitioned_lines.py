@@ -15,13 +15,14 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate, chain
 from typing import Any
 
 from tablekeeper import aws
 from tablekeeper.errors import StagedSetMissingError
 
 PARTITIONS = 64
-PART_BYTES = 4_000_000
+PART_BYTES = 2_000_000
 """About how much compressed text is held in memory until it is written as a part."""
 SMALL_PART_BYTES = 1_000_000
 """The same, of sets with few bytes a line, of which a part lasts for long all the same."""
@@ -88,15 +89,12 @@ class LinesWriter:
         self.pending[partition], self.characters[partition] = [], 0
 
     def _end_part(self) -> None:
-        offsets, body = [0], bytearray()
         for partition in range(PARTITIONS):
             if self.pending[partition]:
                 self._compress(partition)
-            # The members are not held beside the body.
-            for member in self.members[partition]:
-                body += member
-            self.members[partition] = []
-            offsets.append(len(body))
+        # Of its final size at once: a body that grows is copied, with the members beside it.
+        body = b"".join(chain.from_iterable(self.members))
+        offsets = [0, *accumulate(sum(map(len, each)) for each in self.members)]
         self._begin_part()
         if body:
             self.parts.append({"key": self._put(body, "gz"), "offsets": offsets})
