@@ -8,7 +8,7 @@ claimed_write.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from math import inf
 from typing import Any
 
@@ -100,13 +100,7 @@ class FileCommit:
         return Settlement(self.file, self.file.read_row()).settle()
 
     def _commit(self, outcome: str, new: ItemSet) -> CommitResult:
-        row, is_few = self.row, new.staged is None and len(new) <= sizes.TRANSACTION_ITEMS
-        # The condition on an object that was never committed says that it has no row.
-        is_read = row is not None or self.snapshot.revision > 0 or not is_few
-        if row is None and not is_read:
-            row = Row()
-        elif row is None or row.claim or row.keys_at:
-            row = self.file.read_row()
+        row = self._row(new)
         write = ClaimedWrite(self.file, row)
         if write.claiming.is_mine:
             return write.write(outcome, new)
@@ -128,10 +122,7 @@ class FileCommit:
             if old.get(key.text) != digests[key].hex()
         }
         vanished = {ItemKey(text) for text in old} - items.keys()
-        if not _fits(items, puts, vanished):
-            if not is_read:
-                self.row = self.file.read_row()
-                return self._commit(outcome, new)
+        if not _fits(items, puts.keys(), vanished):
             return write.write(outcome, new)
         lists = key_lists.key_lists(row)
         mark = key_lists.own_list(self.file.uri, self.snapshot.revision + 1)
@@ -153,6 +144,18 @@ class FileCommit:
         ended = self._transact(outcome, changes, puts, vanished, len(items) - len(puts))
         key_lists.discard(self.tables, lists)
         return ended
+
+    def _row(self, new: ItemSet) -> Row:
+        """The ledger row. For an object that was never committed it is not read, if one transaction
+        can hold its items: the condition of that says that there is no row.
+        """
+        if self.row is None and not self.snapshot.revision and new.staged is None:
+            items = {item_key(item, self.tables.table_key): item for item in new.inline}
+            if _fits(items, items.keys(), set()):
+                return Row()
+        if self.row is None or self.row.claim or self.row.keys_at:
+            return self.file.read_row()
+        return self.row
 
     def _transact(
         self,
@@ -185,12 +188,10 @@ def _recorded(work: Callable[[], CommitResult]) -> CommitResult:
         return CommitResult(earlier.outcome)
 
 
-def _fits(
-    items: Mapping[ItemKey, Item], puts: Mapping[ItemKey, Item], vanished: set[ItemKey]
-) -> bool:
-    size = sum(map(item_size, puts.values()))
+def _fits(items: Mapping[ItemKey, Item], puts: Set[ItemKey], vanished: Set[ItemKey]) -> bool:
+    """Whether one transaction can put and delete these, and the row hold the keys of all items."""
     return (
         len(puts) + len(vanished) <= sizes.TRANSACTION_ITEMS
-        and size <= sizes.TRANSACTION_BYTES
+        and sum(item_size(items[key]) for key in puts) <= sizes.TRANSACTION_BYTES
         and sum(len(key.text.encode()) for key in items) <= sizes.ROW_KEY_BYTES
     )
