@@ -117,13 +117,13 @@ class KeyList:
         """Keys and digests of a partition; the digests are unknown where there are none, or where
         they are bound to another basis.
         """
-        keys = list(self.keys.partition(number))
+        known: Known = dict.fromkeys(self.keys.partition(number))
         if basis and self.basis() == basis:
             with suppress(StagedSetMissingError):
                 digests = list(self._digests.partition(number))
-                if len(digests) == len(keys):
-                    return dict(zip(keys, digests, strict=True))
-        return dict.fromkeys(keys)
+                if len(digests) == len(known):
+                    known.update(zip(known, digests, strict=True))
+        return known
 
     def basis(self) -> str:
         """What its digests are bound to; "" where there are none."""

@@ -10,7 +10,7 @@ from threading import BoundedSemaphore
 from typing import TypeVar
 
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import Known, KnownItems, keep_list, list_at
+from tablekeeper.commit.key_lists import KnownItems, keep_list, list_at
 from tablekeeper.commit.lanes import Action
 from tablekeeper.ledger.rows import Claim, Row
 from tablekeeper.model.items import item_digest, lineage
@@ -51,11 +51,23 @@ class Plan:
 
     def added(self, partition: int) -> Iterator[Action]:
         """Puts of items whose keys are new."""
-        return self._puts(partition, lambda old, key, _digest: key not in old)
+
+        def due(staged: _StagedItems) -> bytes:
+            old = self.old.keys(partition)
+            return bytes(key not in old for key in staged.keys.partition(partition))
+
+        return self._puts(partition, due)
 
     def replaced(self, partition: int) -> Iterator[Action]:
         """Puts of items whose keys the row has, and whose digests differ."""
-        return self._puts(partition, lambda old, key, digest: key in old and old[key] != digest)
+
+        def due(staged: _StagedItems) -> bytes:
+            old = self.old.partition(partition)
+            keys, digests = staged.keys.partition(partition), staged.digests_of(partition)
+            each = zip(keys, digests, strict=True)
+            return bytes(key in old and old[key] != digest for key, digest in each)
+
+        return self._puts(partition, due)
 
     def vanished(self, partition: int) -> Iterator[Action]:
         """Deletions of items of the row and of earlier claims that the file no longer has."""
@@ -83,21 +95,16 @@ class Plan:
 
         return _deletions(self._compared(texts))
 
-    def _puts(self, partition: int, is_due: Callable[[Known, str, str], bool]) -> Iterator[Action]:
+    def _puts(self, partition: int, due: Callable[[_StagedItems], bytes]) -> Iterator[Action]:
+        """Puts of the staged items of a partition for which `due` gives 1."""
         staged = self.staged
         if staged is None:
             return
-
-        def due_lines() -> bytes:
-            old = self.old.partition(partition)
-            each = zip(staged.keys.partition(partition), staged.digests_of(partition), strict=True)
-            return bytes(is_due(old, *one) for one in each)
-
-        due = self._compared(due_lines)
-        if any(due):
+        are_due = self._compared(lambda: due(staged))
+        if any(are_due):
             keys, lines = staged.keys.partition(partition), staged.items.partition(partition)
-            for key, is_put, line in zip(keys, due, lines, strict=True):
-                if is_put:
+            for key, is_due, line in zip(keys, are_due, lines, strict=True):
+                if is_due:
                     yield ItemKey(key), {**json.loads(line), "_source": self.source}, line
 
     def _compared(self, work: Callable[[], T]) -> T:
