@@ -91,7 +91,11 @@ class KnownItems:
 
     def keys(self, number: int) -> set[str]:
         """The keys of a partition."""
-        return {*self._inline(number), *self._listed(number, "")}
+        keys = set(self.listed.keys.partition(number) if self.listed else ())
+        if not self._are_of_table(keys):
+            keys.clear()
+        keys.update(self._inline(number))
+        return keys
 
     def _inline(self, number: int) -> Known:
         return {
@@ -100,10 +104,11 @@ class KnownItems:
 
     def _listed(self, number: int, basis: str) -> Known:
         known = self.listed.partition(number, basis) if self.listed else {}
-        first = next(iter(known), None)
-        if first is not None and ItemKey(first).attributes.keys() != self.names:
-            return {}
-        return known
+        return known if self._are_of_table(known) else {}
+
+    def _are_of_table(self, listed: Iterable[str]) -> bool:
+        first = next(iter(listed), None)
+        return first is None or ItemKey(first).attributes.keys() == self.names
 
 
 class KeyList:
