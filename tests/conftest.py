@@ -18,6 +18,12 @@ settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", settings.get_profile("busy"), max_examples=3000)
 settings.load_profile("busy")  # A busy machine is no fault of what is tested.
 
+LONGEST_FIRST = (
+    *("workshop", "commands", "bucket", "deployment", "chaos", "formats", "privileges"),
+    *("express", "exact values"),
+)
+"""The groups of end-to-end tests; one that is not among them begins before these."""
+
 WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,39}")
 
 
@@ -37,15 +43,20 @@ def pytest_make_parametrize_id(config: pytest.Config, val: Any, argname: str) ->
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs no engine runs first, then the groups, each of which one worker runs; last what
-    any worker runs, so that both end at one time.
+    any worker runs, what takes seconds after what takes longer, so that all workers end at one
+    time.
     """
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
+def _turn(item: pytest.Item) -> tuple[int, int]:
     if "e2e" not in item.path.parts:
-        return 0
-    return 1 if item.get_closest_marker("xdist_group") else 2
+        return 0, 0
+    group = item.get_closest_marker("xdist_group")
+    if group:
+        name = group.args[0]
+        return 1, LONGEST_FIRST.index(name) if name in LONGEST_FIRST else -1
+    return 2, not item.get_closest_marker("long")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -31,7 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[
 
 @pytest.fixture(scope="session")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """For the tests of the xdist group `commands`, which one worker runs."""
+    """For the tests of the xdist groups `commands` and `bucket`, each of which one worker runs."""
     with running_stack(
         tmp_path_factory.mktemp("desk"), schemas=SCHEMAS, enforces_roles=False, wait_scale=0.1
     ) as stack:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,10 +19,10 @@ from local.stack import Stack
 from tablekeeper_cli.ledger.files import list_files
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 from tablekeeper_cli.stack import Stack as Located
+from tests.e2e.observer import until
 from tests.support.command import run_command
 
 COMMAND = Path(sys.executable).with_name("tablekeeper")
-PATIENCE = 120
 
 
 class Desk:
@@ -91,10 +90,7 @@ class Desk:
 
     def until(self, what: Callable[[], bool]) -> None:
         """Waits for a condition."""
-        deadline = time.monotonic() + PATIENCE
-        while not what():
-            assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.2)
+        until(what, "the condition does not hold")
 
     def statuses(self, prefix: str) -> dict[str, int]:
         """The files under a prefix, by status."""

@@ -5,38 +5,24 @@ retries wait a hundredth of the time, and executions are started by hand.
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from tablekeeper.model.times import iso_milliseconds
 
 from local.stack import Stack
+from tests.e2e.observer import PATIENCE_SECONDS, until
 
 PREFIX = "notes/"
 WAIT_SCALE = 0.01
 """Of the waits between attempts: they add up to minutes, and their lengths are not tested here."""
 LIVE, UNCAUGHT, SWEEP = "ObjectChangedRule", "UncaughtEndRule", "SweepRule"
-
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
-    """The first true value of a condition. Fails when none comes in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds} s: {what}")
-        time.sleep(0.05)
 
 
 def good_file(name: str, text: str = "good") -> bytes:
@@ -106,7 +92,7 @@ class Workshop:
         )
         return found
 
-    def ended(self, execution: str, seconds: float = 60) -> dict[str, Any]:
+    def ended(self, execution: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """What DescribeExecution says once the execution has ended."""
 
         def end() -> dict[str, Any] | None:
@@ -150,7 +136,9 @@ class Workshop:
         assert len(rows) <= 1, rows
         return rows[0] if rows else None
 
-    def recorded(self, key: str, execution: str, seconds: float = 60) -> dict[str, Any]:
+    def recorded(
+        self, key: str, execution: str, seconds: float = PATIENCE_SECONDS
+    ) -> dict[str, Any]:
         """The audit row of an execution, as soon as there is one."""
         row = until(
             lambda: self.outcome(key, execution), f"no outcome of {execution} recorded", seconds

@@ -13,14 +13,13 @@ from typing import Any
 from tablekeeper.commit import lanes
 from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, lane_key
 
-from tests.e2e.failures import LIVE, SWEEP, UNCAUGHT, WAIT_SCALE, Workshop, until
+from tests.e2e.failures import LIVE, SWEEP, UNCAUGHT, WAIT_SCALE, Workshop
+from tests.e2e.observer import until
 
 MANY = 450
 """Records that make more items than a commit would read the keys of, whatever comes next."""
 AT_ONCE = 4
 """Paths: each has files of its own."""
-PATIENCE = 180
-"""Seconds for any of them, on a machine that is busy."""
 PADDING = "x" * 500
 """So many records of this size do not travel inline."""
 
@@ -63,7 +62,7 @@ class Paths:
             self.shop.delete(key)
         else:
             self.shop.put(key, body)
-        self.shop.ended(self.shop.start(self.shop.event(key)), PATIENCE)
+        self.shop.ended(self.shop.start(self.shop.event(key)))
         assert self.outcome(key) == ends, (key, self.shop.problem(key))
 
     def outcome(self, key: str) -> str:
@@ -112,7 +111,7 @@ class Paths:
         self.sync(second, records("conflict", range(MANY)), "INVALID")
         self.sync(owner, None, "DELETED")
         self.shop.invoke("SweepFunction", {})
-        until(lambda: self.outcome(second) == "SYNCED", "the sweep did not try again", PATIENCE)
+        until(lambda: self.outcome(second) == "SYNCED", "the sweep did not try again")
 
     def claims(self) -> None:
         """Large writes that were cut off, before and after they replaced anything, stand in the way
@@ -217,7 +216,7 @@ class Paths:
         name = self.shop.physical_id("SyncOrphansFunction")
         configure(FunctionName=name, Timeout=60)
         self.run("notes/o-")
-        until(lambda: self.outcome(small) == "DELETED", "it has no execution", PATIENCE)
+        until(lambda: self.outcome(small) == "DELETED", "it has no execution")
         configure(FunctionName=name, Timeout=900)
 
     def run(self, prefix: str) -> None:
@@ -227,7 +226,7 @@ class Paths:
             stateMachineArn=self.shop.stack.outputs["SyncBucketStateMachineArn"],
             input=json.dumps({"prefix": prefix, "how": "bulk", "orphans": True}),
         )
-        ended = self.shop.ended(started["executionArn"], PATIENCE)
+        ended = self.shop.ended(started["executionArn"])
         assert ended["status"] == "SUCCEEDED", ended
 
     # ---- by hand ----

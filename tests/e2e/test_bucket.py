@@ -17,7 +17,7 @@ from local.stack import Stack
 from tablekeeper_cli.web.app import create_app
 from tests.e2e.desk import Desk, Tamperer
 
-pytestmark = pytest.mark.xdist_group("commands")
+pytestmark = pytest.mark.xdist_group("bucket")
 
 FILES = int(os.environ.get("BUCKET_FILES", "400"))
 """Objects that are there before the first run: 10,000 take some minutes. One in a hundred is bad,

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tablekeeper.datasets.catalogue import Catalogue
 
-from local.running import running_stack
 from local.stack import Stack
 from tests.e2e.conftest import SCHEMAS
+from tests.e2e.failures import LIVE, Workshop
 from tests.e2e.observer import Observer, until
 from tests.support.check import differences
 
-pytestmark = pytest.mark.xdist_group("convergence")
+pytest_plugins = ["tests.e2e.workshop"]
+pytestmark = pytest.mark.xdist_group("workshop")
 
 GARBAGE = b'[{"pk": '
 FILES, CHANGES, WORKERS = 20, 5, 8
@@ -26,15 +27,13 @@ TWICE, SPREAD_SECONDS = 0.2, 4.0
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observer]:
-    """A stack whose rule is off: executions are started by these tests, from events they make."""
-    folder = tmp_path_factory.mktemp("convergence")
-    with running_stack(folder, schemas=SCHEMAS) as stack:
-        events = stack.client("events")
-        for rule in events.list_rules()["Rules"]:
-            if rule["Name"].endswith("-object-changed"):
-                events.disable_rule(Name=rule["Name"])
-        yield Observer(stack)
+def quiet(workshop: Workshop) -> Iterator[Observer]:
+    """A stack whose rule is off: executions are started by these tests, from events they make.
+
+    No other test has used it: these come first of its group, and compare the whole table.
+    """
+    with workshop.settings(off=(LIVE,)):
+        yield Observer(workshop.stack)
 
 
 def event(seen: Observer, key: str) -> str:

@@ -21,6 +21,8 @@ import pytest
 from local.stack import Stack
 from tests.e2e.observer import Observer
 
+pytestmark = pytest.mark.xdist_group("exact values")
+
 SEED = int(os.environ.get("EXACT_SEED", "20261123"))
 SPACE = ("", "", "", " ", "\n", "\t ", " \r\n")
 GOOD_NUMBERS = (

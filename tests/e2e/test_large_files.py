@@ -13,6 +13,8 @@ from local.stack import Stack
 from tests.e2e.large_files import SCENARIOS, LargeFiles
 from tests.e2e.observer import Observer, plain
 
+pytestmark = pytest.mark.long
+
 RECORDS = 2500
 
 

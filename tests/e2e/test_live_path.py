@@ -130,6 +130,7 @@ def test_ignored_keys_are_recorded_and_left_alone(seen: Observer) -> None:
         assert seen.problem(key) == {}
 
 
+@pytest.mark.long
 def test_the_second_to_claim_an_item_is_refused_until_the_owner_lets_go(seen: Observer) -> None:
     """The sweep, which runs once a minute, starts the refused file again by itself."""
     first, second = "notes/first.json", "notes/second.json"
@@ -189,6 +190,7 @@ def _newest_states(seen: Observer, key: str) -> list[str]:
     return []
 
 
+@pytest.mark.long
 def test_bad_files_are_invalid_and_their_good_items_stay(seen: Observer) -> None:
     with_dataset = [bad for bad in BAD_FILES if bad.error != "NoDatasetError"]
     for bad in with_dataset:
@@ -239,6 +241,7 @@ def test_a_document_of_many_megabytes(seen: Observer) -> None:
     assert seen.problem("notes/over-20-mb.json")["error"] == "RecordTooLargeError"
 
 
+@pytest.mark.long
 def test_after_the_schema_is_mended_the_same_input_succeeds(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

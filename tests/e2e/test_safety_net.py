@@ -22,8 +22,8 @@ from tests.e2e.failures import (
     WAIT_SCALE,
     Workshop,
     good_file,
-    until,
 )
+from tests.e2e.observer import until
 
 pytest_plugins = ["tests.e2e.workshop"]
 pytestmark = pytest.mark.xdist_group("workshop")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.desk import Desk, Tamperer
 
-pytestmark = pytest.mark.xdist_group("commands")
+pytestmark = pytest.mark.xdist_group("bucket")
 
 Told = list[tuple[str, str | None, str | None]]
 
