@@ -1,5 +1,5 @@
-"""What is built imports by itself, an upgrade while files arrive loses nothing, and a stack that is
-deleted leaves the data.
+"""What is built imports by itself, a schema is mended, an upgrade while files arrive loses nothing,
+and a stack that is deleted leaves the data.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from tablekeeper.datasets.catalogue import Catalogue
 
 from local.deployment import build, deploy, sam
 from local.environment import ROOT, parameter_overrides, python
 from local.package import ARTIFACTS_BUCKET
-from local.running import running_stack
+from local.running import redeploy, running_stack
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.desk import Desk
+from tests.e2e.observer import Observer
+from tests.support.check import differences
 from tests.support.project import template
 
 pytestmark = pytest.mark.xdist_group("deployment")
@@ -31,12 +34,21 @@ KEYS = [f"{PREFIX}{number:02}.json" for number in range(30)]
 AT_ONCE = 10
 """Executions that run at once at most, so that a slow machine is not behind by minutes."""
 FIRST = "Upgraded"
+SHELVES = "shelves.schema.json"
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the schemas that the stack is deployed with; one of them is wrong."""
+    folder = shutil.copytree(SCHEMAS, tmp_path_factory.mktemp("datasets") / "schemas")
+    (folder / SHELVES).write_text(shelves("wrong"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, datasets: Path) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("deployment")
-    with running_stack(folder, schemas=SCHEMAS, wait_scale=0.1) as stack:
+    with running_stack(folder, schemas=datasets, wait_scale=0.1) as stack:
         yield Desk(stack)
 
 
@@ -69,9 +81,27 @@ def test_each_function_is_imported_from_its_zip_and_the_runtime_alone(tmp_path: 
         assert (ran.returncode, ran.stderr) == (0, ""), name
 
 
+def test_after_the_schema_is_mended_the_same_input_succeeds(desk: Desk, datasets: Path) -> None:
+    """The first test of the stack: it compares the whole table."""
+    key, records = "shelves/1.json", [{"pk": "mended", "sk": "a"}]
+    seen = Observer(desk.stack)
+    seen.put(key, records)
+    assert seen.outcome(key) == "INVALID"
+    problem = seen.problem(key)
+    assert problem["error"] == "SchemaViolationError"
+    assert 'a field \\"wrong\\"' in problem["cause"]
+    (datasets / SHELVES).write_text(shelves("pk"))
+    redeploy(desk.stack, datasets)
+    assert seen.start(problem["input"]) == "SUCCEEDED"
+    assert seen.items(key) == records
+    assert seen.problem(key) == {}
+    assert differences(desk.stack, Catalogue.load(datasets)) == []
+
+
 def test_an_upgrade_while_files_arrive_loses_nothing(desk: Desk, tmp_path: Path) -> None:
     """New code, a changed schema and another definition, all at once."""
     other = upgraded(tmp_path)
+    earlier = {each["executionArn"] for each in idle(desk)}
     stop, written = threading.Event(), list[str]()
     states, arn = desk.stack.client("stepfunctions"), desk.stack.outputs["StateMachineArn"]
 
@@ -94,7 +124,7 @@ def test_an_upgrade_while_files_arrive_loses_nothing(desk: Desk, tmp_path: Path)
     finally:
         stop.set()
         writer.join()
-    executions = list(idle(desk))
+    executions = [each for each in idle(desk) if each["executionArn"] not in earlier]
     failed = [
         states.describe_execution(executionArn=each["executionArn"])
         for each in executions
@@ -158,6 +188,12 @@ def test_a_deleted_stack_leaves_buckets_and_tables(desk: Desk) -> None:
     assert "Item" in dynamodb.get_item(TableName=outputs["ItemsTableName"], Key=key)
     key = {"pk": {"S": f"s3://{desk.bucket}/notes/left/a.json"}, "sk": {"S": "CURRENT"}}
     assert "Item" in dynamodb.get_item(TableName=outputs["LedgerTableName"], Key=key)
+
+
+def shelves(required: str) -> str:
+    """A schema that requires one field."""
+    keyword = {"prefix": "shelves/"}
+    return json.dumps({"type": "object", "x-tablekeeper": keyword, "required": [required]})
 
 
 def upgraded(folder: Path) -> Path:

@@ -6,13 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from tablekeeper.datasets.catalogue import Catalogue
 
-from local.running import redeploy, running_stack
 from local.stack import Stack
 from tests.e2e.cases import BAD_FILES, GOOD_FILES, BadFile
 from tests.e2e.observer import Observer, until
-from tests.support.check import differences
 
 
 @pytest.fixture
@@ -239,26 +236,3 @@ def test_a_document_of_many_megabytes(seen: Observer) -> None:
     seen.put("notes/over-20-mb.json", b'[{"pk": "' + b"x" * 20_000_001 + b'"}]')
     assert seen.outcome("notes/over-20-mb.json") == "INVALID"
     assert seen.problem("notes/over-20-mb.json")["error"] == "RecordTooLargeError"
-
-
-@pytest.mark.long
-def test_after_the_schema_is_mended_the_same_input_succeeds(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    schemas, key = tmp_path_factory.mktemp("schemas"), "shelves/1.json"
-    file = schemas / "shelves.schema.json"
-    schema = {"type": "object", "x-tablekeeper": {"prefix": "shelves/"}, "required": ["wrong"]}
-    file.write_text(json.dumps(schema))
-    with running_stack(tmp_path_factory.mktemp("mended"), schemas=schemas) as stack:
-        seen = Observer(stack)
-        seen.put(key, note("mended", "a"))
-        assert seen.outcome(key) == "INVALID"
-        problem = seen.problem(key)
-        assert problem["error"] == "SchemaViolationError"
-        assert 'a field \\"wrong\\"' in problem["cause"]
-        file.write_text(json.dumps({**schema, "required": ["pk"]}))
-        redeploy(stack, schemas)
-        assert seen.start(problem["input"]) == "SUCCEEDED"
-        assert seen.items(key) == note("mended", "a")
-        assert seen.problem(key) == {}
-        assert differences(stack, Catalogue.load(schemas)) == []
