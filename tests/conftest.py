@@ -43,8 +43,7 @@ def pytest_make_parametrize_id(config: pytest.Config, val: Any, argname: str) ->
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs no engine runs first, then the groups, each of which one worker runs; last what
-    any worker runs, what takes seconds after what takes longer, so that all workers end at one
-    time.
+    any worker runs, the longest before the others, so that all workers end at one time.
     """
     items.sort(key=_turn)
 
@@ -56,7 +55,8 @@ def _turn(item: pytest.Item) -> tuple[int, int]:
     if group:
         name = group.args[0]
         return 1, LONGEST_FIRST.index(name) if name in LONGEST_FIRST else -1
-    return 2, not item.get_closest_marker("long")
+    long = item.get_closest_marker("long")
+    return 2, -long.args[0] if long else 0
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -13,7 +13,7 @@ from local.stack import Stack
 from tests.e2e.large_files import SCENARIOS, LargeFiles
 from tests.e2e.observer import Observer, plain
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(20)
 
 RECORDS = 2500
 

@@ -127,7 +127,7 @@ def test_ignored_keys_are_recorded_and_left_alone(seen: Observer) -> None:
         assert seen.problem(key) == {}
 
 
-@pytest.mark.long
+@pytest.mark.long(45)
 def test_the_second_to_claim_an_item_is_refused_until_the_owner_lets_go(seen: Observer) -> None:
     """The sweep, which runs once a minute, starts the refused file again by itself."""
     first, second = "notes/first.json", "notes/second.json"
@@ -187,7 +187,7 @@ def _newest_states(seen: Observer, key: str) -> list[str]:
     return []
 
 
-@pytest.mark.long
+@pytest.mark.long(20)
 def test_bad_files_are_invalid_and_their_good_items_stay(seen: Observer) -> None:
     with_dataset = [bad for bad in BAD_FILES if bad.error != "NoDatasetError"]
     for bad in with_dataset:

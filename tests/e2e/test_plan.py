@@ -113,6 +113,7 @@ def reported(seen: Observer, key: str) -> Any:
     return json.loads(body)["listed"]
 
 
+@pytest.mark.long(15)
 def test_agrees_with_the_execution_on_random_documents(seen: Observer, shell: Shell) -> None:
     """Outcome, error, violations, and each item with each of its fields."""
     seed = random.SystemRandom().randrange(10**6)

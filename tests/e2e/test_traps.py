@@ -138,7 +138,7 @@ def test_a_large_version_with_an_empty_field_name_leaves_the_earlier_one_whole(
     assert seen.items("notes/trap-alone.jsonl") == []
 
 
-@pytest.mark.long
+@pytest.mark.long(35)
 def test_records_dealt_out_anew_among_files_come_to_them(seen: Observer) -> None:
     """Each file waits for the items of both others, and nobody helps but the sweep."""
     deals = (
