@@ -1,6 +1,8 @@
-"""What an overwrite costs: a large file is loaded, and again with few records changed.
+"""What an overwrite costs: a large file is loaded, and again with some of its records changed.
 
-    PYTHONPATH=.:functions python -m tests.benchmarks.changes 100000
+    PYTHONPATH=.:functions python -m tests.benchmarks.changes 100000 1 10 50 100
+
+The numbers behind that of the records are percentages; without any it is 1.
 
 In this process, on S3 and DynamoDB made of files on the disk, by the functions' own code: the
 counts are those of any DynamoDB, the times and the memory are the functions' share of them.
@@ -16,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import redirect_stdout
 from hashlib import md5
 from io import StringIO
@@ -166,19 +168,22 @@ class Meter:
         return answer
 
 
-def body(count: int, *, changed: bool = False) -> Iterator[bytes]:
-    """A file of so many records; of those, 1 % changed, 0.1 % added and 0.1 % removed."""
-    for number in range(count + count // 1000 if changed else count):
-        if changed and number % 1000 == 7 and number < count:
+def body(count: int, shares: Sequence[int]) -> Iterator[bytes]:
+    """A file of so many records, which was changed once for each of the shares: that many of a
+    hundred records were. The first time 0.1 % were added and 0.1 % removed, too.
+    """
+    for number in range(count + count // 1000 if shares else count):
+        if shares and number % 1000 == 507 and number < count:
             continue
-        value = "changed" if changed and number % 100 == 3 and number < count else "a note"
-        record = {"pk": f"{number:07}", "sk": "1", "text": f"{value} of some length, as notes are"}
+        last = max((n for n, share in enumerate(shares, 1) if number % 100 < share), default=0)
+        text = f"note {last if number < count else 1} of some length, as notes are"
+        record = {"pk": f"{number:07}", "sk": "1", "text": text}
         yield json.dumps(record).encode() + b"\n"
 
 
 def main() -> None:
     """Prints what each load wrote, how long it took, and its peak memory."""
-    count = int(sys.argv[1])
+    count, shares = int(sys.argv[1]), [int(each) for each in sys.argv[2:]] or [1]
     with pytest.MonkeyPatch.context() as patches, tempfile.TemporaryDirectory() as folder:
         pipeline = quick_pipeline(patches)
         patches.setenv("MAX_DOCUMENT_BYTES", str(10**10))
@@ -192,8 +197,8 @@ def main() -> None:
         patches.setattr(aws, "s3", lambda: s3)
         patches.setattr(aws, "dynamodb", lambda: meter)
         patches.setattr(tables, "dynamodb", lambda: meter)
-        for changed in (False, True):
-            s3.put_object("source", KEY, body(count, changed=changed))
+        for done in range(len(shares) + 1):
+            s3.put_object("source", KEY, body(count, shares[:done]))
             meter.items = meter.units = 0
             Path("/proc/self/clear_refs").write_text("5")
             before, begun = _peak(), time.perf_counter()
@@ -201,10 +206,10 @@ def main() -> None:
                 ended = pipeline.sync(KEY)
             took = time.perf_counter() - begun
             told = {name: ended[name] for name in ("items_put", "items_removed", "items_kept")}
+            name = f"{shares[done - 1]} %" if done else "first"
             print(
-                f"{'again' if changed else 'first'}: {took:.1f} s, {told}, items written "
-                f"{meter.items:,}, write units {meter.units:,}, peak memory {_peak()} MB, "
-                f"{before} MB before",
+                f"{name}: {took:.1f} s, {told}, items written {meter.items:,}, "
+                f"write units {meter.units:,}, peak memory {_peak()} MB, {before} MB before",
                 flush=True,
             )
 
