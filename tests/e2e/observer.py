@@ -105,6 +105,16 @@ class Observer:
         entered = [event.get("stateEnteredEventDetails", {}) for event in events]
         return [details["name"] for details in entered if details]
 
+    def errors(self, execution: str) -> list[str]:
+        """The errors that an execution met, in order."""
+        events = self.states.get_execution_history(executionArn=execution, maxResults=500)["events"]
+        return [
+            f"{details.get('error')}: {details.get('cause', '')[:300]}"
+            for event in events
+            for name, details in event.items()
+            if name.endswith(("FailedEventDetails", "TimedOutEventDetails"))
+        ]
+
     def start(self, event: str) -> str:
         """Starts an execution with an input, waits for its end, and returns its status."""
         started = self.states.start_execution(

@@ -213,7 +213,8 @@ def _what_is_wrong(seen: Observer, bad: BadFile) -> list[str]:
     }
     cause = problem.get("cause", "")
     held |= {f"cause without {text}": text in cause for text in (bad.key, *bad.mentions)}
-    return [f"{bad.name}: {what}" for what, holds in held.items() if not holds]
+    wrong = [f"{bad.name}: {what}" for what, holds in held.items() if not holds]
+    return [*wrong, *seen.errors(problem["execution"])] if wrong and problem else wrong
 
 
 def test_unusual_good_files_arrive_exactly(seen: Observer) -> None:
