@@ -197,7 +197,7 @@ def test_bad_files_are_invalid_and_their_good_items_stay(seen: Observer) -> None
     for bad in BAD_FILES:
         seen.put(bad.key, bad.body)
     wrong = [what for bad in BAD_FILES for what in _what_is_wrong(seen, bad)]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 def _what_is_wrong(seen: Observer, bad: BadFile) -> list[str]:
