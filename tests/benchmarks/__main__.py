@@ -26,7 +26,7 @@ from local.environment import LOCAL, python
 from local.stack import Stack
 from tests.benchmarks import bulk, commands, formats, large_files, overwrites
 from tests.benchmarks.results import Section
-from tests.benchmarks.stacks import measured_stack
+from tests.benchmarks.stacks import Used, measured_stack, processor_seconds
 from tests.benchmarks.validation import validation
 from tools.cost import ONE_FUNCTION
 
@@ -53,11 +53,14 @@ def throughput() -> None:
         ours = Counted(stack, stack.outputs["SourceBucketName"], stack.outputs["StateMachineArn"])
         rivals = {"tablekeeper": ours, "nothing": _nothing(stack), "one function": _one(stack)}
         rates: dict[str, list[float]] = {name: [] for name in rivals}
+        used: dict[str, list[Used]] = {name: [] for name in rivals}
         for number in range(ROUNDS + 1):
             for name, rival in rivals.items():
+                before = processor_seconds()
                 rate = _files_a_second(rival, number)
                 if number:  # the first round warms up
                     rates[name].append(rate)
+                    used[name].append(processor_seconds() - before)
         section.series = {name: statistics.median(each) for name, each in rates.items()}
         for name, what in (
             ("tablekeeper", "Tablekeeper, live"),
@@ -66,8 +69,15 @@ def throughput() -> None:
         ):
             rounds = ", ".join(f"{rate:.1f}" for rate in rates[name])
             section.say(f"{what}, files a second", f"{section.series[name]:.1f} (rounds: {rounds})")
+            functions, engine = (
+                statistics.median(part) * 1000 / FILES for part in zip(*used[name], strict=True)
+            )
+            section.say(
+                "a file takes of a processor",
+                f"its functions {functions:.1f} ms, the engine and its services {engine:.1f} ms",
+            )
         ratio = section.series["tablekeeper"] / section.series["nothing"]
-        section.say("live to nothing", f"{ratio:.2f}", "at least 0.85", ratio >= 0.85)
+        section.say("live to nothing", f"{ratio:.2f}")
         bulk.bulk(section, stack, section.series["tablekeeper"])
     section.keep()
 
