@@ -102,7 +102,11 @@ class Desk:
 
     def outcomes(self, key: str) -> list[str]:
         """How the file's executions ended."""
-        rows = self.stack.client("dynamodb").query(
+        return [row["outcome"]["S"] for row in self.audit_rows(key)]
+
+    def audit_rows(self, key: str) -> list[Any]:
+        """Of the file's executions."""
+        rows: Any = self.stack.client("dynamodb").query(
             TableName=self.stack.outputs["LedgerTableName"],
             KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
             ExpressionAttributeValues={
@@ -111,7 +115,7 @@ class Desk:
             },
             ConsistentRead=True,
         )
-        return [row["outcome"]["S"] for row in rows["Items"]]
+        return list(rows["Items"])
 
 
 class Tamperer:

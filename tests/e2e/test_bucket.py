@@ -85,8 +85,11 @@ def test_a_bucket_is_brought_into_the_table_while_it_changes(desk: Desk, schemas
 
 
 def _is_there(desk: Desk, key: str, gone: bool) -> bool:
-    """Whether the live execution of a change has ended."""
-    return "DELETED" in desk.outcomes(key) if gone else len(desk.outcomes(key)) >= 2
+    """Whether an execution has ended that saw the change."""
+    if gone:
+        return "DELETED" in desk.outcomes(key)
+    etag = desk.s3.head_object(Bucket=desk.bucket, Key=key)["ETag"].strip('"')
+    return any(row.get("etag", {}).get("S") == etag for row in desk.audit_rows(key))
 
 
 def test_what_no_event_told_is_found_and_mended_and_nothing_else(
