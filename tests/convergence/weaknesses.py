@@ -120,6 +120,8 @@ def weakened(world: World) -> Iterator[None]:
         patch.object(lanes, "in_parallel", _one_after_another),
         patch.object(patience, "pause", lambda _: world.pause()),
         patch.object(attempt, "_pause", lambda _: world.pause()),
+        patch.object(attempt, "now", world.clock),
+        patch.object(batch, "now", world.clock),
         patch.object(batch, "ThreadPoolExecutor", _Serial),
         patch.object(orphans, "ThreadPoolExecutor", _Serial),
         patch.object(run_module, "states", world.states),
