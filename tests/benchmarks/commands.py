@@ -72,10 +72,10 @@ def failures(section: Section, stack: Stack) -> None:
     )
 
 
-def verified(stack: Stack) -> tuple[dict[str, Any], int]:
+def verified(stack: Stack, *arguments: str) -> tuple[dict[str, Any], int]:
     """What `tablekeeper verify` says of a stack, and its peak memory in MB."""
     process = subprocess.Popen(
-        [COMMAND, "verify", "--local", "--json"],
+        [COMMAND, "verify", "--local", "--json", *arguments],
         env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
         stdout=subprocess.PIPE,
     )

@@ -10,31 +10,27 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from local.chaos import Odds
 from local.stack import Stack
 from local.switches import LAMBDA_THROTTLES
-from tests.benchmarks import bulk
+from tests.benchmarks import bulk, commands
 from tests.benchmarks.results import Section
-from tests.benchmarks.stacks import measured_stack
+from tests.benchmarks.stacks import engine_processes, measured_stack
 from tests.e2e.large_files import peak_memory
-from tests.support.function_processes import function_processes
 
 FILES, MINUTES = 5000, 10
 UPLOADS_AT_ONCE = 16
 PART_OF_LIMIT = 0.9
 """The sustained rate, of the one at which the burst was worked off."""
-COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
 THROTTLING = Odds(busy=0.5)
 RECONCILED, DIFFERENT = 100_000, 1_000
 
@@ -136,7 +132,7 @@ def reconcile() -> None:
         section.say("peak memory of its functions", f"{max(peaks.values())} MB")
         exact = again["outcomes"] == {"SYNCED": DIFFERENT}
         section.say("files synced", f"{again['outcomes']}", "those alone", exact)
-        section.say("differences that verify found", f"{_differences(load):,}", "none")
+        _verify(section, load)
     section.keep()
 
 
@@ -187,8 +183,7 @@ def _tell(section: Section, load: Load, ended: Counter[str], sizes: list[tuple[i
     section.say("executions that did not succeed", f"{sum(ended.values()) - ended['SUCCEEDED']:,}")
     lost = len(load.put_at) - len(lags)
     section.say("files not in the table", f"{lost:,}", "none", lost == 0)
-    differs = _differences(load)
-    section.say("differences that verify found", f"{differs:,}", "none", differs == 0)
+    _verify(section, load)
     tenth = max(1, len(sizes) // 10)
     early, late = (
         max(functions for functions, _ in part)
@@ -201,11 +196,10 @@ def _tell(section: Section, load: Load, ended: Counter[str], sizes: list[tuple[i
     }
 
 
-def _differences(load: Load) -> int:
-    environment = {**os.environ, "TABLEKEEPER_LOCAL": f"{load.stack.state_dir}/stack.json"}
-    arguments = [COMMAND, "verify", "--prefix", load.prefix, "--local", "--json"]
-    told = subprocess.run(arguments, env=environment, stdout=subprocess.PIPE, check=False)
-    return len(json.loads(told.stdout)["findings"])
+def _verify(section: Section, load: Load) -> None:
+    told, _ = commands.verified(load.stack, "--prefix", load.prefix)
+    differs = len(told["findings"])
+    section.say("differences that verify found", f"{differs:,}", "none", differs == 0)
 
 
 def _told(lags: list[float]) -> str:
@@ -235,22 +229,15 @@ def _memory() -> Iterator[list[tuple[int, int]]]:
 
 def _sizes() -> tuple[int, int]:
     functions, engine = [0], [0]
-    own = {process for process, _ in function_processes()}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
+    for process, is_function in engine_processes():
+        with suppress(OSError, IndexError):
             pages = int((process / "statm").read_text().split()[1])
-        except (OSError, IndexError):
-            continue
-        size = pages * os.sysconf("SC_PAGE_SIZE") >> 20
-        if int(process.name) in own:
-            functions.append(size)
-        elif b"local.engine" in command:
-            engine.append(size)
+            size = pages * os.sysconf("SC_PAGE_SIZE") >> 20
+            (functions if is_function else engine).append(size)
     return max(functions), max(engine)
 
 
 if __name__ == "__main__":
     for each in (load, reconcile):
-        if each.__name__ in (sys.argv[1:] or ("load", "reconcile")):
+        if not sys.argv[1:] or each.__name__ in sys.argv:
             each()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,16 +38,20 @@ class Used(NamedTuple):
 
 def processor_seconds() -> Used:
     """Of the processes that run now (Linux alone)."""
-    own, used = {process for process, _ in function_processes()}, [0.0, 0.0]
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
+    used = {True: 0.0, False: 0.0}
+    for process, is_function in engine_processes():
+        with suppress(OSError):
             fields = (process / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        if int(process.name) in own:
-            used[0] += seconds
-        elif b"local.engine" in command:
-            used[1] += seconds
-    return Used(*used)
+            seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            used[is_function] += seconds
+    return Used(functions=used[True], engine=used[False])
+
+
+def engine_processes() -> Iterator[tuple[Path, bool]]:
+    """The folders of /proc of the functions and of the engines, and whether it is a function."""
+    own = {process for process, _ in function_processes()}
+    for process in Path("/proc").glob("[0-9]*"):
+        is_function = int(process.name) in own
+        with suppress(OSError):
+            if is_function or b"local.engine" in (process / "cmdline").read_bytes():
+                yield process, is_function

@@ -19,7 +19,7 @@ from local.stack import Stack
 from tablekeeper_cli.ledger.files import list_files
 from tablekeeper_cli.stack import LOCAL_VARIABLE
 from tablekeeper_cli.stack import Stack as Located
-from tests.e2e.observer import until
+from tests.e2e.observer import Observer, until
 from tests.support.command import run_command
 
 COMMAND = Path(sys.executable).with_name("tablekeeper")
@@ -106,16 +106,7 @@ class Desk:
 
     def audit_rows(self, key: str) -> list[Any]:
         """Of the file's executions."""
-        rows: Any = self.stack.client("dynamodb").query(
-            TableName=self.stack.outputs["LedgerTableName"],
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :event)",
-            ExpressionAttributeValues={
-                ":pk": {"S": f"s3://{self.bucket}/{key}"},
-                ":event": {"S": "EVENT#"},
-            },
-            ConsistentRead=True,
-        )
-        return list(rows["Items"])
+        return Observer(self.stack).audit_rows(key)
 
 
 class Tamperer:
