@@ -58,3 +58,4 @@ def test_costs_follow_from_the_figures_of_the_cost_guide(column: int) -> None:
         )
         expected = files * DAYS / 1e6 * (price(column) + (items - 1) * UNITS_AN_ITEM * float(unit))
         assert prices[column] == pytest.approx(expected, rel=0.05, abs=0.05), row
+    assert f"files with one item each is ${price(2):.2f}." in GUIDE
