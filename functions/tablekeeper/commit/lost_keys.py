@@ -32,13 +32,16 @@ def check_keys(file: FileTransactions, row: Row) -> None:
     may have added: the next commit removes what its file does not have.
 
     Raises:
-        StaleRevisionError: there is a list again; read the row again.
+        StaleRevisionError: there is a list again, or another commit deletes one that its row no
+            longer has; read the row again.
         UnfinishedWriteError: the time is up; a retry reads on.
         TransientServiceError: a retry helps.
     """
     tables, lost = file.tables, damaged(file.tables, row)
     if not lost:
         return
+    if file.read_row().revision != row.revision:
+        raise file.stale()
     segments = [_Segment(file, lost[0], number) for number in range(SEGMENTS)]
     try:
         lanes.in_parallel([each.read for each in segments])

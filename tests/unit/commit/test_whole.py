@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from handlers import settle_claim
+from tablekeeper.commit import key_lists
 from tablekeeper.errors import InvalidFileError, StaleRevisionError, UnfinishedWriteError
 from tablekeeper.model import sizes
 from tablekeeper.staging.partitioned_lines import copied_objects, delete_copy
@@ -400,6 +401,27 @@ def test_a_scan_for_lost_keys_goes_on_where_the_time_was_up(pipeline: Pipeline) 
     assert held(pipeline) == dict.fromkeys("ab", "2")
     there = pipeline.s3.list_objects_v2(Bucket="staging", Prefix=lost)
     assert there["KeyCount"] == 0, "how far it was read is of no use any more"
+
+
+def test_a_list_that_another_commit_deletes_is_not_lost(pipeline: Pipeline) -> None:
+    """The row has moved: no look at the table's items."""
+    pipeline.put(KEY, records("abcd", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("ab", v=2))
+    stock, dynamodb = key_lists.copied_objects, pipeline.dynamodb
+    execution, fetched = pipeline.execution(KEY), pipeline.fetch(KEY)
+
+    def other_first(*asked: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(key_lists, "copied_objects", stock)
+            assert run(pipeline) == "SYNCED"
+        return stock(*asked)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(StaleRevisionError):
+        patch.setattr(key_lists, "copied_objects", other_first)
+        patch.setattr(dynamodb, "scan", None)
+        pipeline.commit(fetched, execution)
+    assert held(pipeline) == dict.fromkeys("ab", "2")
 
 
 # ---- who took a claim last ----
