@@ -408,7 +408,7 @@ def test_a_list_that_another_commit_deletes_is_not_lost(pipeline: Pipeline) -> N
     pipeline.put(KEY, records("abcd", v=1))
     pipeline.sync(KEY)
     pipeline.put(KEY, records("ab", v=2))
-    stock, dynamodb = key_lists.copied_objects, pipeline.dynamodb
+    stock, dynamodb = copied_objects, pipeline.dynamodb
     execution, fetched = pipeline.execution(KEY), pipeline.fetch(KEY)
 
     def other_first(*asked: Any) -> Any:
@@ -417,10 +417,11 @@ def test_a_list_that_another_commit_deletes_is_not_lost(pipeline: Pipeline) -> N
             assert run(pipeline) == "SYNCED"
         return stock(*asked)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(StaleRevisionError):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(key_lists, "copied_objects", other_first)
         patch.setattr(dynamodb, "scan", None)
-        pipeline.commit(fetched, execution)
+        with pytest.raises(StaleRevisionError):
+            pipeline.commit(fetched, execution)
     assert held(pipeline) == dict.fromkeys("ab", "2")
 
 
