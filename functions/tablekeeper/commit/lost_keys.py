@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -52,6 +53,9 @@ def check_keys(file: FileTransactions, row: Row) -> None:
     prefix = own_list(file.uri, row.revision + 1)
     write_list(tables, prefix, [dict.fromkeys(sorted(each.keys)) for each in segments], "")
     changes: dict[str, Any] = {"keys_at": attribute(prefix)}
+    if row.claim:
+        # What it added is of the row now, so its transactions are others: no count of them holds.
+        changes["claim"] = replace(row.claim, cut="").attributes()
     update = update_row(tables.ledger, file.uri, changes, seen=row.revision)
     file.commit(lambda _: [update])
     discard(tables, lost)

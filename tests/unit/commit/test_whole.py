@@ -367,6 +367,29 @@ def test_a_claim_with_a_damaged_key_list_comes_to_an_end(
     assert held(pipeline) == dict.fromkeys("ab", "3")
 
 
+def test_a_write_whose_row_lost_its_keys_begins_again(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """The keys that it added are of the row now, so the transactions that it counted are others."""
+    pipeline.put(KEY, records("abcdef", v=1))
+    pipeline.sync(KEY)
+    calls: list[int] = []
+
+    def cut_off(_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 4:  # the claim, and two items that are new
+            raise client_error("AccessDenied")
+
+    pipeline.put(KEY, records("cdefghijklmn", v=2))
+    use(Client(pipeline.dynamodb, cut_off))
+    with pytest.raises(ClientError):
+        run(pipeline)
+    use(pipeline.dynamodb)
+    delete_copy("staging", pipeline.row(KEY)["keys_at"]["S"])
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("cdefghijklmn", "2")
+
+
 def test_a_scan_for_lost_keys_goes_on_where_the_time_was_up(pipeline: Pipeline) -> None:
     """A page of the table an attempt: a table of any size is read to its end."""
     pipeline.put(KEY, records("abcdefgh", v=1))
