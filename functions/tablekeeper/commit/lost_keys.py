@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,10 +15,11 @@ from tablekeeper.commit.key_lists import damaged, discard, own_list, write_list
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.errors import StagedSetMissingError, StaleRevisionError, UnfinishedWriteError
-from tablekeeper.ledger.rows import Row, attribute
+from tablekeeper.ledger.rows import ADDING, REPLACING, Row, attribute
 from tablekeeper.ledger.writes import update_row
 from tablekeeper.model.items import IS_OF_FILE, item_key, of_file
 from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.times import now
 from tablekeeper.staging.partitioned_lines import read_object
 
 SEGMENTS = 8
@@ -29,8 +31,7 @@ def check_keys(file: FileTransactions, row: Row) -> None:
     deleted.
 
     It reads the whole table, in memory for the keys of the file. What does not fit the time is left
-    to the retry, which reads on where this attempt stopped. Among the keys are those that a claim
-    may have added: the next commit removes what its file does not have.
+    to the retry, which reads on where this attempt stopped.
 
     Raises:
         StaleRevisionError: there is a list again, or another commit deletes one that its row no
@@ -52,14 +53,39 @@ def check_keys(file: FileTransactions, row: Row) -> None:
         raise
     prefix = own_list(file.uri, row.revision + 1)
     write_list(tables, prefix, [dict.fromkeys(sorted(each.keys)) for each in segments], "")
-    changes: dict[str, Any] = {"keys_at": attribute(prefix)}
-    if row.claim:
-        # What it added is of the row now, so its transactions are others: no count of them holds.
-        changes["claim"] = replace(row.claim, cut="").attributes()
+    changes = _with_the_list(row, lost, prefix)
     update = update_row(tables.ledger, file.uri, changes, seen=row.revision)
     file.commit(lambda _: [update])
     discard(tables, lost)
     raise StaleRevisionError(f"{file.uri}: its list of keys was damaged, and is made again")
+
+
+def _with_the_list(row: Row, lost: Collection[str], prefix: str) -> dict[str, Any]:
+    """The changes with which a row names the list of all that its file has in the table.
+
+    If the lists that are lost are of a claim alone, the list is one more of the claim: the earlier
+    version is known, and an undo deletes the rest. If the row's own list is lost, what a claim
+    added cannot be told from the earlier version: the claim counts as one that has replaced items,
+    so that it is finished and not undone, and an undo leaves the file incomplete.
+    """
+    claim = row.claim
+    if claim is None:
+        return {"keys_at": attribute(prefix)}
+    if row.keys_at not in lost:
+        place = len(claim.pending) - bool(claim.items)  # behind it is what the claim keeps itself
+        pending = (*claim.pending[:place], prefix, *claim.pending[place:])
+        return {"claim": replace(claim, pending=pending).attributes()}
+    changes = {
+        "keys_at": attribute(prefix),
+        "doubted": attribute(1),
+        # What it added is of the row now, so its transactions are others: no count of them holds.
+        "claim": replace(claim, cut="").attributes(),
+    }
+    if claim.state == ADDING and claim.outcome == lanes.UNDO:
+        changes["incomplete_since"] = attribute(now())
+    elif claim.state == ADDING:
+        changes["claim_state"] = attribute(REPLACING)
+    return changes
 
 
 class _Segment:

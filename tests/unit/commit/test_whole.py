@@ -371,23 +371,83 @@ def test_a_write_whose_row_lost_its_keys_begins_again(
     pipeline: Pipeline, use: Callable[[Any], None]
 ) -> None:
     """The keys that it added are of the row now, so the transactions that it counted are others."""
-    pipeline.put(KEY, records("abcdef", v=1))
-    pipeline.sync(KEY)
-    calls: list[int] = []
+    _cut_off_adding(pipeline, use)
+    delete_copy("staging", pipeline.row(KEY)["keys_at"]["S"])
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("cdefghijklmn", "2")
 
-    def cut_off(_: Any) -> None:
-        calls.append(1)
-        if len(calls) == 4:  # the claim, and two items that are new
-            raise client_error("AccessDenied")
 
-    pipeline.put(KEY, records("cdefghijklmn", v=2))
-    use(Client(pipeline.dynamodb, cut_off))
+@pytest.mark.parametrize(
+    ("lost", "version"),
+    [
+        pytest.param("row", dict.fromkeys("cdefghijklmn", "2"), id="of the row"),
+        pytest.param("claim", dict.fromkeys("abcdef", "1"), id="of the claim"),
+    ],
+)
+def test_a_bad_file_has_one_of_its_versions_whichever_list_was_lost(
+    pipeline: Pipeline, use: Callable[[Any], None], lost: str, version: dict[str, str]
+) -> None:
+    """Without the row's list, the earlier version cannot be told from what was added: the write is
+    finished.
+    """
+    _cut_off_adding(pipeline, use)
+    row = pipeline.row(KEY)
+    (own,) = row["claim"]["M"]["pending"]["L"]
+    if lost == "row":
+        delete_copy("staging", row["keys_at"]["S"])
+    else:
+        pipeline.s3.delete_object(Bucket="staging", Key=f"{own['S']}/0.gz")
+    pipeline.put(KEY, b"{")
+    assert run(pipeline) == "MalformedJsonError"
+    assert held(pipeline) == version
+    assert not {"claim", "incomplete_since"} & pipeline.row(KEY).keys()
+
+
+def test_an_undo_whose_row_lost_its_keys_leaves_the_file_incomplete(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """What is left of the added items is shown, and goes with the next version, also with the one
+    before.
+    """
+    _cut_off_adding(pipeline, use)
+    before = pipeline.s3.get_object("source", KEY, VersionId="v1")["Body"].read()
+    pipeline.put(KEY, b"{")
+    use(Client(pipeline.dynamodb, _refused_from(3)))
     with pytest.raises(ClientError):
         run(pipeline)
     use(pipeline.dynamodb)
     delete_copy("staging", pipeline.row(KEY)["keys_at"]["S"])
+    assert run(pipeline) == "MalformedJsonError"
+    assert held(pipeline).keys() > set("abcdef")
+    assert "incomplete_since" in pipeline.row(KEY)
+    pipeline.put(KEY, before)
     assert run(pipeline) == "SYNCED"
-    assert held(pipeline) == dict.fromkeys("cdefghijklmn", "2")
+    assert held(pipeline) == dict.fromkeys("abcdef", "1")
+    assert "incomplete_since" not in pipeline.row(KEY)
+
+
+def _cut_off_adding(pipeline: Pipeline, use: Callable[[Any], None]) -> None:
+    """A write that has added two items, and replaced none."""
+    pipeline.put(KEY, records("abcdef", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("cdefghijklmn", v=2))
+    use(Client(pipeline.dynamodb, _refused_from(4)))
+    with pytest.raises(ClientError):
+        run(pipeline)
+    use(pipeline.dynamodb)
+    assert held(pipeline).keys() > set("abcdef")
+
+
+def _refused_from(call: int) -> Callable[[Any], None]:
+    """DynamoDB refuses this transaction and those behind it."""
+    calls: list[int] = []
+
+    def refused(_: Any) -> None:
+        calls.append(1)
+        if len(calls) >= call:
+            raise client_error("AccessDenied")
+
+    return refused
 
 
 def test_a_scan_for_lost_keys_goes_on_where_the_time_was_up(pipeline: Pipeline) -> None:
