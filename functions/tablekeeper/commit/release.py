@@ -21,7 +21,7 @@ from tablekeeper.commit.key_lists import (
     own_list,
     write_list,
 )
-from tablekeeper.commit.lanes import UNDO, Progress, lane_action
+from tablekeeper.commit.lanes import UNDO, Progress, SupersededError, lane_action
 from tablekeeper.commit.large_write import LargeWrite
 from tablekeeper.commit.settlement import Settlement
 from tablekeeper.commit.transaction import FileTransactions
@@ -85,7 +85,10 @@ class Release:
                 if few and sum(len(text.encode()) for text in stays) <= sizes.ROW_KEY_BYTES:
                     return self._at_once(stays, gone)
         claim = self._claim()
-        LargeWrite(self.file, claim, self.file.read_row()).undo(None)
+        try:
+            LargeWrite(self.file, claim, self.file.read_row()).undo(None)
+        except SupersededError:
+            raise StaleRevisionError(f"{self.file.uri}: another execution has the claim") from None
         raise StaleRevisionError(f"{self.file.uri}: what its content no longer has is gone")
 
     def _at_once(self, stays: Known, gone: list[ItemKey]) -> CommitResult:

@@ -4,6 +4,7 @@ nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -152,6 +153,27 @@ def test_a_large_release_that_was_cut_off_is_ended_by_whoever_comes_next(
         assert held(pipeline, A) == {"a": "1", "keep": "1"}
     assert "claim" not in pipeline.row(A)
     assert held(pipeline, A).items() >= {"a": "1", "keep": "1"}.items()
+
+
+@pytest.mark.usefixtures("large")
+def test_a_large_release_whose_claim_another_execution_takes_reads_again(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    knot(pipeline)
+    ends: list[str] = []
+
+    def newer(arguments: Any) -> None:
+        if not ends and any("Delete" in each for each in arguments["TransactItems"]):
+            row = pipeline.row(A)
+            if row["status"] == {"S": "RELEASED"} and "claim" in row:
+                use(pipeline.dynamodb)
+                put(pipeline, A, {"a": 3, "q": 3})
+                ends.append(run(pipeline, A)["outcome"])
+
+    use(Client(pipeline.dynamodb, newer))
+    assert release(pipeline, A)["outcome"] == "UNCHANGED"
+    assert ends == ["SYNCED"]
+    assert held(pipeline, A) == {"a": "3", "q": "3"}
 
 
 @pytest.mark.usefixtures("large")
