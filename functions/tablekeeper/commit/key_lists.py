@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from tablekeeper.errors import StagedSetMissingError, TransientServiceError
 from tablekeeper.ledger.rows import ADDING, Row
 from tablekeeper.model import sizes
-from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.staging import partitioned_lines
 from tablekeeper.staging.partitioned_lines import (
     Lines,
@@ -47,14 +47,13 @@ class KnownItems:
         self.basis = basis
         held = row.digests
         digests = held.by_key if held and basis and held.basis == basis else {}
-        names = set(tables.table_key.names)
+        self.table_key = tables.table_key
         # Keys of before the table had another key are of no item of this table.
-        keys = [key for key in row.item_keys if key.attributes.keys() == names]
+        keys = [key for key in row.item_keys if self.table_key.fits(key)]
         self.inline: Known = {
             key.text: digests[key].hex() if key in digests else None for key in keys
         }
         self.listed = KeyList(tables.staging_bucket, row.keys_at) if row.keys_at else None
-        self.names = names
 
     @classmethod
     def as_stored(cls, tables: Tables, row: Row) -> KnownItems:
@@ -91,9 +90,7 @@ class KnownItems:
 
     def keys(self, number: int) -> set[str]:
         """The keys of a partition."""
-        keys = set(self.listed.keys.partition(number) if self.listed else ())
-        if not self._are_of_table(keys):
-            keys.clear()
+        keys = set(keys_of_table(self.listed.keys, number, self.table_key) if self.listed else ())
         keys.update(self._inline(number))
         return keys
 
@@ -104,11 +101,8 @@ class KnownItems:
 
     def _listed(self, number: int, basis: str) -> Known:
         known = self.listed.partition(number, basis) if self.listed else {}
-        return known if self._are_of_table(known) else {}
-
-    def _are_of_table(self, listed: Iterable[str]) -> bool:
-        first = next(iter(listed), None)
-        return first is None or ItemKey(first).attributes.keys() == self.names
+        first = next(iter(known), None)
+        return known if first and self.table_key.fits(ItemKey(first)) else {}
 
 
 class KeyList:
@@ -200,6 +194,15 @@ def own_list(uri: str, revision: int) -> str:
 def partition_of(key: str) -> int:
     """The partition of a key, by its text."""
     return partitioned_lines.key_hash(key) % partitioned_lines.PARTITIONS
+
+
+def keys_of_table(keys: Lines, partition: int, table_key: TableKey) -> Iterator[str]:
+    """Keys of a partition of a list; none where the table has another key by now."""
+    lines = keys.partition(partition)
+    first = next(lines, None)
+    if first and table_key.fits(ItemKey(first)):
+        yield first
+        yield from lines
 
 
 def list_at(tables: Tables, prefix: str) -> Lines:

@@ -10,13 +10,14 @@ from threading import BoundedSemaphore
 from typing import TypeVar
 
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import KnownItems, keep_list, list_at
+from tablekeeper.commit.key_lists import KnownItems, keep_list, keys_of_table, list_at
 from tablekeeper.commit.lanes import Action
+from tablekeeper.errors import StagedSetMissingError
 from tablekeeper.ledger.rows import Claim, Row
 from tablekeeper.model.items import item_digest, lineage
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.staging.partitioned_lines import Lines
+from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines
 from tablekeeper.tables import Tables
 
 T = TypeVar("T")
@@ -74,8 +75,7 @@ class Plan:
 
         def texts() -> list[str]:
             vanished = self.old.keys(partition)
-            for each in self.others:
-                vanished.update(each.partition(partition))
+            vanished.update(self._of_others(partition))
             if vanished and self.staged:
                 vanished.difference_update(self.staged.keys.partition(partition))
             return sorted(vanished)
@@ -86,14 +86,24 @@ class Plan:
         """Deletions of the items that claims may have added to those of the row."""
 
         def texts() -> list[str]:
-            added: set[str] = set()
-            for each in self.others:
-                added.update(each.partition(partition))
+            added = set(self._of_others(partition))
             if self.staged:
                 added.update(self.staged.keys.partition(partition))
             return sorted(added - self.old.keys(partition))
 
         return _deletions(self._compared(texts))
+
+    def check_staged(self) -> None:
+        """Raises StagedSetMissingError where the items were staged for a table with another key."""
+        if self.staged:
+            keys, table_key = self.staged.keys, self.tables.table_key
+            if not any(any(keys_of_table(keys, each, table_key)) for each in range(PARTITIONS)):
+                raise StagedSetMissingError("the items are staged for a table with another key")
+
+    def _of_others(self, partition: int) -> Iterator[str]:
+        table_key = self.tables.table_key
+        for each in self.others:
+            yield from keys_of_table(each, partition, table_key)
 
     def _puts(self, partition: int, due: Callable[[_StagedItems], bytes]) -> Iterator[Action]:
         """Puts of the staged items of a partition for which `due` gives 1."""

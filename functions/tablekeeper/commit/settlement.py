@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tablekeeper.commit.claiming import ClaimAttempt
+from tablekeeper.commit.digests import basis
 from tablekeeper.commit.key_lists import discard
 from tablekeeper.commit.lanes import UNDO, SupersededError
 from tablekeeper.commit.large_write import LargeWrite
@@ -71,6 +72,7 @@ class Settlement:
             if claim.outcome == UNDO:
                 writing.undo(None)
                 return "UNDONE"
+            writing.plan.check_staged()
             writing.run()
             writing.close(None)
         except (KeyOwnershipError, ItemRejectedError, StagedSetMissingError):
@@ -83,6 +85,8 @@ class Settlement:
             revision=row.revision + 1,
             owner=self.file.execution.audit_key,
             base=self.file.snapshot.revision,
+            # Progress in another table does not count, nor do digests of another release.
+            basis=claim.basis if claim.basis and claim.basis == basis(self.tables) else "",
         )
 
     def _mark_incomplete(self, row: Row) -> str:

@@ -72,6 +72,13 @@ class TableKey:
         """The attributes' names, partition key first."""
         return tuple(name for name, _ in self.attributes)
 
+    def fits(self, key: ItemKey) -> bool:
+        """Whether an item key has these attributes, with these types. One of before the table had
+        another key does not.
+        """
+        kinds = {name: next(iter(value)) for name, value in key.attributes.items()}
+        return kinds == dict(self.attributes)
+
     def __str__(self) -> str:
         return ",".join(f"{name}:{kind}" for name, kind in self.attributes)
 

@@ -162,7 +162,7 @@ class WaitingFiles:
             with self.notes.passing_over("files", row["pk"]["S"]):
                 values = values_of(row["problem"]["M"]["cause"]["S"])
                 item = ItemKey.of(values["item"]) if "item" in values else None
-                if item and self._fits(item):
+                if item and self.tables.table_key.fits(item):
                     blocked.append((row, item, values["owner"]))
                 else:
                     # Of before a change of the table's key: no item of the table stands there. Or
@@ -180,10 +180,6 @@ class WaitingFiles:
 
     def _key(self, item: Mapping[str, Any]) -> ItemKey:
         return ItemKey.of({name: item[name] for name in self.tables.table_key.names})
-
-    def _fits(self, item: ItemKey) -> bool:
-        kinds = {name: next(iter(value)) for name, value in item.attributes.items()}
-        return kinds == dict(self.tables.table_key.attributes)
 
     def _started(self, rows: Iterator[tuple[Row, bool]]) -> int:
         started = 0
