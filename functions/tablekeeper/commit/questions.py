@@ -96,7 +96,7 @@ def _refusal(value: AttributeValue | None, kind: str, most: int) -> str:
         return f"has the type {actual}, not {kind}"
     if kind == "N":
         return ""
-    size = len(content.encode()) if kind == "S" else len(content) * 3 // 4
+    size = len(content.encode()) if kind == "S" else len(content) // 4 * 3 - content.count("=")
     if not size:
         return "is empty"
     return f"has {size:,} bytes, more than {most:,}" if size > most else ""
