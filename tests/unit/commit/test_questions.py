@@ -1,4 +1,4 @@
-"""What an index cannot hold is known before an item is replaced; what it can hold is not refused."""
+"""What an index cannot hold is known before an item is replaced, and nothing else is refused."""
 
 from __future__ import annotations
 
