@@ -20,7 +20,7 @@ from tablekeeper.commit.lost_keys import check_keys
 from tablekeeper.commit.release import Release
 from tablekeeper.commit.settlement import Settlement
 from tablekeeper.commit.transaction import FileTransactions, RecordedError, Remaining
-from tablekeeper.errors import KeyOwnershipError
+from tablekeeper.errors import KeyOwnershipError, StaleRevisionError
 from tablekeeper.ledger.rows import ItemDigests, Row, attribute, item_keys, texts
 from tablekeeper.ledger.writes import audit_action, committed, object_attributes, update_row
 from tablekeeper.model import sizes
@@ -39,7 +39,8 @@ class FileCommit:
     comes from, where it is at hand.
 
     Each of its methods ends the attempt. They raise, but for `settle`, which says what it raises:
-        StaleRevisionError: the row moved; read ledger and bucket again.
+        StaleRevisionError: the row moved, or the items are of before the table had another key;
+            read ledger and bucket again.
         KeyOwnershipError: an item belongs to another file, or Tablekeeper did not write it.
         ItemRejectedError: DynamoDB refuses an item.
         UnfinishedWriteError: the time is up; a retry goes on.
@@ -63,6 +64,9 @@ class FileCommit:
         those of its good records. An execution that the sweep started for a knot and that is
         refused for ownership removes the items that the file no longer has: RELEASED.
         """
+        if not new.fits_table():
+            uri = self.file.uri
+            raise StaleRevisionError(f"{uri}: its items were made for a table with other keys")
         outcome = PARTIAL if self.snapshot.set_aside else SYNCED
         try:
             return _recorded(lambda: self._commit(outcome, new))

@@ -12,12 +12,11 @@ from typing import TypeVar
 from tablekeeper.commit import lanes
 from tablekeeper.commit.key_lists import KnownItems, keep_list, keys_of_table, list_at
 from tablekeeper.commit.lanes import Action
-from tablekeeper.errors import StagedSetMissingError
 from tablekeeper.ledger.rows import Claim, Row
 from tablekeeper.model.items import item_digest, lineage
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.snapshot import Snapshot
-from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines
+from tablekeeper.staging.partitioned_lines import Lines
 from tablekeeper.tables import Tables
 
 T = TypeVar("T")
@@ -92,13 +91,6 @@ class Plan:
             return sorted(added - self.old.keys(partition))
 
         return _deletions(self._compared(texts))
-
-    def check_staged(self) -> None:
-        """Raises StagedSetMissingError where the items were staged for a table with another key."""
-        if self.staged:
-            keys, table_key = self.staged.keys, self.tables.table_key
-            if not any(any(keys_of_table(keys, each, table_key)) for each in range(PARTITIONS)):
-                raise StagedSetMissingError("the items are staged for a table with another key")
 
     def _of_others(self, partition: int) -> Iterator[str]:
         table_key = self.tables.table_key

@@ -21,6 +21,7 @@ from tablekeeper.errors import (
 from tablekeeper.ledger.rows import ADDING, INCOMPLETE, Claim, Row, attribute
 from tablekeeper.ledger.writes import update_row
 from tablekeeper.model.times import now
+from tablekeeper.staging.item_set import ItemSet
 
 
 class Settlement:
@@ -72,12 +73,18 @@ class Settlement:
             if claim.outcome == UNDO:
                 writing.undo(None)
                 return "UNDONE"
-            writing.plan.check_staged()
+            self._check_staged(claim)
             writing.run()
             writing.close(None)
         except (KeyOwnershipError, ItemRejectedError, StagedSetMissingError):
             return self._finish_superseded(self.file.read_row(), claim)
         return "FINISHED"
+
+    def _check_staged(self, claim: Claim) -> None:
+        made: dict[str, Any] = {"staged": claim.items, "items": []}
+        items = ItemSet(self.tables.staging_bucket, made, self.tables.table_key)
+        if not items.fits_table():
+            raise StagedSetMissingError(f"{self.file.uri}: its items had other keys")
 
     def _taken_over(self, row: Row, claim: Claim) -> Claim:
         return replace(

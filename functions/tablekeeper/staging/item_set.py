@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import chain
 from typing import Any
 
+from tablekeeper.errors import StagedSetMissingError
 from tablekeeper.model import sizes
 from tablekeeper.model.items import Item, item_digest, item_key, item_text
-from tablekeeper.model.keys import TableKey
+from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.model.snapshot import INLINE_BYTES
 from tablekeeper.staging.partitioned_lines import (
     PARTITIONS,
@@ -122,6 +125,20 @@ class ItemSet:
             return self.inline
         lines = Lines(self.bucket, self.staged["items"])
         return [json.loads(line) for part in range(PARTITIONS) for line in lines.partition(part)]
+
+    def fits_table(self) -> bool:
+        """Whether its items have the key of the table: a deployment changes it in one function
+        after the other. True where the staged set is gone: whoever reads on raises.
+        """
+        if self.staged is None:
+            kinds = self.table_key.attributes
+            return all(kind in item.get(name, ()) for item in self.inline for name, kind in kinds)
+        keys = Lines(self.bucket, self.staged["keys"])
+        texts = chain.from_iterable(map(keys.partition, range(PARTITIONS)))
+        first = None
+        with suppress(StagedSetMissingError):
+            first = next(texts, None)
+        return first is None or self.table_key.fits(ItemKey(first))
 
     def stage(self) -> dict[str, Any]:
         """Where the set is staged, which it is after this. Raises TransientServiceError."""

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from handlers import transform_records, write_items
+from tablekeeper.errors import StaleRevisionError
 from tablekeeper.model.keys import TableKey
 
 from tests.support.fakes import client_error
@@ -142,3 +144,19 @@ def test_progress_in_another_table_does_not_count_for_a_file_that_turned_bad(
     pipeline.put(KEY, content)
     run(pipeline)
     assert held(pipeline) == dict.fromkeys("cdefghij", "2")
+
+
+@pytest.mark.usefixtures("either")
+def test_items_that_were_made_for_another_key_are_read_again(
+    pipeline: Pipeline, replace: Callable[[TableKey | None], None]
+) -> None:
+    """A deployment that is through between Transform Records and Write Items."""
+    pipeline.put(KEY, records("abc", 1))
+    fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+    made = transform_records.handler(fetched, None)
+    replace(OTHER)
+    with pytest.raises(StaleRevisionError, match="other keys"):
+        write_items.handler(
+            {"found": fetched["found"], "execution": execution, "items": made}, None
+        )
+    assert held(pipeline) == {}
