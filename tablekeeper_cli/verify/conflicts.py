@@ -9,7 +9,7 @@ from tablekeeper.causes import values_of
 from tablekeeper.errors import InvalidFileError, KeyOwnershipError
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
-from tablekeeper.model.items import item_key, owner
+from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.model.objects import key_of
 
@@ -41,7 +41,9 @@ def settled_conflict(target: Target, row: Row, item_keys_of: ItemKeysOf) -> str 
     if not named or "item" not in values:
         return None
     table_key: TableKey = target.settings.item_keys
-    key = item_key(values["item"], table_key)
+    key = ItemKey.of(values["item"])
+    if not table_key.fits(key):
+        return f"it is refused for an item of another key than {table_key}"
     held = next(read_items(aws.dynamodb(), target.items_table, [key.attributes]), {})
     if owner(held) != named:
         return f"it is refused for an item that is no longer that of {named}"

@@ -37,6 +37,8 @@ SEGMENTS = 4
 """How many segments of the table are scanned side by side. A page is 1 MB, and some 20 MB once it
 is parsed; parsing keeps the interpreter busy, so more would take memory and save no time.
 """
+OPEN = {"problem_status", "claim_state", "incomplete_since"}
+"""The index's attributes of a file with a problem or a claim."""
 BATCH_ROWS = 500
 """How many rows are written to the notebook at once."""
 
@@ -177,7 +179,9 @@ class FirstLook:
         return Sighting(key, HELD, asked, fingerprint(item))
 
     def _see_rows(self) -> None:
-        """Suspects the files that the ledger has for SYNCED and that are not in the bucket."""
+        """Suspects the files that are not in the bucket, and of which the ledger says anything but
+        that they are gone.
+        """
         client = aws.dynamodb()
         for shard in SHARDS:
             pages = client.get_paginator("query").paginate(
@@ -192,8 +196,8 @@ class FirstLook:
             for page in pages:
                 for row in page["Items"]:
                     key = key_of(row["pk"]["S"])
-                    is_tombstone = row.get("status", {}).get("S") == "DELETED"
-                    if not is_tombstone and not self.notebook.has_object(key):
+                    is_gone = row.get("status", {}).get("S") == "DELETED" and not OPEN & row.keys()
+                    if not is_gone and not self.notebook.has_object(key):
                         self.notebook.suspect([(key, "")])
 
     def _compare(self) -> None:

@@ -138,10 +138,10 @@ def change_item(pipeline: Pipeline, sk: str, **values: Any) -> None:
     pipeline.dynamodb.put_item(TableName="items", Item=kept)
 
 
-def refuse_for(pipeline: Pipeline, key: str, sk: str, owner: str) -> None:
-    """Records that an item belongs to another file."""
-    item = ItemKey.of({"pk": {"S": "p"}, "sk": {"S": sk}})
-    error = KeyOwnershipError(item, f"s3://source/{owner}")
+def refuse_for(pipeline: Pipeline, key: str, item: str | dict[str, Any], owner: str) -> None:
+    """Records that an item, by its sort key or its whole key, belongs to another file."""
+    whole = key_of(item) if isinstance(item, str) else item
+    error = KeyOwnershipError(ItemKey.of(whole), f"s3://source/{owner}")
     cause = json.dumps({"errorMessage": str(error), "errorType": "KeyOwnershipError"})
     refuse(pipeline, key, "KeyOwnershipError", cause)
 
@@ -314,6 +314,15 @@ def test_a_problem_of_an_object_that_is_gone_is_a_difference(
     assert "is gone" in gone.detail
 
 
+def test_a_problem_beside_a_tombstone_is_a_difference(notes: Pipeline, verifier: Verifier) -> None:
+    """The object was there again, failed, and went without an event."""
+    notes.s3.delete_object(Bucket="source", Key="notes/a.json")
+    notes.sync("notes/a.json")
+    assert found(verifier) == []
+    refuse(notes, "notes/a.json")
+    assert told(verifier) == [("stale", "notes/a.json", None)]
+
+
 def test_a_problem_of_another_version_than_the_current_one_is_a_difference(
     notes: Pipeline, verifier: Verifier
 ) -> None:
@@ -369,6 +378,20 @@ def test_a_file_refused_for_an_item_that_is_gone_is_a_difference(
     (only,) = found(verifier)
     assert (only.kind, only.file) == ("stale", "notes/late.json")
     assert "no longer that of s3://source/notes/a.json" in only.detail
+
+
+@pytest.mark.parametrize(
+    "key", [{"id": {"S": "a1"}}, {"pk": {"N": "1"}, "sk": {"S": "a1"}}], ids=["names", "types"]
+)
+def test_a_file_refused_for_an_item_of_before_a_change_of_the_table_s_key(
+    notes: Pipeline, verifier: Verifier, key: Any
+) -> None:
+    """No such item stands in the file's way, and the sweep tries it again."""
+    notes.put("notes/late.json", [note("a1")])
+    refuse_for(notes, "notes/late.json", key, "notes/a.json")
+    (only,) = found(verifier)
+    assert (only.kind, only.file) == ("stale", "notes/late.json")
+    assert "of another key than pk:S,sk:S" in only.detail
 
 
 def test_the_same_content_in_another_version_is_no_difference(
