@@ -28,10 +28,10 @@ LAST_RUN = {"pk": {"S": "BUCKET"}, "sk": {"S": CURRENT}}
 BAD = ("INVALID", "FAILED")
 
 
-def report_differences(
-    run: Mapping[str, Any], shards: Iterable[Mapping[str, Any]], bucket: str, ledger: str
+def added_up(
+    run: Mapping[str, Any], shards: Iterable[Mapping[str, Any]], bucket: str
 ) -> dict[str, Any]:
-    """The summary of a run, which it also writes to the ledger.
+    """The summary of a run.
 
     `run` comes from the state machine: execution, started, prefix, how and place, its prefix in the
     staging bucket, and error where it was cut short. `shards` has the counts of orphans. In the
@@ -55,7 +55,7 @@ def report_differences(
         outcomes.update(shard["outcomes"])
     look = run["how"] == "look"
     differences = findings.total() if look else sum(outcomes[bad] for bad in BAD)
-    summary = {
+    return {
         **run,
         "ended": now(),
         "results": f"s3://{bucket}/{run['place']}",
@@ -66,20 +66,16 @@ def report_differences(
         "pending_batches": unread["PENDING"],
         "differences": differences,
     }
-    _keep(ledger, summary)
-    return summary
 
 
-def refuse_empty_listing(bucket: str, run: Mapping[str, Any]) -> None:
-    """For a run whose Distributed Map had no item: looks whether the bucket has none, either.
+def empty_listing(bucket: str, run: Mapping[str, Any]) -> ListingError | None:
+    """For a run whose Distributed Map had no item: the error of the run where an object is there.
 
     AWS documents an empty prefix of S3's ListObjectsV2, and not one of an ItemReader: a run that
     looked at nothing must not end as one that found no difference. Folders that the console makes
     (keys that end in "/") and objects younger than the run do not count.
 
-    Raises:
-        ListingError: an object is there.
-        TransientServiceError: a retry helps.
+    Raises TransientServiceError.
     """
     prefix = {"Prefix": run["prefix"]} if run["prefix"] else {}
     with aws.transient_errors():
@@ -87,10 +83,11 @@ def refuse_empty_listing(bucket: str, run: Mapping[str, Any]) -> None:
     started = datetime.fromisoformat(run["started"])
     for each in page.get("Contents", ()):
         if not each["Key"].endswith("/") and each["LastModified"] < started:
-            raise ListingError(
+            return ListingError(
                 f"Step Functions listed no object of s3://{bucket}/{run['prefix']}, S3 lists "
                 f"{each['Key']!r}. {ListingError.advice}"
             )
+    return None
 
 
 def outcome_of(end: Mapping[str, str]) -> str:
@@ -143,8 +140,11 @@ def _lines(client: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]:
                     yield json.loads(line)
 
 
-def _keep(ledger: str, summary: Mapping[str, Any]) -> None:
-    """Of two runs the one that started later stays."""
+def keep(ledger: str, summary: Mapping[str, Any]) -> None:
+    """Writes a summary to the ledger; of two runs the one that started later stays.
+
+    Raises TransientServiceError.
+    """
     from botocore.exceptions import ClientError
 
     row = {

@@ -7,6 +7,7 @@ import pytest
 from handlers import report_differences
 from tablekeeper.errors import ListingError
 
+from tablekeeper_cli.executions.bucket_runs import is_bad
 from tests.unit.conftest import Pipeline
 
 RUN = {
@@ -106,7 +107,8 @@ def test_a_run_that_listed_nothing_of_a_bucket_with_objects_fails(
     pipeline.s3.put_object(Bucket="source", Key="orders/1.json", Body=b"{}")
     with pytest.raises(ListingError, match="orders/1"):
         ends()
-    assert last(pipeline)["files"] == 0
+    kept = last(pipeline)
+    assert (kept["files"], kept["error"], is_bad(kept)) == (0, "ListingError", True)
     assert ends(started=RUN["started"])["files"] == 0, "the object is younger than the run"
     assert ends(error="States.ItemReaderFailed")["files"] == 0
     assert ends(prefix="other/")["files"] == 0
