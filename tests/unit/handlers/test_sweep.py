@@ -471,6 +471,17 @@ def test_a_file_that_failed_is_tried_again_later_and_later(
 
 
 @pytest.mark.parametrize(
+    "error", ["SchemaViolationError", "KeyOwnershipError", "DatasetChangedError"]
+)
+def test_what_was_to_end_otherwise_than_failed_is_tried_again(
+    states: Any, dynamodb: Any, error: str
+) -> None:
+    """The definition was of the release before, or could not write, and the net did."""
+    fail(dynamodb, error, timedelta(minutes=6), timedelta(minutes=6))
+    assert run(states, dynamodb).restarted == 1
+
+
+@pytest.mark.parametrize(
     "error",
     ["ClientError", "States.Runtime", "DatasetDefinitionError", "ExecutionAborted", "KeyError"],
 )
