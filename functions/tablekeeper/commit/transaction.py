@@ -137,6 +137,8 @@ class FileTransactions:
                     raise ItemRejectedError(f"DynamoDB refuses the items: {message}") from error
                 if code != "TransactionCanceledException":
                     raise
+                if _is_no_item_s_fault(error.response, len(first), len(puts)):
+                    raise
                 taken = why_cancelled(error.response, len(first), list(puts), deletes)
                 deletes = [key for key in deletes if key not in taken]
             else:
@@ -168,6 +170,20 @@ class FileTransactions:
             **expression,
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
+
+
+def _is_no_item_s_fault(response: Any, ledger_rows: int, puts: int) -> bool:
+    """Whether what is refused as invalid is no content of an item: a ledger row, a deletion, or the
+    table's key.
+    """
+    return any(
+        reason.get("Code") == "ValidationError"
+        and (
+            not ledger_rows <= place < ledger_rows + puts
+            or any(each in reason.get("Message", "") for each in _OF_THE_TABLE)
+        )
+        for place, reason in enumerate(response["CancellationReasons"])
+    )
 
 
 def why_cancelled(

@@ -439,6 +439,32 @@ def test_another_key_schema_is_no_fault_of_the_file(
         pipeline.sync(KEY)
 
 
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        pytest.param(1, "Item size to update has exceeded the maximum", id="a row of the ledger"),
+        pytest.param(2, "The provided key element does not match the schema", id="a put"),
+        pytest.param(4, "The provided key element does not match the schema", id="a deletion"),
+    ],
+)
+def test_what_is_invalid_but_no_content_of_an_item_is_no_fault_of_the_file(
+    pipeline: Pipeline, use: Callable[[Any], None], place: int, message: str
+) -> None:
+    """DynamoDB names it among the reasons of a cancelled transaction. A retry does not help."""
+
+    def refuse(arguments: Any) -> None:
+        reasons: list[Any] = [{"Code": "None"} for _ in arguments["TransactItems"]]
+        reasons[place] = {"Code": "ValidationError", "Message": message}
+        raise client_error("TransactionCanceledException", CancellationReasons=reasons)
+
+    pipeline.put(KEY, records("ax", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("ab", v=2))
+    use(Client(pipeline.dynamodb, refuse))
+    with pytest.raises(ClientError, match="TransactionCanceled"):
+        pipeline.sync(KEY)
+
+
 # ---- releases, sizes, texts ----
 
 
