@@ -19,14 +19,14 @@ none; it cannot be found out.
 
 @dataclass(frozen=True)
 class Present:
-    """An object in the bucket. last_modified is as in `Snapshot`; unreadable says why its content
-    cannot be read, if so.
+    """An object in the bucket. last_modified is as in `Snapshot`, None where S3 does not say it;
+    unreadable says why its content cannot be read, if so.
     """
 
     etag: str | None
     version_id: str | None
     size: int
-    last_modified: str
+    last_modified: str | None
     unreadable: InvalidFileError | None = None
 
 
@@ -111,5 +111,7 @@ def version_of(version_id: str | None) -> str | None:
 
 def _unanswered(row: Row, present: Present) -> bool:
     until = row.answered_until
+    if present.last_modified is None:
+        return False
     changed = datetime.fromisoformat(present.last_modified)
     return until is not None and changed > datetime.fromisoformat(until) + CLOCK_SKEW

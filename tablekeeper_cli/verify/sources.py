@@ -166,7 +166,7 @@ def _open(bucket: str, key: str, version: Any) -> tuple[Present | None, Any]:
             return replace(_present(answer), unreadable=why), None
         if code == "InvalidRequest" and "encrypt" in message.lower():
             unreadable = EncryptedObjectError("the object is encrypted with SSE-C")
-            return Present(None, None, 0, "", unreadable), None
+            return Present(None, None, 0, None, unreadable), None
         raise
     return _present(answer), answer["Body"]
 
