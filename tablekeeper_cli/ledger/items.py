@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from tablekeeper.ledger.rows import CURRENT, Row
-from tablekeeper.model.keys import ItemKey
+from tablekeeper.model.keys import ItemKey, TableKey
 
 from tablekeeper_cli.errors import CommandError, UnknownError, UsageError
 from tablekeeper_cli.ledger.queries import Attributes, get_row
@@ -34,28 +35,25 @@ class KeptKey:
 
 def item_keys(stack: Stack, key: str, most: int) -> Iterator[KeptKey]:
     """The keys of a file's items, at most so many; none of those that its row does not hold."""
-    row = get_row(stack, stack.uri(key), CURRENT) or {}
-    names = [name for name, _ in _key_schema(stack)]
-    for each in sorted(Row.of(row).item_keys)[:most]:
-        values = [str(next(iter(each.attributes[name].values()))) for name in names]
+    row, table_key = get_row(stack, stack.uri(key), CURRENT) or {}, _table_key(stack)
+    for each in islice(filter(table_key.fits, sorted(Row.of(row).item_keys)), most):
+        values = list(_values(each, table_key).values())
         yield KeptKey(" · ".join(values), dict(zip(("pk", "sk"), values, strict=False)))
 
 
 def keys_of_file(stack: Stack, key: str) -> Iterator[dict[str, str]]:
     """The keys of all items of a file's last commit, by attribute: those in its row in order, those
-    of a list in the staging bucket in the list's.
+    of a list in the staging bucket in the list's; none of before the table had another key.
 
     Raises UnknownError and CommandError.
     """
     row = get_row(stack, stack.uri(key), CURRENT)
     if row is None:
         raise UnknownError(f"the ledger has no row of {key}")
-    held = Row.of(row)
-    names = [name for name, _ in _key_schema(stack)]
-    for each in sorted(held.item_keys):
-        yield _values(each, names)
-    if held.keys_at:
-        yield from (_values(ItemKey(each), names) for each in _listed(stack, held.keys_at))
+    held, table_key = Row.of(row), _table_key(stack)
+    listed = map(ItemKey, _listed(stack, held.keys_at)) if held.keys_at else ()
+    for each in filter(table_key.fits, chain(sorted(held.item_keys), listed)):
+        yield _values(each, table_key)
 
 
 def _listed(stack: Stack, prefix: str) -> Iterator[str]:
@@ -72,8 +70,8 @@ def _listed(stack: Stack, prefix: str) -> Iterator[str]:
         raise CommandError(f"{error}; try again") from None
 
 
-def _values(key: ItemKey, names: list[str]) -> dict[str, str]:
-    return {name: str(next(iter(key.attributes[name].values()))) for name in names}
+def _values(key: ItemKey, table_key: TableKey) -> dict[str, str]:
+    return {name: str(next(iter(key.attributes[name].values()))) for name in table_key.names}
 
 
 def item(stack: Stack, partition: str, sort: str | None = None) -> Item:
@@ -126,6 +124,10 @@ def table_key(stack: Stack, partition: str, sort: str | None) -> dict[str, dict[
         names = " ".join(name for name, _ in schema)
         raise UsageError(f"the key of the table {stack.items} is: {names}")
     return {name: {kind: value} for (name, kind), value in zip(schema, given, strict=True)}
+
+
+def _table_key(stack: Stack) -> TableKey:
+    return TableKey(tuple(_key_schema(stack)))
 
 
 def _key_schema(stack: Stack) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from tablekeeper.commit.key_lists import key_lists
+from tablekeeper.commit.key_lists import key_lists, keys_of_table
 from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.documents.pointers import value_at
 from tablekeeper.errors import (
@@ -195,12 +195,13 @@ class Planning:
 
     def _read_old(self) -> None:
         """The keys of the items that this file may have in the table."""
-        self.store.add_old(key.text for key in self.row.item_keys)
+        table_key = self.table_key
+        self.store.add_old(key.text for key in self.row.item_keys if table_key.fits(key))
         for prefix in key_lists(self.row):
             lines = Lines(self.target.staging_bucket, copied_manifest(prefix))
             if prefix == self.row.keys_at or lines.exists():
                 for partition in range(PARTITIONS):
-                    self.store.add_old(lines.partition(partition))
+                    self.store.add_old(keys_of_table(lines, partition, table_key))
 
     def _with_current(
         self, rows: Iterable[tuple[str, int, str]]

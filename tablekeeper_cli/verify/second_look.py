@@ -172,11 +172,14 @@ class SecondLook:
                 self.notebook.add_finding(Finding(kind, self.file, ItemKey(text).attributes))
 
     def _compare_extra(self) -> None:
-        """Suspects that the file does not make."""
+        """Suspects that the file does not make. One that the row has of before the table had
+        another key is no item of the table.
+        """
+        table_key = self.settings.item_keys
         others = (
             ItemKey(text)
             for text, derived, _ in self.notebook.suspected_keys(self.file)
-            if text and not derived
+            if text and not derived and table_key.fits(ItemKey(text))
         )
         while batch := list(islice(others, BATCH_KEYS)):
             have = self._held(batch)

@@ -291,3 +291,14 @@ def test_changes_are_told_where_they_are(before: Any, after: Any, expected: list
     found = list(changes(before, after))
     assert [each.path for each in found] == expected
     assert [each.path for each in changes(after, before)] == expected
+
+
+def test_keys_of_before_a_change_of_the_table_s_key_are_of_no_item(
+    pipeline: Pipeline, plan_of: PlanOf
+) -> None:
+    pipeline.put("notes/a.json", [note("1")])
+    pipeline.sync("notes/a.json")
+    old = {"L": [{"M": {"id": {"S": "1"}}}, {"M": {"pk": {"N": "1"}, "sk": {"S": "1"}}}]}
+    row = {**pipeline.row("notes/a.json"), "item_keys": old, "digest": {"S": "of another key"}}
+    pipeline.dynamodb.put_item(TableName="ledger", Item=row)
+    assert actions(plan_of("notes/a.json", [note("2")])) == {"put": ["2"]}

@@ -22,6 +22,7 @@ from tablekeeper_cli.verify import first_look, second_look, verification
 from tablekeeper_cli.verify.findings import Finding, Kind
 from tablekeeper_cli.verify.verification import verify
 from tablekeeper_cli.verify.verifier import Summary, Verifier
+from tests.support.fakes import client_error
 from tests.support.quick import quick_pipeline
 from tests.unit.conftest import CATALOGUE, Pipeline
 
@@ -409,6 +410,37 @@ def test_what_was_written_before_the_limit_of_sizes_was_lowered_is_no_difference
 ) -> None:
     settings = FetchSettings(**{**vars(verifier.settings), "max_document_bytes": 5})
     assert told(replace(verifier, settings=settings)) == []
+
+
+def test_an_object_that_its_customers_key_encrypts_is_a_bad_file(
+    notes: Pipeline, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 says nothing of it, not even when it was changed."""
+    refuse(notes, "notes/a.json", "EncryptedObjectError")
+    get_object = notes.s3.get_object
+
+    def refused(*names: str, **named: str) -> Any:
+        """A listing asks with names alone."""
+        if named.get("Key") == "notes/a.json" and "VersionId" not in named:
+            raise client_error("InvalidRequest", "a form of Server Side Encryption")
+        return get_object(*names, **named)
+
+    monkeypatch.setattr(notes.s3, "get_object", refused)
+    assert found(verifier) == []
+    assert summary(verifier).problems == {"INVALID": 1}
+    change_row(notes, "notes/a.json", problem=None, problem_status=None)
+    assert told(verifier) == [("stale", "notes/a.json", None)]
+
+
+def test_a_file_of_before_a_change_of_the_table_s_key_is_outdated(
+    notes: Pipeline, verifier: Verifier
+) -> None:
+    """No item of the table can have the keys that its row lists."""
+    keys = [{"M": {"id": {"S": "a1"}}}, {"M": {"pk": {"N": "1"}, "sk": {"S": "a2"}}}]
+    change_row(notes, "notes/a.json", item_keys={"L": keys}, digest={"S": "of another key"})
+    for sk in ("a1", "a2"):
+        notes.dynamodb.delete_item(TableName="items", Key=key_of(sk))
+    assert sorted({each.kind for each in found(verifier)}) == ["missing", "outdated"]
 
 
 def test_a_bad_file_without_a_problem_is_named(notes: Pipeline, verifier: Verifier) -> None:
