@@ -18,7 +18,7 @@ from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions.outcomes import outcome_of
 from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN, read_input
-from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.stack import URI_SCHEME, Stack
 
 BATCH = 100
 """Keys of one BatchGetItem.
@@ -62,12 +62,15 @@ OF_ONE_EXECUTION = ("force", "release", REPROCESSED_BY, STARTED_BY_RUN)
 
 
 def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> str:
-    """The input to start with: that of the execution that failed, else one that names the object.
-    Flags, and the ARN of the command's credentials, stand beside `detail`.
+    """The input to start with: that of the execution that failed, else one that names the object,
+    or none where the failed input named none: it fails again. Flags, and the ARN of the command's
+    credentials, stand beside `detail`.
     """
     event = read_input(kept or "")
     if event is None:
-        event = {"detail": {"bucket": {"name": stack.bucket}, "object": {"key": key}}}
+        bucket, name = stack.bucket, stack.key(stack.uri(key))
+        named = {"detail": {"bucket": {"name": bucket}, "object": {"key": name}}}
+        event = {} if name.startswith(URI_SCHEME) else named
     event = {name: value for name, value in event.items() if name not in OF_ONE_EXECUTION}
     event |= {REPROCESSED_BY: stack.caller} if stack.caller else {}
     return json.dumps({**event, **{name: True for name, on in flags.items() if on}})
