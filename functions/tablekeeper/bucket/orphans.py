@@ -101,7 +101,8 @@ def _pages(
     run: Run, shard: str, prefix: str, after: str | None
 ) -> Iterator[tuple[list[_Row], str | None]]:
     """Those of a shard's files that have items, a problem or a claim, a page at a time, with the
-    ledger's key that the page ends with; None for the last.
+    ledger's key that the page ends with; None for the last. An input with an empty key failed under
+    a row that is of no object.
     """
     uri = object_uri(run.settings.source_bucket, prefix)
     while True:
@@ -131,7 +132,8 @@ def _pages(
             page: Mapping[str, Any] = run.tables.client.query(**query)
         last = page.get("LastEvaluatedKey")
         after = last["pk"]["S"] if last else None
-        yield [_Row(key_of(row["pk"]["S"]), "claim_state" in row) for row in page["Items"]], after
+        rows = [_Row(key_of(row["pk"]["S"]), "claim_state" in row) for row in page["Items"]]
+        yield [row for row in rows if row.key], after
         if after is None:
             return
 

@@ -9,7 +9,9 @@ import pytest
 from handlers import sync_orphans
 from tablekeeper import aws
 from tablekeeper.bucket import orphans
+from tablekeeper.ledger.failures import Failure, record_failure
 from tablekeeper.ledger.rows import SHARDS
+from tablekeeper.model.execution import execution_of
 
 from tests.unit.conftest import Pipeline
 
@@ -90,6 +92,18 @@ def test_a_file_that_was_never_good_and_is_gone_has_no_problem_any_more(
     pipeline.s3.delete_object(Bucket="source", Key="notes/bad.json")
     assert run(pipeline) == (1, Counter(DELETED=1))
     assert "problem" not in pipeline.row("notes/bad.json")
+
+
+def test_an_input_without_a_key_keeps_no_run_from_its_work(
+    pipeline: Pipeline, gone: list[str]
+) -> None:
+    """Its failure stands in the ledger as that of an object without a name."""
+    execution = execution_of({"execution": pipeline.execution("")})
+    failure = Failure("Fetch Object", "InvalidEventError", "the input has no detail.object.key")
+    record_failure(pipeline.dynamodb, "ledger", execution, failure, 1000)
+    assert pipeline.row("")["problem_status"] == {"S": "FAILED"}
+    assert run(pipeline) == (8, Counter(DELETED=4))
+    assert lines(pipeline) == dict.fromkeys(gone, "DELETED")
 
 
 def test_it_goes_on_where_the_time_ran_out(pipeline: Pipeline, gone: list[str]) -> None:
