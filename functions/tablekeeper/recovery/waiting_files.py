@@ -43,6 +43,8 @@ LAST_SECONDS = 150.0
 """Left to the executions."""
 FLAGS = ("force", "release", RELEASE)
 """Of one execution; what is started again has none."""
+PROBLEM_OF_ROW = (("pk", "S"), ("revision", "N"), ("problem_at", "S"))
+"""Attributes that name a problem of a file, and their types."""
 Row = Mapping[str, Any]
 """A CURRENT row in DynamoDB JSON."""
 CURSOR = {"pk": {"S": "SWEEP"}, "sk": {"S": "REFUSED"}}
@@ -193,11 +195,12 @@ class WaitingFiles:
 
     def _start(self, row: Row, releases: bool) -> bool:
         """Starts the file's input again, with or without the flag; its name makes that happen once
-        a revision.
+        a revision. A ledger that was set back has revisions anew, and other problems with them.
         """
         from botocore.exceptions import ClientError
 
-        state = f"{row['pk']['S']} {row['revision']['N']}" + (f" {RELEASE}" if releases else "")
+        state = " ".join(row[name][kind] for name, kind in PROBLEM_OF_ROW)
+        state += f" {RELEASE}" if releases else ""
         name = hashlib.sha256(state.encode()).hexdigest()[:40]
         event = _without_flags(row["problem"]["M"]["input"]["S"])
         try:

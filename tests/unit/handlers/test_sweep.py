@@ -107,6 +107,16 @@ def test_a_file_is_tried_once_a_revision(states: Any, dynamodb: Any) -> None:
     assert run(states, dynamodb).restarted == 1
 
 
+def test_a_file_is_tried_again_at_a_revision_that_was_there_before_the_ledger_was_set_back(
+    states: Any, dynamodb: Any
+) -> None:
+    refuse(dynamodb)
+    assert run(states, dynamodb).restarted == 1
+    row = dynamodb.tables["ledger"]["s3://b/refused", "CURRENT"]
+    row["problem_at"] = {"S": "2026-01-02T00:00:00.000Z"}
+    assert [run(states, dynamodb).restarted for _ in range(2)] == [1, 0]
+
+
 def test_other_problems_are_not_tried_again(states: Any, dynamodb: Any) -> None:
     refuse(dynamodb)
     dynamodb.tables["ledger"]["s3://b/refused", "CURRENT"]["problem_error"] = {"S": "EncodingError"}
