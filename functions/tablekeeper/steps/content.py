@@ -14,6 +14,8 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.documents.text import Text
 from tablekeeper.errors import (
+    DatasetChangedError,
+    DocumentTooLargeError,
     InvalidFileError,
     ObjectChangedError,
     TablekeeperError,
@@ -45,11 +47,17 @@ def read_document(payload: dict[str, Any], snapshot: Snapshot, limit: int) -> Te
 
     Raises:
         InvalidFileError: it was refused or, as it is read, is too large or is no text.
+        DatasetChangedError: Fetch Object has another limit, so that a deployment is under way.
         ObjectChangedError: the object is no longer the one that was found.
         TransientServiceError: a retry helps.
     """
-    if "refused" in payload:
-        refused = payload["refused"]
+    refused = payload.get("refused")
+    found_large = (refused or {}).get("error") == DocumentTooLargeError.__name__
+    if found_large != ((snapshot.size or 0) > limit):
+        raise DatasetChangedError(
+            f"{snapshot.uri}: this function reads {limit:,} bytes, Fetch Object another number"
+        )
+    if refused:
         raise _invalid_errors()[refused["error"]](refused["message"])
     if "text" in payload:
         return Text([payload["text"].encode()], limit)

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import FlexibleChecksumError, ReadTimeoutError
-from handlers import fetch_object, validate_records
+from handlers import fetch_object, transform_records, validate_records
 from tablekeeper import aws
 from tablekeeper.errors import (
     ArchivedObjectError,
+    DatasetChangedError,
     DocumentTooLargeError,
     EncryptedObjectError,
     ObjectChangedError,
@@ -42,6 +43,23 @@ def test_a_large_document_is_read_where_it_is(pipeline: Pipeline, body: bytes) -
     assert fetched["document"] == {"object": f"s3://source/{KEY}"}
     assert validate(pipeline, fetched) == {"records": 3000}
     assert not pipeline.s3.list_objects_v2(Bucket="staging").get("Contents")
+
+
+@pytest.mark.parametrize(
+    ("fetches", "others"), [("10", "1000000"), ("1000000", "10")], ids=["raised", "lowered"]
+)
+def test_where_a_deployment_changes_the_limit_both_functions_have_to_have_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, fetches: str, others: str
+) -> None:
+    """Or a file that the new limit takes would be INVALID, and no event would come for it."""
+    pipeline.put(KEY, json.dumps(RECORDS[0]).encode())
+    monkeypatch.setenv("MAX_DOCUMENT_BYTES", fetches)
+    fetched = pipeline.fetch(KEY)
+    monkeypatch.setenv("MAX_DOCUMENT_BYTES", others)
+    with pytest.raises(DatasetChangedError):
+        validate(pipeline, fetched)
+    with pytest.raises(DatasetChangedError):
+        transform_records.handler(fetched, None)
 
 
 def test_an_older_version_is_read_as_long_as_it_is_there(pipeline: Pipeline) -> None:
