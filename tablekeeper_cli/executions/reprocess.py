@@ -19,6 +19,7 @@ from tablekeeper.model.times import iso_milliseconds
 from tablekeeper_cli.executions.outcomes import outcome_of
 from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN, read_input
 from tablekeeper_cli.stack import URI_SCHEME, Stack
+from tablekeeper_cli.terminal.showing import plural
 
 BATCH = 100
 """Keys of one BatchGetItem.
@@ -43,18 +44,21 @@ class StartedExecution:
 
 @dataclass(frozen=True)
 class ExecutionEnd:
-    """How an execution ended; error and message are of a bad end."""
+    """How an execution ended; error and message are of a bad end. set_aside is the number of the
+    file's bad records that have no item, also where it ended UNCHANGED.
+    """
 
     key: str
     execution: str
     outcome: str
     error: str | None = None
     message: str | None = None
+    set_aside: int | None = None
 
     @property
     def is_bad(self) -> bool:
         """Whether the file still has a problem."""
-        return self.outcome in BAD
+        return self.outcome in BAD or bool(self.set_aside)
 
 
 OF_ONE_EXECUTION = ("force", "release", REPROCESSED_BY, STARTED_BY_RUN)
@@ -137,10 +141,12 @@ def _batch(stack: Stack, started: Sequence[StartedExecution]) -> list[ExecutionE
     for row in rows:
         each = keys.pop((row["pk"]["S"], row["sk"]["S"]))
         text = {name: value["S"] for name, value in row.items() if "S" in value}
-        message = message_of(text["cause"]) if "cause" in text else None
-        ends.append(
-            ExecutionEnd(each.key, each.execution, text["outcome"], text.get("error"), message)
-        )
+        aside = int(row["set_aside"]["N"]) if "set_aside" in row else None
+        message = f"{plural(aside, 'bad record')} set aside" if aside else None
+        if "cause" in text:
+            message = message_of(text["cause"])
+        ended = (each.key, each.execution, text["outcome"], text.get("error"), message, aside)
+        ends.append(ExecutionEnd(*ended))
     overdue = time.monotonic() - DESCRIBE_AFTER_SECONDS
     ends += [
         end for each in keys.values() if each.at < overdue and (end := _described(stack, each))
