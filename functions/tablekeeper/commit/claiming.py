@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import own_list
-from tablekeeper.commit.lanes import Progress, lane_action
+from tablekeeper.commit.key_lists import own_list, seen_lists
+from tablekeeper.commit.lanes import Progress, new_lanes
 from tablekeeper.commit.transaction import FileTransactions
-from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, Row, attribute, lane_key
+from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, Row, attribute
 from tablekeeper.ledger.writes import no_outcome, update_row
 
 
@@ -41,13 +40,19 @@ class ClaimAttempt:
         if before and before.owner != wanted.owner and self._is_distrustful:
             continues = False
         pending = before.pending if before else ()
+        seen = seen_lists(self.file.tables, pending, before)
         if wanted.items and not continues:
             pending = (*pending, own_list(uri, wanted.revision))
         state = REPLACING if before and before.state != ADDING else ADDING
         trusts = before.trusts if before and continues else self._trusts
         superseded = self._superseded(wanted) if not continues else before and before.superseded
         claim = replace(
-            wanted, pending=pending, state=state, trusts=trusts, superseded=superseded or None
+            wanted,
+            pending=pending,
+            seen=seen,
+            state=state,
+            trusts=trusts,
+            superseded=superseded or None,
         )
         changes: dict[str, Any] = {
             "claim": claim.attributes(),
@@ -56,16 +61,12 @@ class ClaimAttempt:
         }
         if before is None or before.owner != wanted.owner:
             changes["refusal"] = None
-        actions: list[dict[str, Any]] = [
-            no_outcome(self.file.tables.ledger, uri, self.execution),
-            update_row(self.file.tables.ledger, uri, changes, seen=self.row.revision),
+        ledger, progress = self.file.tables.ledger, None if continues else Progress()
+        actions = [
+            no_outcome(ledger, uri, self.execution),
+            update_row(ledger, uri, changes, seen=self.row.revision),
+            *new_lanes(ledger, uri, claim.revision, progress),
         ]
-        for lane in range(lanes.LANES):
-            progress = None if continues else Progress()
-            key = lane_key(uri, lane)
-            actions.append(
-                lane_action(self.file.tables.ledger, key, claim.revision, None, progress)
-            )
         self.file.commit(lambda _: actions)
         return claim
 

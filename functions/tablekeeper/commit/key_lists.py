@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from tablekeeper.errors import StagedSetMissingError, TransientServiceError
-from tablekeeper.ledger.rows import ADDING, Row
+from tablekeeper.ledger.rows import ADDING, Claim, Row
 from tablekeeper.model import sizes
 from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.staging import partitioned_lines
@@ -158,22 +158,32 @@ def write_list(tables: Tables, prefix: str, parts: Iterable[Known], basis: str) 
     keys.close(copied_manifest(prefix))
 
 
-def damaged(tables: Tables, row: Row) -> list[str]:
-    """Those key lists of a row of which an object is gone. Of a claim's list all may be missing: it
-    is written before the first of its items, and not before the claim. Raises
-    TransientServiceError.
+def damaged(tables: Tables, row: Row, *, has_written: Callable[[], bool]) -> list[str]:
+    """Those key lists of a row of which an object is gone. Of a claim's list all may be missing, as
+    long as it was not seen and the claim has written no item. Raises TransientServiceError.
     """
-    lists = []
+    lists, claim = [], row.claim
     for prefix in key_lists(row):
         there = copied_objects(tables.staging_bucket, prefix)
         if copied_manifest(prefix) in there:
             parts = list_at(tables, prefix).manifest["parts"]
             is_damaged = not there.issuperset(part["key"] for part in parts)
         else:
-            is_damaged = prefix == row.keys_at
+            is_damaged = (
+                claim is None
+                or prefix == row.keys_at
+                or prefix in claim.seen
+                or (prefix == claim.own and has_written())
+            )
         if is_damaged:
             lists.append(prefix)
     return lists
+
+
+def seen_lists(tables: Tables, lists: Iterable[str], before: Claim | None) -> tuple[str, ...]:
+    """Those of a claim's lists that are there, or were when the claim before was made."""
+    seen = before.seen if before else ()
+    return tuple(each for each in lists if each in seen or list_at(tables, each).exists())
 
 
 def discard(tables: Tables, lists: Sequence[str]) -> None:

@@ -93,6 +93,17 @@ def lane_action(
     return {"Update": update}
 
 
+def new_lanes(
+    ledger: str, uri: str, claim: int, progress: Progress | None = Progress()
+) -> list[dict[str, Any]]:
+    """The actions that give all lanes to a claim, with this progress; None: with the progress that
+    they have.
+    """
+    return [
+        lane_action(ledger, lane_key(uri, lane), claim, None, progress) for lane in range(LANES)
+    ]
+
+
 class Lanes:
     """The lanes of one claim, and how far each of them is."""
 
@@ -120,6 +131,11 @@ class Lanes:
                 int(each["removed"]["N"]),
                 int(each.get("items_put", {}).get("N", "0")),
             )
+
+    def any(self) -> bool:
+        """Whether earlier attempts put an item. Raises TransientServiceError."""
+        self.read()
+        return self.counts()[0] > 0
 
     def counts(self) -> tuple[int, int]:
         """How many items were put, and how many removed."""

@@ -12,6 +12,7 @@ from tablekeeper import aws
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
 from tablekeeper.commit.key_lists import damaged, discard, own_list, write_list
+from tablekeeper.commit.lanes import Lanes, new_lanes
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.errors import StagedSetMissingError, StaleRevisionError, UnfinishedWriteError
@@ -39,7 +40,8 @@ def check_keys(file: FileTransactions, row: Row) -> None:
         UnfinishedWriteError: the time is up; a retry reads on.
         TransientServiceError: a retry helps.
     """
-    tables, lost = file.tables, damaged(file.tables, row)
+    written = Lanes(file, row.claim.revision if row.claim else 0)
+    tables, lost = file.tables, damaged(file.tables, row, has_written=written.any)
     if not lost:
         return
     if file.read_row().revision != row.revision:
@@ -54,14 +56,17 @@ def check_keys(file: FileTransactions, row: Row) -> None:
     prefix = own_list(file.uri, row.revision + 1)
     write_list(tables, prefix, [dict.fromkeys(sorted(each.keys)) for each in segments], "")
     changes = _with_the_list(row, lost, prefix)
-    update = update_row(tables.ledger, file.uri, changes, seen=row.revision)
-    file.commit(lambda _: [update])
+    actions = [update_row(tables.ledger, file.uri, changes, seen=row.revision)]
+    if row.claim:
+        actions += new_lanes(tables.ledger, file.uri, row.revision + 1)
+    file.commit(lambda _: actions)
     discard(tables, lost)
     raise StaleRevisionError(f"{file.uri}: its list of keys was damaged, and is made again")
 
 
 def _with_the_list(row: Row, lost: Collection[str], prefix: str) -> dict[str, Any]:
-    """The changes with which a row names the list of all that its file has in the table.
+    """The changes with which a row names the list of all that its file has in the table. A claim is
+    made anew: what it counted does not hold, and whoever has it writes nothing more.
 
     If the lists that are lost are of a claim alone, the list is one more of the claim: the earlier
     version is known, and an undo deletes the rest. If the row's own list is lost, what a claim
@@ -71,20 +76,20 @@ def _with_the_list(row: Row, lost: Collection[str], prefix: str) -> dict[str, An
     claim = row.claim
     if claim is None:
         return {"keys_at": attribute(prefix)}
+    pending = [each for each in claim.pending if each not in lost and each != claim.own]
     if row.keys_at not in lost:
-        place = len(claim.pending) - bool(claim.items)  # behind it is what the claim keeps itself
-        pending = (*claim.pending[:place], prefix, *claim.pending[place:])
-        return {"claim": replace(claim, pending=pending).attributes()}
-    changes = {
-        "keys_at": attribute(prefix),
-        "doubted": attribute(1),
-        # What it added is of the row now, so its transactions are others: no count of them holds.
-        "claim": replace(claim, cut="").attributes(),
-    }
-    if claim.state == ADDING and claim.outcome == lanes.UNDO:
-        changes["incomplete_since"] = attribute(now())
-    elif claim.state == ADDING:
-        changes["claim_state"] = attribute(REPLACING)
+        pending.append(prefix)
+    seen = tuple(each for each in pending if each == prefix or each in claim.seen)
+    if claim.own:
+        pending.append(claim.own)
+    claim = replace(claim, revision=row.revision + 1, pending=tuple(pending), seen=seen)
+    changes: dict[str, Any] = {"claim": claim.attributes()}
+    if row.keys_at in lost:
+        changes |= {"keys_at": attribute(prefix), "doubted": attribute(1)}
+        if claim.state == ADDING and claim.outcome == lanes.UNDO:
+            changes["incomplete_since"] = attribute(now())
+        elif claim.state == ADDING:
+            changes["claim_state"] = attribute(REPLACING)
     return changes
 
 

@@ -39,9 +39,9 @@ class Plan:
         self.source = lineage(Snapshot.read(claim.snapshot), claim.execution)
         self.old = KnownItems(tables, row, claim.basis if claim.trusts else "")
         self.staged = _StagedItems(tables.staging_bucket, claim.items) if claim.items else None
-        self.own = claim.pending[-1] if claim.items else None
-        others = [list_at(tables, each) for each in claim.pending if each != self.own]
-        self.others = [each for each in others if each.exists()]
+        self.own = claim.own
+        others = {each: list_at(tables, each) for each in claim.pending if each != self.own}
+        self.others = [at for each, at in others.items() if each in claim.seen or at.exists()]
         self.comparing = BoundedSemaphore(COMPARED_AT_ONCE)
 
     def keep_keys(self) -> None:

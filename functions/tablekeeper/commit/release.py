@@ -19,9 +19,10 @@ from tablekeeper.commit.key_lists import (
     discard,
     key_lists,
     own_list,
+    seen_lists,
     write_list,
 )
-from tablekeeper.commit.lanes import UNDO, Progress, SupersededError, lane_action
+from tablekeeper.commit.lanes import UNDO, SupersededError, new_lanes
 from tablekeeper.commit.large_write import LargeWrite
 from tablekeeper.commit.settlement import Settlement
 from tablekeeper.commit.transaction import FileTransactions
@@ -36,7 +37,6 @@ from tablekeeper.ledger.rows import (
     Row,
     attribute,
     item_keys,
-    lane_key,
     texts,
 )
 from tablekeeper.ledger.writes import (
@@ -137,6 +137,7 @@ class Release:
         the claim deletes their items.
         """
         uri, ledger, before = self.file.uri, self.tables.ledger, self.row.claim
+        pending = self._pending()
         claim = Claim(
             revision=self.row.revision + 1,
             state=ADDING,
@@ -146,7 +147,8 @@ class Release:
             execution=self.execution.id,
             snapshot=self.file.snapshot.payload(),
             items=None,
-            pending=self._pending(),
+            pending=pending,
+            seen=seen_lists(self.tables, pending, before),
             cut=lanes.cut(),
             trusts=before.trusts if before else True,
         )
@@ -162,10 +164,7 @@ class Release:
         actions = [
             no_outcome(ledger, uri, self.execution),
             update_row(ledger, uri, changes, seen=self.row.revision),
-            *(
-                lane_action(ledger, lane_key(uri, n), claim.revision, None, Progress())
-                for n in range(lanes.LANES)
-            ),
+            *new_lanes(ledger, uri, claim.revision),
         ]
         self.file.commit(lambda _: actions)
         return claim

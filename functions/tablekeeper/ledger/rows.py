@@ -51,12 +51,13 @@ Record Failure checks.
 class Claim:
     """A large write under way.
 
-    revision is the row's when the claim was made, which no other claim of the row has. owner is
-    the audit key of the execution that made it, from the ledger's revision `base`. items is the
-    staged set to write, None to remove all. pending are the prefixes of the key lists of items
-    that may be in the table beside those of the row. cut is what its transactions are cut by: the
-    progress of a release that cuts otherwise does not count. answers is the problem that the row
-    had when the bucket was read, as `Row.problem_id`: the close removes it. basis is what the
+    revision is the row's when the claim was made, which no other claim of the row has. owner is the
+    audit key of the execution that made it, from the ledger's revision `base`. items is the staged
+    set to write, None to remove all. pending are the prefixes of the key lists of items that may be
+    in the table beside those of the row; seen are those of them that were there when the claim was
+    made: a claim may die before it has written its own. cut is what its transactions are cut by:
+    the progress of a release that cuts otherwise does not count. answers is the problem that the
+    row had when the bucket was read, as `Row.problem_id`: the close removes it. basis is what the
     digests of its items are bound to. trusts says that it writes no item whose digest the row has;
     an execution that takes the claim over may clear it, and none sets it again. superseded is the
     write that had begun to replace items when this claim was taken over from it, as long as this
@@ -72,6 +73,7 @@ class Claim:
     snapshot: Mapping[str, Any]
     items: Mapping[str, Any] | None
     pending: tuple[str, ...]
+    seen: tuple[str, ...] = ()
     cut: str = ""
     answers: str = ""
     basis: str = ""
@@ -88,6 +90,7 @@ class Claim:
             snapshot=details.pop("found"),
             **details,
             pending=tuple(each["S"] for each in attributes["pending"]["L"]),
+            seen=tuple(each["S"] for each in attributes.get("seen", {}).get("L", ())),
             cut=attributes.get("cut", {}).get("S", ""),
             answers=attributes.get("answers", {}).get("S", ""),
             basis=attributes.get("basis", {}).get("S", ""),
@@ -103,6 +106,7 @@ class Claim:
                 "revision": {"N": str(self.revision)},
                 "details": {"S": json.dumps(details, ensure_ascii=False)},
                 "pending": {"L": [{"S": each} for each in self.pending]},
+                "seen": {"L": [{"S": each} for each in self.seen]},
                 "cut": {"S": self.cut},
                 "answers": {"S": self.answers},
                 "basis": {"S": self.basis},
@@ -120,6 +124,11 @@ class Claim:
             "found": self.snapshot,
             "items": self.items,
         }
+
+    @property
+    def own(self) -> str | None:
+        """The key list of the items that it writes itself."""
+        return self.pending[-1] if self.items else None
 
     def finishing(self, write: Mapping[str, Any]) -> Claim:
         """The claim with another write in its place, whose digests are unknown."""

@@ -381,7 +381,8 @@ def test_a_write_whose_row_lost_its_keys_begins_again(
     ("lost", "version"),
     [
         pytest.param("row", dict.fromkeys("cdefghijklmn", "2"), id="of the row"),
-        pytest.param("claim", dict.fromkeys("abcdef", "1"), id="of the claim"),
+        pytest.param("/0.gz", dict.fromkeys("abcdef", "1"), id="a part of the claim's"),
+        pytest.param("", dict.fromkeys("abcdef", "1"), id="of the claim"),
     ],
 )
 def test_a_bad_file_has_one_of_its_versions_whichever_list_was_lost(
@@ -396,11 +397,59 @@ def test_a_bad_file_has_one_of_its_versions_whichever_list_was_lost(
     if lost == "row":
         delete_copy("staging", row["keys_at"]["S"])
     else:
-        pipeline.s3.delete_object(Bucket="staging", Key=f"{own['S']}/0.gz")
+        _lose(pipeline, own["S"] + lost)
     pipeline.put(KEY, b"{")
     assert run(pipeline) == "MalformedJsonError"
     assert held(pipeline) == version
     assert not {"claim", "incomplete_since"} & pipeline.row(KEY).keys()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_lists_of_all_claims_may_be_lost(
+    pipeline: Pipeline, use: Callable[[Any], None], first: bool
+) -> None:
+    """Two writes, the second of which took the claim over, have added items."""
+    if not first:
+        pipeline.put(KEY, records("abcdef", v=1))
+        pipeline.sync(KEY)
+    for names in ("cdefghijklmn", "ghuvwxyz"):
+        pipeline.put(KEY, records(names, v=2))
+        use(Client(pipeline.dynamodb, _refused_from(4)))
+        with pytest.raises(ClientError):
+            run(pipeline)
+        use(pipeline.dynamodb)
+    lists = pipeline.row(KEY)["claim"]["M"]["pending"]["L"]
+    assert len(lists) == 2
+    for each in lists:
+        _lose(pipeline, each["S"])
+    pipeline.put(KEY, records("ab", v=3))
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("ab", "3")
+
+
+def test_a_claim_that_wrote_nothing_needs_no_list(
+    pipeline: Pipeline, use: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It died before it had one: no look at the table's items."""
+    pipeline.put(KEY, records("abcdef", v=1))
+    use(Client(pipeline.dynamodb, _refused_from(2)))
+    with pytest.raises(ClientError):
+        run(pipeline)
+    use(pipeline.dynamodb)
+    (own,) = pipeline.row(KEY)["claim"]["M"]["pending"]["L"]
+    _lose(pipeline, own["S"])
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.dynamodb, "scan", None)
+        for names in ("ab", "abc"):
+            pipeline.put(KEY, records(names, v=2))
+            assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("abc", "2")
+
+
+def _lose(pipeline: Pipeline, prefix: str) -> None:
+    for key in copied_objects("staging", prefix.partition("/0")[0]):
+        if key.startswith(prefix):
+            pipeline.s3.delete_object(Bucket="staging", Key=key)
 
 
 def test_an_undo_whose_row_lost_its_keys_leaves_the_file_incomplete(
