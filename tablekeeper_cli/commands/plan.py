@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 app = group()
 
+BAD = ("FAILED", "INVALID", "PARTIAL")
 SHOWN = 40
 """How many items, violations or objects a person is shown."""
 SIGNS = {"put": "+", "changed": "~", "unchanged": "=", "removed": "-", "refused": "!"}
@@ -280,7 +281,7 @@ class _Total:
         self.outcomes[made.outcome] += 1
         self.items.update(made.counts)
         self.fine &= made.fine
-        was_bad = made.now in ("INVALID", "FAILED")
+        was_bad = made.now in BAD
         self.now_bad += not made.fine and not was_bad
         self.now_good += made.fine and was_bad
         self.different += _is_different(made)
@@ -299,7 +300,7 @@ class _Total:
 
 def _is_different(made: Plan) -> bool:
     changed = any(made.counts[action] for action in ("put", "changed", "removed"))
-    return changed or not made.fine or made.now in ("INVALID", "FAILED")
+    return changed or not made.fine or made.now in BAD
 
 
 def _object(made: Plan) -> Text:

@@ -19,9 +19,9 @@ class Plan:
 
     outcome is the execution's, error the name that it would be PARTIAL, INVALID or FAILED with.
     records is the number of records that were read, set_aside that of the bad ones that would be
-    set aside. counts has the number of items by action. `now` is what the ledger shows for the
-    file: a problem's status, else the status, None for an unknown file. assumptions say in words
-    what a plan takes for granted, warnings what may not be meant.
+    set aside, or are, where nothing would change. counts has the number of items by action. `now`
+    is what the ledger shows for the file: a problem's status, else the status, None for an unknown
+    file. assumptions say in words what a plan takes for granted, warnings what may not be meant.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Plan:
     @property
     def fine(self) -> bool:
         """Whether the table would be as the bucket is."""
-        return self.outcome in ("SYNCED", "UNCHANGED", "DELETED")
+        return self.outcome in ("SYNCED", "UNCHANGED", "DELETED") and not self.set_aside
 
     def about(self) -> dict[str, Any]:
         """All but the violations and the items, which may be many."""
@@ -52,7 +52,7 @@ class Plan:
     @property
     def is_written(self) -> bool:
         """Whether the table would have the file's items."""
-        return self.fine or self.outcome == PARTIAL
+        return self.outcome in ("SYNCED", "UNCHANGED", "DELETED", PARTIAL)
 
     def violations(self) -> Iterator[Fault]:
         """What is wrong with records, in their order."""

@@ -79,6 +79,8 @@ class Planning:
             )
         if self.snapshot.action == "unchanged":
             made.outcome = "UNCHANGED"
+            if self.snapshot.set_aside:
+                made.set_aside = self.snapshot.set_aside.records
             if self.snapshot.etag:
                 self._all_unchanged()
         elif self.snapshot.action in ("ignore", "delete"):

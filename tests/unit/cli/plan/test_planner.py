@@ -15,6 +15,7 @@ from tablekeeper import errors
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.settings import FetchSettings
 
+from tablekeeper_cli.commands.plan import _Total
 from tablekeeper_cli.compare.items import Change, changes
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.plan.plan import Plan
@@ -302,3 +303,21 @@ def test_keys_of_before_a_change_of_the_table_s_key_are_of_no_item(
     row = {**pipeline.row("notes/a.json"), "item_keys": old, "digest": {"S": "of another key"}}
     pipeline.dynamodb.put_item(TableName="ledger", Item=row)
     assert actions(plan_of("notes/a.json", [note("2")])) == {"put": ["2"]}
+
+
+def test_a_file_of_which_nothing_would_change_has_its_bad_records_still(
+    pipeline: Pipeline, plan_of: PlanOf
+) -> None:
+    records = [note("1"), note("2", count=-1)]
+    first = plan_of("lax/a.json", records)
+    pipeline.put("lax/a.json", records)
+    pipeline.sync("lax/a.json")
+    again = plan_of("lax/a.json", records)
+    assert [(each.outcome, each.set_aside, each.fine) for each in (first, again)] == [
+        ("PARTIAL", 1, False),
+        ("UNCHANGED", 1, False),
+    ]
+    assert again.is_written
+    total = _Total()
+    total.add(again)
+    assert (total.fine, total.summary()["now_invalid"]) == (False, 0)
