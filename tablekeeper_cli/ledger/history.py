@@ -98,7 +98,7 @@ def origin(text: str, execution: str) -> str:
     if name.startswith("reprocess-"):
         by = event.get(REPROCESSED_BY)
         return f"reprocess by {by}" if isinstance(by, str) else "reprocess"
-    if STARTED_BY_RUN in event or "/" in machine:
+    if STARTED_BY_RUN in event or "/" in machine or name.startswith("bulk-"):
         return "reconcile"
     if name.startswith("redrive-"):
         return "event, redriven"

@@ -216,9 +216,20 @@ def test_more_outcomes_than_can_be_read_are_counted(
         ("{}", f"{MACHINE}:reprocess-1", "reprocess"),
         (json.dumps({STARTED_BY_RUN: "arn"}), f"{MACHINE}:5a0e", "reconcile"),
         ("{}", f"{MACHINE}-bucket/EachBatch:5a0e", "reconcile"),
+        ("{}", f"{MACHINE}:bulk-5a0e", "reconcile"),
         ("{", f"{MACHINE}:mine", "by hand"),
     ],
-    ids=["event", "redriven", "sweep", "reprocess", "old-reprocess", "run", "bulk", "hand"],
+    ids=[
+        "event",
+        "redriven",
+        "sweep",
+        "reprocess",
+        "old-reprocess",
+        "run",
+        "bulk",
+        "orphan",
+        "hand",
+    ],
 )
 def test_an_execution_says_what_started_it(text: str, execution: str, who: str) -> None:
     assert origin(text, execution) == who
