@@ -76,6 +76,7 @@ def _with_the_list(row: Row, lost: Collection[str], prefix: str) -> dict[str, An
     claim = row.claim
     if claim is None:
         return {"keys_at": attribute(prefix)}
+    may_have_added = bool(claim.pending)
     pending = [each for each in claim.pending if each not in lost and each != claim.own]
     if row.keys_at not in lost:
         pending.append(prefix)
@@ -85,7 +86,9 @@ def _with_the_list(row: Row, lost: Collection[str], prefix: str) -> dict[str, An
     claim = replace(claim, revision=row.revision + 1, pending=tuple(pending), seen=seen)
     changes: dict[str, Any] = {"claim": claim.attributes()}
     if row.keys_at in lost:
-        changes |= {"keys_at": attribute(prefix), "doubted": attribute(1)}
+        changes["keys_at"] = attribute(prefix)
+    if row.keys_at in lost and may_have_added:
+        changes["doubted"] = attribute(1)
         if claim.state == ADDING and claim.outcome == lanes.UNDO:
             changes["incomplete_since"] = attribute(now())
         elif claim.state == ADDING:

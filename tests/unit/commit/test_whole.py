@@ -452,6 +452,24 @@ def _lose(pipeline: Pipeline, prefix: str) -> None:
             pipeline.s3.delete_object(Bucket="staging", Key=key)
 
 
+def test_a_removal_that_lost_its_keys_before_it_began_is_undone(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """It has added nothing: what is in the table is the earlier version."""
+    pipeline.put(KEY, records("abcdef", v=1))
+    pipeline.sync(KEY)
+    pipeline.s3.delete_object(Bucket="source", Key=KEY)
+    use(Client(pipeline.dynamodb, _refused_from(2)))
+    with pytest.raises(ClientError):
+        run(pipeline)
+    use(pipeline.dynamodb)
+    delete_copy("staging", pipeline.row(KEY)["keys_at"]["S"])
+    pipeline.put(KEY, b"{")
+    assert run(pipeline) == "MalformedJsonError"
+    assert held(pipeline) == dict.fromkeys("abcdef", "1")
+    assert not {"claim", "incomplete_since"} & pipeline.row(KEY).keys()
+
+
 def test_an_undo_whose_row_lost_its_keys_leaves_the_file_incomplete(
     pipeline: Pipeline, use: Callable[[Any], None]
 ) -> None:
