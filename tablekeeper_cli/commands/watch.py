@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import UNLIMITED, Context, command, group
+from tablekeeper_cli.terminal.text import json_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -48,7 +48,7 @@ def watch(
 
     for each in Watch(context.stack, prefix=prefix, problems=problems).follow(lines):
         if context.json:
-            typer.echo(json.dumps(asdict(each), ensure_ascii=False))
+            typer.echo(json_text(asdict(each)))
         else:
             context.out.print(_line(each, context), soft_wrap=True)
         context.flush()

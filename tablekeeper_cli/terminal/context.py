@@ -16,6 +16,7 @@ import typer
 
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal.help import PANEL, Command
+from tablekeeper_cli.terminal.text import json_text
 
 if TYPE_CHECKING:
     from threading import Event
@@ -90,7 +91,7 @@ class Context:
         is never markup.
         """
         if self.json:
-            sys.stdout.write(json.dumps(data, default=_plain, indent=2, ensure_ascii=False) + "\n")
+            sys.stdout.write(json_text(data, default=_plain, indent=2) + "\n")
             return
         shown = show()
         for part in shown if isinstance(shown, list) else [shown]:
@@ -108,11 +109,11 @@ class Context:
             if isinstance(value, Iterator):
                 before = "["
                 for each in value:
-                    write(f"{before}\n    {json.dumps(each, default=_plain, ensure_ascii=False)}")
+                    write(f"{before}\n    {json_text(each, default=_plain)}")
                     before = ","
                 write("[]" if before == "[" else "\n  ]")
             else:
-                write(json.dumps(value, default=_plain, ensure_ascii=False))
+                write(json_text(value, default=_plain))
         write("\n}\n")
 
     def flush(self) -> None:

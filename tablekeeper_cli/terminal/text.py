@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from typing import Any
 
 LONGEST = 200
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def printable(text: str, longest: int | None = None) -> str:
@@ -29,6 +32,16 @@ def clean(text: str) -> str:
 def json_line(value: Any) -> str:
     """A value as JSON, cut behind LONGEST characters; `nothing` for None."""
     return "nothing" if value is None else printable(json.dumps(value, ensure_ascii=False), LONGEST)
+
+
+def json_text(
+    value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None
+) -> str:
+    """A value as JSON that UTF-8 can hold: half of a surrogate pair, which the input of an
+    execution may have, is an escape.
+    """
+    text = json.dumps(value, indent=indent, default=default, ensure_ascii=False)
+    return _HALF_OF_A_PAIR.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def nested(text: str | None) -> Any:

@@ -238,5 +238,19 @@ def test_json_in_a_text_is_nested_and_no_digit_is_lost(text: str | None, value: 
     assert nested(text) == value
 
 
+def test_half_of_a_surrogate_pair_in_an_input_is_an_escape_in_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """UTF-8 has none, and an answer without it could not be written."""
+    told = {"input": nested('{"key": "a\\ud800", "face": "\U0001f600"}')}
+    context = Context(json=True)
+    context.answer(told, lambda: None)
+    context.write_json([("one", told), ("many", iter([told]))])
+    out = capsys.readouterr().out
+    assert out.encode().count(b"\\ud800") == 3
+    assert "\U0001f600" in out
+    assert json.loads(out[: out.index("}\n{") + 1]) == told
+
+
 def test_text_from_elsewhere_cannot_steer_a_terminal() -> None:
     assert clean("a\nb\x1b[31m\r\u202e") == "a\nb\\x1b[31m\\r\\u202e"
