@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tablekeeper.ledger.rows import CURRENT, SHARDS, Row
+from tablekeeper.model.objects import MAX_URI_BYTES
 
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.ledger.problems import INCOMPLETE, WRITING, Problem, problem_of
@@ -107,8 +108,10 @@ def _files_in(stack: Stack, shard: str, prefix: str, after: str | None) -> Itera
 
 
 def _last(prefix: str) -> str:
-    """Not less than any key with this prefix: the last code point, over and over."""
-    return prefix + "\U0010ffff" * ((2048 - len(prefix.encode())) // 4)
+    """The last of all keys with this prefix that the index can hold, and a query of it compare
+    with: the last code point, over and over.
+    """
+    return prefix + "\U0010ffff" * ((MAX_URI_BYTES - len(prefix.encode())) // 4)
 
 
 def listed_file(stack: Stack, row: Attributes) -> ListedFile:
