@@ -102,13 +102,15 @@ def is_under_way(states: SFNClient, row: Row) -> bool:
 
 
 def _version_id(bucket: str, key: str) -> str | None:
-    """The version id, which a listing does not have; None when the object is gone."""
+    """The version id, which a listing does not have; None when the object is gone, or may not be
+    read: the attempt to sync it records why.
+    """
     from botocore.exceptions import ClientError
 
     try:
         with aws.transient_errors():
             return aws.s3().head_object(Bucket=bucket, Key=key).get("VersionId")
     except ClientError as error:
-        if error.response["Error"].get("Code") in ("404", "NoSuchKey"):
+        if error.response["Error"].get("Code") in ("400", "403", "404", "NoSuchKey"):
             return None
         raise

@@ -12,6 +12,7 @@ from tablekeeper.errors import ObjectChangedError, TransientServiceError
 from tablekeeper.ledger.rows import ADDING, Claim
 from tablekeeper.steps import fetch, transform
 
+from tests.support.fakes import client_error
 from tests.support.quick import quick_pipeline
 from tests.unit.conftest import Pipeline
 
@@ -266,6 +267,26 @@ def test_a_file_that_is_gone_since_it_was_listed_is_deleted(pipeline: Pipeline) 
     pipeline.s3.delete_object(Bucket="source", Key="notes/a.json")
     assert pipeline.sync_batch(objects=objects) == {"notes/a.json": ("STALE", "DELETED")}
     assert pipeline.items() == []
+
+
+@pytest.mark.parametrize("code", ["400", "403"], ids=["refused", "denied"])
+def test_an_object_that_may_not_be_looked_at_keeps_no_batch_from_its_work(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    """Its key in KMS is disabled, or a policy of the bucket denies it."""
+    pipeline.put("versions/a.json", [{"x": 1}])
+    pipeline.sync("versions/a.json")
+    pipeline.put("notes/a.json", GOOD)
+    listed = pipeline.listed()
+
+    def refused(**_: Any) -> Any:
+        raise client_error(code)
+
+    monkeypatch.setattr(pipeline.s3, "head_object", refused)
+    assert pipeline.sync_batch("look", listed) == {
+        "notes/a.json": ("UNKNOWN", None),
+        "versions/a.json": ("STALE", None),
+    }
 
 
 def test_a_dataset_that_uses_the_version_sees_a_new_version(pipeline: Pipeline) -> None:
