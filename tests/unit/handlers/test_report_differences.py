@@ -76,8 +76,9 @@ def test_everything_is_added_up(pipeline: Pipeline) -> None:
     assert last(pipeline) == told
 
 
-def test_after_a_look_everything_that_was_found_differs(pipeline: Pipeline) -> None:
-    told = report(pipeline, how="look")
+@pytest.mark.parametrize("how", ["look", "Bulk"], ids=["look", "unknown"])
+def test_after_a_look_everything_that_was_found_differs(pipeline: Pipeline, how: str) -> None:
+    told = report(pipeline, how=how)
     assert (told["differences"], told["outcomes"]) == (7, {})
 
 
