@@ -231,9 +231,9 @@ def weakened(world: World) -> Iterator[None]:
         current.keeps_progress = self.row.claim is not None
         return take(self, wanted)
 
-    def kept(ledger: str, key: Any, claim: int, held: int | None, progress: Any) -> Any:
+    def kept(ledger: str, uri: str, claim: int, progress: Any) -> Any:
         kept = getattr(greenlet.getcurrent(), "keeps_progress", False)
-        return lane_action(ledger, key, claim, held, None if kept else progress)
+        return lanes.new_lanes(ledger, uri, claim, None if kept else progress)
 
     def by_owner(self: Any) -> bool:
         claim = self.row.claim
@@ -285,9 +285,7 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(file_commit, "update_row", no_condition),
             patch.object(transaction, "read_row", any_revision),
         ],
-        "no-claim-check": [
-            patch.object(module, "lane_action", no_held) for module in (claiming, lanes)
-        ],
+        "no-claim-check": [patch.object(lanes, "lane_action", no_held)],
         "no-pending": [
             patch.object(key_lists, "key_lists", no_pending),
             patch.object(large_write, "key_lists", no_pending),
@@ -306,7 +304,7 @@ def weakened(world: World) -> Iterator[None]:
         "plan-by-row": [patch.object(claiming.ClaimAttempt, "take", by_row)],
         "progress-kept": [
             patch.object(claiming.ClaimAttempt, "take", keeps_progress),
-            patch.object(claiming, "lane_action", kept),
+            patch.object(claiming, "new_lanes", kept),
         ],
         "claim-by-owner": [patch.object(claiming.ClaimAttempt, "is_mine", property(by_owner))],
         "release-spares-claims": [patch.object(release.Release, "commit", spares_claims)],
