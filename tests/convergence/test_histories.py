@@ -36,7 +36,7 @@ HINTS = {
     "skip-added": 11,
     "progress-kept": 15,
     "force-goes-on": 152,
-    "force-forgotten": 736,
+    "force-forgotten": 470,
     "no-questions": 56,
     "no-superseded": 132,
     "no-rebuild": 9,
