@@ -18,13 +18,20 @@ from local.engine.state import (
     CAUSE_CHARACTERS,
     FAULTS,
     PAYLOAD_BYTES,
+    SLOTS,
+    SWITCHES,
     has_slot,
 )
 from local.faults import Fault
+from local.switches import LAMBDA_THROTTLES
 
 UNCATCHABLE = ("States.DataLimitExceeded", "States.Runtime")
 """https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html"""
 
+THROTTLED = (
+    "Lambda.TooManyRequestsException",
+    "Rate Exceeded. (Service: Lambda, Status Code: 429)",
+)
 Failure = stepfunctions._ExecutionError
 
 
@@ -32,6 +39,11 @@ Failure = stepfunctions._ExecutionError
 # Stock: it would run while the invocation waits for a slot, too.
 @mends(stepfunctions, "_invoke_resource_with_timeout", "resource, input_data, timeout")
 def _with_timeout(_stock: Callable[..., Any], resource: str, data: Any, timeout: float) -> Any:
+    if ":lambda:" in resource and SWITCHES.is_on(LAMBDA_THROTTLES):
+        # Where thousands are throttled, their threads would take the engine's whole time.
+        if not SLOTS.acquire(blocking=False):
+            raise Failure(*THROTTLED)
+        SLOTS.release()
     running = threading.Event()
     has_slot.set(running if ":lambda:" in resource else None)
     pool = ThreadPoolExecutor(max_workers=1)
@@ -90,10 +102,7 @@ def _strike_state(fault: Fault) -> None:
 
 def _lambda_error(name: str, cause: str) -> tuple[str, str]:
     if name == "Lambda.Unknown" and "TooManyRequestsException" in cause:
-        return (
-            "Lambda.TooManyRequestsException",
-            "Rate Exceeded. (Service: Lambda, Status Code: 429)",
-        )
+        return THROTTLED
     if cause.startswith("{"):
         cause = json.dumps(json.loads(cause), ensure_ascii=False, separators=(",", ":"))
     return name, cause
