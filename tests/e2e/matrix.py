@@ -125,7 +125,7 @@ def _functions() -> Iterator[Case]:
             "throttled, lasting",
             throttle,
             times=LASTING,
-            attempts=16,
+            attempts=41,
         )
         yield _of(well, "crash, once", crash, times=1, attempts=2)
         yield _of(
