@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 from jsonata.functions import Functions as JsonataFunctions
+from jsonata.jexception import JException
 from jsonata.parser import Parser
 from jsonata.timebox import Timebox
 from ministack.services import stepfunctions
@@ -23,10 +25,11 @@ LOOKS_AT_THE_TIME = 64
 @mends(Timebox, "check_runaway", "self")
 def _check_runaway(stock: Callable[..., None], box: Any) -> None:
     steps = box.__dict__["steps"] = box.__dict__.get("steps", -1) + 1
-    if steps % LOOKS_AT_THE_TIME == 0:
+    if box.timeout is not None and steps % LOOKS_AT_THE_TIME == 0:
         began = box.__dict__.setdefault("began", time.thread_time())
-        box.spent = int(1000 * (time.thread_time() - began))
-    box.time = Timebox.current_milli_time() - box.spent
+        if 1000 * (time.thread_time() - began) > box.timeout:
+            raise JException("D1012", -1, box.timeout)
+    box.time = math.inf  # for the clock: what is left to it is the depth
     stock(box)
 
 

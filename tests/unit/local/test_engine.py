@@ -86,6 +86,31 @@ def test_does_not_start_when_a_patch_point_has_changed(change: str, complaint: s
     assert complaint in run.stderr
 
 
+def test_an_expression_has_a_second_of_its_own_however_long_its_thread_waits() -> None:
+    """A clock on which two seconds pass between any two looks, as for a thread of thousands."""
+    evaluated = (
+        "from itertools import count; from jsonata import Jsonata\n"
+        "from jsonata.timebox import Timebox; from local.engine import expressions\n"
+        "Timebox.current_milli_time = staticmethod(count(0, 2000).__next__)\n"
+        "print(Jsonata.jsonata('1 + 1', timeout=1000).evaluate({}))\n"
+        "endless = '($f := function($n) { $f($n + 1) }; $f(0))'\n"
+        "try: Jsonata.jsonata(endless, timeout=50).evaluate({})\n"
+        "except Exception as error: print(error)"
+    )
+    run = subprocess.run(
+        [python("engine"), "-c", evaluated],
+        cwd=ROOT,
+        env={"ENGINE_STATE_DIR": "unused"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.stdout.splitlines() == [
+        "2",
+        "Evaluation timeout after 50 milliseconds. Check for infinite loop",
+    ]
+
+
 def test_an_exception_arrives_under_its_class_name(engine: Engine, function: str) -> None:
     ended = engine.run(
         {"A": task(function, {"raise": "é"}, **catching(["KeyOwnershipError"])), "B": passing()}
