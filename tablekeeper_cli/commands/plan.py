@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 app = group()
 
-BAD = ("FAILED", "INVALID", "PARTIAL")
 SHOWN = 40
 """How many items, violations or objects a person is shown."""
 SIGNS = {"put": "+", "changed": "~", "unchanged": "=", "removed": "-", "refused": "!"}
@@ -281,9 +280,8 @@ class _Total:
         self.outcomes[made.outcome] += 1
         self.items.update(made.counts)
         self.fine &= made.fine
-        was_bad = made.now in BAD
-        self.now_bad += not made.fine and not was_bad
-        self.now_good += made.fine and was_bad
+        self.now_bad += not made.fine and not made.was_bad
+        self.now_good += made.fine and made.was_bad
         self.different += _is_different(made)
 
     def is_shown(self, made: Plan) -> bool:
@@ -300,7 +298,7 @@ class _Total:
 
 def _is_different(made: Plan) -> bool:
     changed = any(made.counts[action] for action in ("put", "changed", "removed"))
-    return changed or not made.fine or made.now in BAD
+    return changed or not made.fine or made.was_bad
 
 
 def _object(made: Plan) -> Text:

@@ -18,6 +18,7 @@ from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions.outcomes import outcome_of
 from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN, read_input
+from tablekeeper_cli.ledger.problems import PROBLEMS
 from tablekeeper_cli.stack import URI_SCHEME, Stack
 from tablekeeper_cli.terminal.showing import plural
 
@@ -31,7 +32,7 @@ DESCRIBE_AFTER_SECONDS = 30.0
 from the safety net.
 """
 Thing = TypeVar("Thing")
-BAD = ("FAILED", "INVALID", "PARTIAL", "TIMED_OUT", "ABORTED")
+BAD = (*PROBLEMS, "TIMED_OUT", "ABORTED")
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ from typing import Any
 
 from tablekeeper.model.outcome import PARTIAL
 
+from tablekeeper_cli.ledger.problems import PROBLEMS
 from tablekeeper_cli.plan.fault import Fault
 from tablekeeper_cli.plan.planned_item import ACTIONS, PlannedItem
 from tablekeeper_cli.plan.store import LocalStore
+
+GOOD = ("SYNCED", "UNCHANGED", "DELETED")
 
 
 @dataclass
@@ -43,16 +46,21 @@ class Plan:
     @property
     def fine(self) -> bool:
         """Whether the table would be as the bucket is."""
-        return self.outcome in ("SYNCED", "UNCHANGED", "DELETED") and not self.set_aside
+        return self.outcome in GOOD and not self.set_aside
 
     def about(self) -> dict[str, Any]:
         """All but the violations and the items, which may be many."""
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     @property
+    def was_bad(self) -> bool:
+        """Whether the ledger shows a problem of the file now."""
+        return self.now in PROBLEMS
+
+    @property
     def is_written(self) -> bool:
         """Whether the table would have the file's items."""
-        return self.outcome in ("SYNCED", "UNCHANGED", "DELETED", PARTIAL)
+        return self.outcome in (*GOOD, PARTIAL)
 
     def violations(self) -> Iterator[Fault]:
         """What is wrong with records, in their order."""

@@ -26,7 +26,7 @@ from local.environment import LOCAL, python
 from local.stack import Stack
 from tests.benchmarks import bulk, commands, formats, large_files, overwrites
 from tests.benchmarks.results import Section
-from tests.benchmarks.stacks import Used, measured_stack, processor_seconds
+from tests.benchmarks.stacks import Used, any_runs, measured_stack, processor_seconds
 from tests.benchmarks.validation import validation
 from tools.cost import ONE_FUNCTION
 
@@ -193,11 +193,9 @@ class Counted:
 
     def has(self, count: int) -> bool:
         """Whether so many files are done. Asks for what costs little, often, and then for all."""
-        states = self.stack.client("stepfunctions")
-        runs = self.machine and states.list_executions(
-            stateMachineArn=self.machine, statusFilter="RUNNING", maxResults=1
-        )
-        return not (runs and runs["executions"]) and self.count() >= count
+        if self.machine and any_runs(self.stack, self.machine):
+            return False
+        return self.count() >= count
 
     def executions(self) -> list[Any]:
         """Those of the state machine."""

@@ -24,10 +24,11 @@ from local.stack import Stack
 from local.switches import LAMBDA_THROTTLES
 from tests.benchmarks import bulk, commands
 from tests.benchmarks.results import Section
-from tests.benchmarks.stacks import engine_processes, measured_stack
+from tests.benchmarks.stacks import any_runs, engine_processes, measured_stack
 from tests.e2e.large_files import peak_memory
 
-FILES, MINUTES = 5000, 10
+FILES = int(os.environ.get("LOAD_FILES", "5000"))
+MINUTES = float(os.environ.get("LOAD_MINUTES", "10"))
 UPLOADS_AT_ONCE = 16
 PART_OF_LIMIT = 0.9
 """The sustained rate, of the one at which the burst was worked off."""
@@ -73,13 +74,10 @@ class Load:
     def finish(self) -> Counter[str]:
         """Waits until every file has its execution and all have ended; how they ended."""
         while True:
-            # A list of all takes the engine a second, in which it does nothing else.
-            runs = self.states.list_executions(
-                stateMachineArn=self.machine, statusFilter="RUNNING", maxResults=1
-            )
-            counts = Counter[str]() if runs["executions"] else self._executions()
-            if sum(counts.values()) - self.before >= len(self.put_at) and not counts["RUNNING"]:
-                return counts
+            if not any_runs(self.stack, self.machine):
+                counts = self._executions()
+                if sum(counts.values()) - self.before >= len(self.put_at) and not counts["RUNNING"]:
+                    return counts
             time.sleep(2)
 
     def lags(self) -> dict[str, float]:
@@ -109,19 +107,16 @@ class Load:
 
 def load() -> None:
     """Files whose events start executions, on one stack."""
-    files = int(os.environ.get("LOAD_FILES", FILES))
-    minutes = float(os.environ.get("LOAD_MINUTES", MINUTES))
     with measured_stack() as stack, stack.switches.on(LAMBDA_THROTTLES):
-        rate = _burst(stack, "burst", files)
-        _sustained(stack, rate * PART_OF_LIMIT, 60 * minutes)
+        rate = _burst(stack, "burst", FILES)
+        _sustained(stack, rate * PART_OF_LIMIT, 60 * MINUTES)
 
 
 def throttled() -> None:
     """The burst again, on a stack of its own, while DynamoDB throttles half of all calls."""
-    files = int(os.environ.get("LOAD_FILES", FILES))
     with measured_stack() as stack, stack.switches.on(LAMBDA_THROTTLES):
         stack.chaos.begin(THROTTLING)
-        _burst(stack, "throttled", files)
+        _burst(stack, "throttled", FILES)
 
 
 def reconcile() -> None:

@@ -26,6 +26,15 @@ def measured_stack(**options: Any) -> Iterator[Stack]:
         yield stack
 
 
+def any_runs(stack: Stack, machine: str) -> bool:
+    """Whether an execution of a state machine runs. A list of all takes an engine with thousands a
+    second, in which it does nothing else.
+    """
+    states = stack.client("stepfunctions")
+    running = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING", maxResults=1)
+    return bool(running["executions"])
+
+
 class Used(NamedTuple):
     """Seconds of a processor that the functions of all engines took, and the engines."""
 

@@ -274,7 +274,7 @@ def turned_bad(files: LargeFiles) -> int:
     files.put(b"{bad")
     outcomes = files.outcomes()
     assert outcomes[0] == "SYNCED"
-    assert "INVALID" in outcomes
+    assert "INVALID" in outcomes, files.see.audit_rows(files.key)
     row = files.see.dynamodb.get_item(
         TableName=files.stack.outputs["LedgerTableName"],
         Key={"pk": {"S": files.see.uri(files.key)}, "sk": {"S": "CURRENT"}},
