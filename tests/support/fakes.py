@@ -144,7 +144,12 @@ class FakeDynamoDB:
             if len(keys) > 100 or len(set(keys)) < len(keys):
                 raise client_error("ValidationException")
             table = self._table(name)
-            responses[name] = [_copy(table[key]) for key in keys if key in table]
+            items = [_copy(table[key]) for key in keys if key in table]
+            names = asked.get("ExpressionAttributeNames", {}).values()
+            responses[name] = [
+                {each: item[each] for each in names if each in item} if names else item
+                for item in items
+            ]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def put_item(self, **put: Any) -> Any:

@@ -15,8 +15,8 @@ from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.plan import Plan
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.errors import ItemRejectedError, KeyOwnershipError
-from tablekeeper.ledger.reads import read_items
-from tablekeeper.model.items import AttributeValue, item_key, owner
+from tablekeeper.ledger.reads import read_owners
+from tablekeeper.model.items import AttributeValue
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.staging import partitioned_lines
 
@@ -65,11 +65,10 @@ class Questions:
         if not keys:
             return
         tables = self.file.tables
-        wanted = [key.attributes for key in keys]
-        read = partial(read_items, tables.client, tables.items, wanted)
-        for item in patiently(self.file.uri, self.file.remaining, read):
-            if owner(item) != self.file.uri:
-                raise KeyOwnershipError(item_key(dict(item), tables.table_key), owner(item))
+        read = partial(read_owners, tables.client, tables.items, tables.table_key, keys)
+        for key, owner in patiently(self.file.uri, self.file.remaining, read).items():
+            if owner != self.file.uri:
+                raise KeyOwnershipError(key, owner)
 
 
 def _index_keys(table: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

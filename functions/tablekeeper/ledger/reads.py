@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import TransientServiceError
+from tablekeeper.ledger.rows import CURRENT, Row
 from tablekeeper.model.execution import Execution
+from tablekeeper.model.items import item_key, owner
+from tablekeeper.model.keys import ItemKey, TableKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-from tablekeeper.ledger.rows import CURRENT, Row
 
 
 def read_row(client: DynamoDBClient, table: str, uri: str) -> Row:
@@ -34,14 +36,23 @@ def read_rows(client: DynamoDBClient, table: str, uris: Sequence[str]) -> dict[s
 
 
 def read_items(
-    client: DynamoDBClient, table: str, keys: Sequence[Mapping[str, Any]]
+    client: DynamoDBClient,
+    table: str,
+    keys: Sequence[Mapping[str, Any]],
+    attributes: Sequence[str] = (),
 ) -> list[Mapping[str, Any]]:
-    """Those of at most 100 items of any table that are there, read consistently, in no order.
-    Raises TransientServiceError.
+    """Those of at most 100 items of any table that are there, read consistently, in no order; of
+    each these attributes alone, where some are named. Raises TransientServiceError.
     """
     if not keys:
         return []
     wanted: Any = {table: {"Keys": list(keys), "ConsistentRead": True}}
+    if attributes:
+        names = {f"#{number}": name for number, name in enumerate(attributes)}
+        wanted[table] |= {
+            "ProjectionExpression": ",".join(names),
+            "ExpressionAttributeNames": names,
+        }
     items: list[Mapping[str, Any]] = []
     for pause in (0.0, 0.1, 0.2, 0.4, 0.8, 1.6):
         time.sleep(pause)
@@ -52,6 +63,17 @@ def read_items(
         if not wanted:
             return items
     raise TransientServiceError("BatchGetItem: keys were left unprocessed")
+
+
+def read_owners(
+    client: DynamoDBClient, table: str, table_key: TableKey, keys: Sequence[ItemKey]
+) -> dict[ItemKey, str | None]:
+    """The files that at most 100 items belong to, as `owner` gives them; of an item that is not
+    there, none. Raises TransientServiceError.
+    """
+    wanted = [key.attributes for key in keys]
+    items = read_items(client, table, wanted, [*table_key.names, "_source"])
+    return {item_key(item, table_key): owner(item) for item in items}
 
 
 def read_outcome(client: DynamoDBClient, table: str, uri: str, execution: Execution) -> str | None:

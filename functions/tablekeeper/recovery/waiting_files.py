@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any
 from tablekeeper.aws import transient_errors
 from tablekeeper.causes import values_of
 from tablekeeper.errors import KeyOwnershipError
-from tablekeeper.ledger.reads import read_items
+from tablekeeper.ledger.reads import read_items, read_owners
 from tablekeeper.ledger.rows import CURRENT, INCOMPLETE
 from tablekeeper.model.execution import RELEASE, event_text
-from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.outcome import PARTIAL
 from tablekeeper.recovery import clock
@@ -170,18 +169,12 @@ class WaitingFiles:
                     # Of before a change of the table's key: no item of the table stands there. Or
                     # of a release whose problems had no values: this try gives it some.
                     free.append(row)
-        items = read_items(
-            self.tables.client,
-            self.tables.items,
-            [item.attributes for item in dict.fromkeys(item for _, item, _ in blocked)],
-        )
-        owners = {self._key(each): owner(each) for each in items}
+        tables = self.tables
+        asked = list(dict.fromkeys(item for _, item, _ in blocked))
+        owners = read_owners(tables.client, tables.items, tables.table_key, asked)
         free += [row for row, item, named in blocked if item not in owners or owners[item] != named]
         held = {named for _, item, named in blocked if named and owners.get(item) == named}
         return free, sorted(held)
-
-    def _key(self, item: Mapping[str, Any]) -> ItemKey:
-        return ItemKey.of({name: item[name] for name in self.tables.table_key.names})
 
     def _started(self, rows: Iterator[tuple[Row, bool]]) -> int:
         started = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -272,6 +273,26 @@ def test_a_conflict_undoes_what_was_added(pipeline: Pipeline) -> None:
     pipeline.sync("notes/owner.json")
     assert pipeline.sync(KEY)["outcome"] == "SYNCED"
     assert held(pipeline) == dict.fromkeys("bcdefghijklmnop", "2")
+
+
+def test_no_more_is_read_of_an_item_than_whose_it_is(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """A hundred items may be 40 MB, and eight lanes read at once."""
+    pipeline.put(KEY, records("abcd", v=1))
+    pipeline.sync(KEY)
+    client, read = Client(pipeline.dynamodb), list[set[str]]()
+
+    def batch_get_item(**arguments: Any) -> Any:
+        answer = pipeline.dynamodb.batch_get_item(**arguments)
+        read.extend(set(item) for item in answer["Responses"]["items"])
+        return answer
+
+    client.batch_get_item = batch_get_item  # type: ignore[attr-defined]
+    use(client)
+    pipeline.put(KEY, records("abcd", v=2))
+    assert pipeline.sync(KEY) == ended("SYNCED", 4, 0)
+    assert read == [{"pk", "sk", "_source"}] * 4
 
 
 def test_an_item_that_dynamodb_refuses_is_named_in_the_next_round(
