@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import collections
+import random
 from typing import Any
 
+from tablekeeper.commit.key_lists import key_lists
+from tablekeeper.ledger.rows import Row
 from tablekeeper.model.items import owner
 
 from tests.convergence.files import Files, name_of
@@ -14,6 +17,7 @@ from tests.convergence.services import Table
 class Mishaps(Files):
     """Hands, a TTL and lifecycles, in the tables and the staging bucket of one history."""
 
+    apart: random.Random
     dynamodb: Any
     edited: set[tuple[str, str]]
     edits: collections.Counter[str]
@@ -67,6 +71,21 @@ class Mishaps(Files):
         for bucket, key in list(objects):
             if bucket == "staging" and key.startswith("items/") and self.rng.random() < share:
                 del objects[bucket, key]
+
+    def lose_lists(self) -> None:
+        """Somebody deletes any list of any file, or an object of it: keys, or what a claim adds."""
+        objects = getattr(self.s3.client, "objects", {})
+        for name in self.files:
+            row = Row.of(self.row(name))
+            for place in key_lists(row):
+                if self.apart.random() < 0.4:
+                    continue
+                keys = [each for each in objects if each[0] == "staging" and place in each[1]]
+                if keys and self.apart.random() < 0.5:
+                    keys = [self.apart.choice(keys)]
+                self.staged_lost |= bool(keys) and place != row.keys_at
+                for each in keys:
+                    del objects[each]
 
     def lose_a_key_list(self) -> None:
         """Somebody deletes the key list of a file that is not being written, or an object of it."""

@@ -23,6 +23,7 @@ from tablekeeper.commit import (
     key_lists,
     lanes,
     large_write,
+    lost_keys,
     patience,
     plan,
     questions,
@@ -79,6 +80,7 @@ WEAKNESSES = (
     "no-questions",
     "no-superseded",
     "no-rebuild",
+    "claims-lists-unchecked",
     "no-release",
     "release-unmarked",
     "claim-by-owner",
@@ -244,6 +246,10 @@ def weakened(world: World) -> Iterator[None]:
             raise self.why
         return commit_release(self)
 
+    def but_of_claims(tables: Any, row: Row, **more: Any) -> list[str]:
+        return [each for each in damaged(tables, row, **more) if each == row.keys_at]
+
+    damaged = key_lists.damaged
     problem, take = failures._problem, claiming.ClaimAttempt.take
     commit_release = release.Release.commit
 
@@ -326,6 +332,7 @@ def weakened(world: World) -> Iterator[None]:
             patch.object(module, "check_keys", lambda *_: None)
             for module in (file_commit, settlement)
         ],
+        "claims-lists-unchecked": [patch.object(lost_keys, "damaged", but_of_claims)],
         "no-release": [patch.object(waiting_files, "_may_release", lambda _: False)],
         "release-unmarked": [patch.object(release.Release, "_changes", unmarked)],
         "no-digest-check": [

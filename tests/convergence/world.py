@@ -90,7 +90,7 @@ class World(Mishaps, Deployments):
         clients: Callable[[], tuple[Any, Any]],
     ) -> None:
         self.rng, self.number, self.weak = rng, number, weak
-        apart = random.Random(repr(rng.getstate()))
+        self.apart = apart = random.Random(repr(rng.getstate()))
         self.hub = greenlet.getcurrent()
         s3, dynamodb = clients()
         self.s3: Any = Tap(self, s3)
@@ -121,6 +121,7 @@ class World(Mishaps, Deployments):
         self.names: set[str] = set()
         self.reconciles: list[Running] = []
         self.plan_deployments(apart.choice(["schema", "parameter", "both"]))
+        self.any_list_lost = 0.02 * (apart.random() < 0.15)
         self.knows_before, self.is_early = rng.random() < 0.25, True
         self.short_of_time = rng.random() < 0.3
         self.length, self.lossy, self.reprocess = (
@@ -291,6 +292,8 @@ class World(Mishaps, Deployments):
         what breaks things.
         """
         self.time += 1
+        if self.any_list_lost and self.apart.random() < self.any_list_lost:
+            self.lose_lists()
         if self.zombies and self.rng.random() < 0.2:
             zombie = self.rng.choice(self.zombies)
             zombie.switch()
