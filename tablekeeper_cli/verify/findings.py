@@ -37,6 +37,8 @@ class Kind(StrEnum):
     """A large write was begun and not ended, so that the table may hold a mix of two versions."""
     UNVERIFIABLE = "unverifiable"
     """The content that the file's items were made of cannot be read any more."""
+    UNREADABLE = "unreadable"
+    """S3 refuses to let the object be read."""
     IN_FLIGHT = "in flight"
     """The file is being processed: what should be in the table is not known yet."""
 

@@ -54,7 +54,8 @@ class SecondLook:
                 state = f"{row.revision} {present and (present.etag, present.version_id)}"
                 self._find(row, expectation, made)
         except GoneError as gone:
-            finding = Finding(Kind.UNVERIFIABLE, self.file, detail=str(gone), is_difference=False)
+            differs = gone.kind != Kind.UNVERIFIABLE
+            finding = Finding(gone.kind, self.file, detail=str(gone), is_difference=differs)
             self.notebook.add_finding(finding)
             expectation, state = Expectation(UNDECIDED), ""
         except ObjectChangedError:

@@ -39,6 +39,14 @@ from tablekeeper_cli.verify.findings import Kind
 class GoneError(Exception):
     """The content that the items were made of cannot be read; the message says why."""
 
+    kind = Kind.UNVERIFIABLE
+
+
+class DeniedError(GoneError):
+    """S3 refuses to let an object be read, by its policy or because of its key."""
+
+    kind = Kind.UNREADABLE
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -52,6 +60,7 @@ class Sources:
         self, key: str, row: Row
     ) -> Generator[tuple[Expectation, Present | None, Iterator[RecordItem]]]:
         """What the items of a file stand for, the object that is there now, and the items.
+        Raises GoneError.
 
         Making them raises InvalidFileError, ObjectChangedError and TransientServiceError.
         """
@@ -138,7 +147,7 @@ def _opened(
 ) -> Generator[tuple[Present | None, Iterator[bytes]]]:
     """An object, or a version of it, and its content; None when it is not there.
 
-    Reading the content raises TransientServiceError.
+    Raises DeniedError; reading the content raises TransientServiceError.
     """
     present, body = _open(bucket, key, {"VersionId": version} if version else {})
     if body is None:
@@ -167,6 +176,8 @@ def _open(bucket: str, key: str, version: Any) -> tuple[Present | None, Any]:
         if code == "InvalidRequest" and "encrypt" in message.lower():
             unreadable = EncryptedObjectError("the object is encrypted with SSE-C")
             return Present(None, None, 0, None, unreadable), None
+        if code in ("AccessDenied", "403") or code.startswith("KMS."):
+            raise DeniedError(f"{code}: S3 refuses to read s3://{bucket}/{key}") from None
         raise
     return _present(answer), answer["Body"]
 

@@ -34,8 +34,8 @@ from tablekeeper.tables import Tables
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-MAX_STARTS = 100
-"""Files of each kind that one sweep starts again."""
+MAX_STARTS = int(60 * STARTS_A_SECOND)
+"""Files of each kind that one sweep starts again: a minute of each."""
 MAX_LOOKS = 2000
 """Refused files whose items' owners one sweep looks at; the next one goes on behind them."""
 LAST_SECONDS = 150.0

@@ -515,7 +515,7 @@ def test_files_are_started_again_at_a_bounded_rate(
     hour = timedelta(hours=1)
     fail(dynamodb, "States.Timeout", hour, hour)
     row = dynamodb.tables["ledger"].pop(("s3://b/failed", "CURRENT"))
-    for number in range(250):
+    for number in range(400):
         dynamodb.put_item(TableName="ledger", Item={**row, "pk": {"S": f"s3://b/{number}"}})
     begun = clock.now()
     assert run(states, dynamodb).restarted == waiting_files.MAX_STARTS

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from tablekeeper import aws
@@ -291,6 +292,25 @@ def test_a_bad_file_is_compared_with_its_last_good_version(
     (gone,) = found(verifier)
     assert (gone.kind, gone.file, gone.is_difference) == ("unverifiable", "notes/a.json", False)
     assert version in gone.detail
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "KMS.DisabledException"])
+def test_an_object_that_may_not_be_read_is_named_and_the_others_are_compared(
+    notes: Pipeline, verifier: Verifier, code: str
+) -> None:
+    def denied(**arguments: Any) -> Any:
+        if arguments["Key"] == "notes/a.json":
+            raise client_error(code)
+        return notes.s3.get_object(**arguments)
+
+    s3 = SimpleNamespace(get_object=denied, get_paginator=notes.s3.get_paginator)
+    notes.put("notes/d.json", [])
+    with patch.object(aws, "s3", lambda: s3):
+        unreadable, unknown = sorted(found(verifier), key=lambda each: str(each.file))
+    assert (unreadable.kind, unreadable.file) == ("unreadable", "notes/a.json")
+    assert unreadable.is_difference
+    assert code in unreadable.detail
+    assert (unknown.kind, unknown.file) == ("unknown", "notes/d.json")
 
 
 def test_a_problem_that_is_older_than_the_object_excuses_nothing(
