@@ -192,6 +192,20 @@ def large(monkeypatch: pytest.MonkeyPatch, in_turn: None) -> None:
     monkeypatch.setattr(lanes, "LANES", 2)
 
 
+def crash_after(count: int) -> Any:
+    """Within it, the function ends in the transaction after so many, as one without memory does."""
+    client, left = aws.dynamodb(), [None] * count
+    stock = client.transact_write_items
+
+    def transact_write_items(**request: Any) -> Any:
+        if not left:
+            raise SystemExit
+        left.pop()
+        return stock(**request)
+
+    return patch.object(client, "transact_write_items", transact_write_items)
+
+
 def create_table(dynamodb: Any, name: str, *keys: str, **indexes: tuple[str, ...]) -> None:
     """A table with these key attributes, such as `pk:S`: the partition key, and the sort key; and
     its indexes by their names, with all attributes.

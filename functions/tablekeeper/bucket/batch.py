@@ -42,7 +42,7 @@ def sync_batch(objects: Sequence[ListedObject], how: str, run: Run) -> list[End]
     for listed, uri in zip(objects, uris, strict=True):
         row = rows[uri]
         finding = difference(listed, row, settings, run.catalogue)
-        if finding == CLAIM and _writes(row, listed, run) and is_under_way(run.states, row):
+        if finding == CLAIM and _writes(row, listed, run) and is_under_way(run, row):
             continue
         if finding:
             different.append((listed.key, finding, LedgerView(row, entered)))

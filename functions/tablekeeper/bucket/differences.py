@@ -17,7 +17,7 @@ from tablekeeper.settings import FetchSettings
 from tablekeeper.steps.fetch import before_the_object, is_unchanged, leaves_out
 
 if TYPE_CHECKING:
-    from mypy_boto3_stepfunctions import SFNClient
+    from tablekeeper.bucket.run import Run
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,19 @@ def difference(
     return None if is_unchanged(row, seen, dataset, settings) else STALE
 
 
-def is_under_way(states: SFNClient, row: Row) -> bool:
+def is_under_way(run: Run, row: Row) -> bool:
     """Whether the execution that made the row's claim still runs, so that the large write was not
-    cut off. Raises TransientServiceError.
+    cut off. One of the run that asks was: its function ended in the write, and is tried again.
+
+    Raises TransientServiceError.
     """
     from botocore.exceptions import ClientError
 
-    if row.claim is None:
+    if row.claim is None or row.claim.execution == run.execution.id:
         return False
     try:
         with aws.transient_errors():
-            described = states.describe_execution(executionArn=row.claim.execution)
+            described = run.states.describe_execution(executionArn=row.claim.execution)
     except ClientError:
         # An Express workflow cannot be described, nor can an execution after 90 days.
         return False

@@ -159,4 +159,4 @@ def _is_orphan(run: Run, row: _Row) -> bool:
 
 def _is_being_written(run: Run, key: str) -> bool:
     uri = object_uri(run.settings.source_bucket, key)
-    return is_under_way(run.states, read_row(run.tables.client, run.tables.ledger, uri))
+    return is_under_way(run, read_row(run.tables.client, run.tables.ledger, uri))

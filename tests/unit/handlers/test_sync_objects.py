@@ -14,7 +14,7 @@ from tablekeeper.steps import fetch, transform
 
 from tests.support.fakes import client_error
 from tests.support.quick import quick_pipeline
-from tests.unit.conftest import Pipeline
+from tests.unit.conftest import Pipeline, crash_after
 
 GOOD = [{"pk": "a", "sk": "1"}]
 BAD = [{"pk": "a", "sk": "1", "count": -1}]
@@ -111,6 +111,23 @@ def test_a_write_that_is_under_way_is_not_cut_off(pipeline: Pipeline) -> None:
         # Whose event was lost: the write under way is of another content, and is taken over.
         pipeline.put("notes/a.json", [*GOOD, *GOOD])
         assert pipeline.sync_batch() == {"notes/a.json": ("CLAIM", "TRACED")}
+
+
+def test_a_write_that_a_crash_of_the_function_cut_off_is_finished(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, in_turn: None
+) -> None:
+    """The batch is tried again, by the execution that made the claim, which runs."""
+    key, execution = "notes/a.json", pipeline.execution("-")
+    for name in "ab":
+        pipeline.put(key, [{"pk": name, "sk": str(number)} for number in range(60)])
+        if name == "a":
+            pipeline.sync(key)
+    with crash_after(3), pytest.raises(SystemExit):
+        pipeline.sync_batch(execution=execution)
+    assert 60 < len(pipeline.items()) < 120
+    monkeypatch.setattr(aws.states(), "describe_execution", lambda **_: {"status": "RUNNING"})
+    assert pipeline.sync_batch() == {}
+    assert pipeline.sync_batch(execution=execution) == {key: ("CLAIM", "TRACED")}
 
 
 def test_two_keys_that_the_ledger_cannot_hold_have_two_outcomes(pipeline: Pipeline) -> None:

@@ -13,7 +13,7 @@ from tablekeeper.ledger.failures import Failure, record_failure
 from tablekeeper.ledger.rows import SHARDS
 from tablekeeper.model.execution import execution_of
 
-from tests.unit.conftest import Pipeline
+from tests.unit.conftest import Pipeline, crash_after
 
 
 def run(pipeline: Pipeline, how: str = "bulk", prefix: str = "") -> tuple[int, Counter[str]]:
@@ -154,3 +154,23 @@ def test_what_cannot_be_removed_in_time_gets_an_execution_once(pipeline: Pipelin
             assert answer["outcomes"] == {"TRACED": 1}
     assert json.loads(started[0]["input"]) == pipeline.event("notes/a.json")
     assert started[0]["name"] == started[1]["name"]
+
+
+def test_a_removal_that_a_crash_of_the_function_cut_off_is_finished(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, large: None
+) -> None:
+    """The shard is tried again, by the execution that made the claim, which runs."""
+    key = "notes/a.json"
+    pipeline.put(key, [{"pk": "a", "sk": str(number)} for number in range(6)])
+    pipeline.sync(key)
+    pipeline.s3.delete_object(Bucket="source", Key=key)
+    event = {"shard": pipeline.row(key)["file_shard"]["S"], "prefix": "", "how": "bulk"}
+    event |= {"place": "sync/run/", "before": {}, "execution": pipeline.execution("-")}
+    with crash_after(3), pytest.raises(SystemExit):
+        sync_orphans.handler(event, None)
+    assert 0 < len(pipeline.items()) < 6
+    monkeypatch.setattr(aws.states(), "describe_execution", lambda **_: {"status": "RUNNING"})
+    other = {**event, "execution": pipeline.execution("-")}
+    assert sync_orphans.handler(other, None)["outcomes"] == {}
+    assert sync_orphans.handler(event, None)["outcomes"] == {"DELETED": 1}
+    assert pipeline.items() == []
