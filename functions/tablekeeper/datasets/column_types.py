@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from tablekeeper.documents.pointers import value_at
 
 ANY = frozenset(("string", "number", "integer", "boolean", "null", "object", "array"))
+NUMBERS = frozenset(("number", "integer"))
+"""A number may be an integer: what a type leaves of another is found by intersection."""
 MAX_STEPS = 50
 """How many schemas within each other are looked at; references may lead in a circle."""
 
@@ -39,11 +42,12 @@ def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
     types = ANY
     named = schema.get("type")
     if isinstance(named, str | list):
-        types &= frozenset([named] if isinstance(named, str) else named)
+        names = frozenset([named] if isinstance(named, str) else named)
+        types &= names | NUMBERS if "number" in names else names
     if "const" in schema:
-        types &= frozenset((_type(schema["const"]),))
+        types &= _types_of(schema["const"])
     if isinstance(schema.get("enum"), list):
-        types &= frozenset(map(_type, schema["enum"]))
+        types &= frozenset[str]().union(*map(_types_of, schema["enum"]))
     for each in schema.get("allOf") or ():
         types &= _types(root, each, steps - 1)
     for keyword in ("anyOf", "oneOf"):
@@ -60,13 +64,12 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
     try:
-        return value_at(root, reference.removeprefix("#"))
+        return value_at(root, unquote(reference.removeprefix("#")))
     except (LookupError, TypeError, ValueError):
         return None
 
 
-def _type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "boolean"
-    names = {str: "string", type(None): "null", dict: "object", list: "array"}
-    return names.get(type(value), "number")
+def _types_of(value: Any) -> frozenset[str]:
+    names = {str: "string", type(None): "null", dict: "object", list: "array", bool: "boolean"}
+    name = names.get(type(value))
+    return frozenset((name,)) if name else NUMBERS

@@ -21,8 +21,11 @@ _DATE = r"\d{4}-\d{2}-\d{2}"
 _WITH_OFFSET = re.compile(rf"({_DATE}[Tt ]{_CLOCK})(\.\d+)?([Zz]|[+-]\d{{2}}:?\d{{2}})", re.ASCII)
 _WITHOUT_OFFSET = re.compile(rf"({_DATE}[Tt ]{_CLOCK})(\.\d+)?()", re.ASCII)
 _DAY = re.compile(_DATE, re.ASCII)
+# Of other zones nobody knows the offset, and email.utils takes them for UTC.
+# https://www.rfc-editor.org/rfc/rfc2822#section-4.3
 _MAIL = re.compile(
-    rf"([A-Z][a-z]{{2}}, )?\d{{1,2}} [A-Z][a-z]{{2}} \d{{4}} {_CLOCK} ([A-Z]{{1,3}}|[+-]\d{{4}})",
+    rf"([A-Z][a-z]{{2}}, )?\d{{1,2}} [A-Z][a-z]{{2}} \d{{4}} {_CLOCK} "
+    r"(UTC?|GMT|Z|[ECMP][SD]T|[+-]\d{4})",
     re.ASCII,
 )
 

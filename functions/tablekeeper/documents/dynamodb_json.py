@@ -16,12 +16,18 @@ from tablekeeper.documents.json_stream import Document
 from tablekeeper.documents.numbers import OutOfRangeError, parse_number
 from tablekeeper.documents.pointers import Path, shown
 from tablekeeper.documents.value import Value
-from tablekeeper.errors import DocumentShapeError, InvalidFileError, NumberRangeError
+from tablekeeper.errors import (
+    DocumentShapeError,
+    InvalidFileError,
+    NestingError,
+    NumberRangeError,
+)
 
 ITEM, ITEMS = "Item", "Items"
 _WHERE = '"Item", as in an export, or "Items", as in a scan'
 MAX_DEPTH = 40
-"""How deep an item is followed; DynamoDB has 32 levels."""
+"""How many levels of an attribute are followed; DynamoDB has 32."""
+_STEPS_OF_A_LEVEL = 2  # the type, and the place in it
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
@@ -98,7 +104,10 @@ def _item(document: Document, element: Value, path: Path) -> Value:
     try:
         if not isinstance(element.value, dict):
             raise _wrong(path, "an item is an object")
-        plain = {name: _plain(value, (*path, name)) for name, value in element.value.items()}
+        deepest = len(path) + 1 + MAX_DEPTH * _STEPS_OF_A_LEVEL
+        plain = {
+            name: _plain(value, (*path, name), deepest) for name, value in element.value.items()
+        }
     except InvalidFileError as error:
         return element._replace(value=None, error=document.placed(error))
     return element._replace(value=plain)
@@ -108,8 +117,8 @@ def _wrong(path: Path, why: str) -> InvalidFileError:
     return error_at(path, DocumentShapeError, why)
 
 
-def _plain(value: Any, path: Path) -> Any:
-    """The plain value of an attribute value."""
+def _plain(value: Any, path: Path, deepest: int) -> Any:
+    """The plain value of an attribute value, whose path may have so many steps."""
     if not isinstance(value, dict) or len(value) != 1:
         raise _wrong(path, 'this is no DynamoDB JSON, which has one type, as in {"S": "text"}')
     ((kind, content),) = value.items()
@@ -124,12 +133,12 @@ def _plain(value: Any, path: Path) -> Any:
         return None
     if kind == "B":
         return Binary(_base64(content, inner))
-    if len(path) > MAX_DEPTH:
-        raise _wrong(path, f"nested deeper than {MAX_DEPTH} levels")
+    if len(inner) > deepest:
+        raise error_at(path, NestingError, f"nested deeper than {MAX_DEPTH} levels")
     if kind == "M" and isinstance(content, dict):
-        return {name: _plain(each, (*inner, name)) for name, each in content.items()}
+        return {name: _plain(each, (*inner, name), deepest) for name, each in content.items()}
     if kind == "L" and isinstance(content, list):
-        return [_plain(each, (*inner, place)) for place, each in enumerate(content)]
+        return [_plain(each, (*inner, place), deepest) for place, each in enumerate(content)]
     if kind in ("SS", "NS", "BS") and isinstance(content, list):
         return _set(kind, content, inner)
     raise _wrong(path, f'"{shown(kind)}" is no type of DynamoDB, or has a value of another type')

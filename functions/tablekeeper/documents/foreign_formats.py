@@ -43,13 +43,19 @@ _FORMATS: tuple[tuple[bytes, str, str], ...] = (
     (rb"\x78[\x01\x9c\xda]", "zlib", "compress it with gzip, zstd or bzip2"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (rb"Rar!\x1a\x07", "a RAR archive", _UNPACK),
-    (rb".{257}ustar", "a tar archive", _UNPACK),
+    # The digits of a mode end in NUL or a space; text has "mustard" anywhere, and no NUL.
+    (rb"(?=.{,256}\x00).{257}ustar", "a tar archive", _UNPACK),
     (
-        rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html|head|body)",
+        rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|(html|head|body)\b[^>]*>(?![,;|\t]))",
         "HTML",
         "it may be the error page of a download: download the data itself",
     ),
-    (rb"(\xef\xbb\xbf)?\s*<(\?xml|[A-Za-z])", "XML", "convert it to JSON Lines or to CSV"),
+    # A header of CSV may be <TICKER>,<PER>,<DATE>: behind a tag stands no delimiter.
+    (
+        rb"(\xef\xbb\xbf)?\s*<(\?xml|[A-Za-z][^>]*>(?![,;|\t]))",
+        "XML",
+        "convert it to JSON Lines or to CSV",
+    ),
 )
 _KNOWN = tuple(
     (re.compile(pattern, re.DOTALL | re.IGNORECASE if b"html" in pattern else re.DOTALL), name, do)

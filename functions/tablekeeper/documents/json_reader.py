@@ -81,7 +81,7 @@ class _Reader:
             for each in selected:
                 yield Value(each, line, None, around)
         elif selected is not None:
-            yield Value(selected, line, None, around, is_file=True)
+            yield Value(selected, line, None, around)
         return selected is not None
 
     def _behind(self, path: Path, fields: tuple[str, ...]) -> Generator[Value, None, bool]:
@@ -115,7 +115,7 @@ class _Reader:
             raise value.error
         if fields or (path and value.value is None and not value.error):
             return False
-        yield value._replace(document=self._all_around(), is_file=True)
+        yield value._replace(document=self._all_around(), is_file=not path)
         return True
 
     def _members(self, path: Path) -> Generator[Value, None, bool]:

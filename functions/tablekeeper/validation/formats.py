@@ -2,6 +2,8 @@
 
 They are jsonschema's own checks, written out because which of them it has depends on what else
 happens to be installed, and because importing it takes longer than the rest of Validate Records.
+A time and a URI that end in a line feed are refused: `$` in the patterns of its libraries matches
+before one.
 jsonschema and jsonschema-rs are both given these functions, so that they cannot differ.
 """
 
@@ -22,7 +24,7 @@ def _is_date(text: str) -> bool:
 def _is_date_time(text: str) -> bool:
     from rfc3339_validator import validate_rfc3339
 
-    return bool(validate_rfc3339(text.upper()))
+    return not text.endswith("\n") and bool(validate_rfc3339(text.upper()))
 
 
 def _is_time(text: str) -> bool:
@@ -52,13 +54,13 @@ def _is_regex(text: str) -> bool:
 def _is_uri(text: str) -> bool:
     from rfc3986_validator import validate_rfc3986
 
-    return bool(validate_rfc3986(text, rule="URI"))
+    return not text.endswith("\n") and bool(validate_rfc3986(text, rule="URI"))
 
 
 def _is_uri_reference(text: str) -> bool:
     from rfc3986_validator import validate_rfc3986
 
-    return bool(validate_rfc3986(text, rule="URI_reference"))
+    return not text.endswith("\n") and bool(validate_rfc3986(text, rule="URI_reference"))
 
 
 def _is_uuid(text: str) -> bool:

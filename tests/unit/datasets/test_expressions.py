@@ -216,6 +216,13 @@ def test_what_jmespath_lacks(expression: str, result: Any) -> None:
             id="HTTP without a weekday",
         ),
         pytest.param(
+            "Mon, 31 Dec 2029 19:00:00 EST",
+            "rfc2822",
+            1893456000,
+            "2030-01-01T00:00:00Z",
+            id="a zone of RFC 2822",
+        ),
+        pytest.param(
             "0001-01-01T00:00:00Z",
             "iso8601",
             -62135596800,
@@ -248,6 +255,8 @@ def test_times_keep_every_digit(value: Any, time_format: str, seconds: Any, iso:
         ("2030-01-01T24:00:01Z", "iso8601"),
         ("٢٠٣٠-01-01", "date"),
         ("soon", "rfc2822"),
+        ("Tue, 01 Jan 2030 00:00:00 CET", "rfc2822"),
+        ("Tue, 01 Jan 2030 00:00:00 X", "rfc2822"),
         ("1893456000", "seconds"),
         (1893456000, "date"),
         (Decimal("1E+100"), "nanoseconds"),

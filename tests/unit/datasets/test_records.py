@@ -160,7 +160,8 @@ WRONG = [
     ("a.b", '{"a": {b: [{}]}}', "MalformedJsonError: Expecting property name enclosed in double "
      "quotes: line 1 column 8"),
     ("a.b", '{"a": {"b": [[]]}}', "DocumentShapeError: record 0 holds an array"),
-    ("a.b", '{"a": {"b": "c"}}', "DocumentShapeError: the file holds a string"),
+    ("a.b", '{"a": {"b": "c"}}', "DocumentShapeError: record 0 holds a string"),
+    ("a[0]", '{"a": ["c"]}', "DocumentShapeError: record 0 holds a string"),
     ("a.b", '{"a": {"b": null}}', 'DocumentShapeError: "a.b" finds nothing in the document'),
     ("a.b", '{"a": {}}', 'DocumentShapeError: "a.b" finds nothing in the document'),
     ("a.b", '{"a": [{"b": []}]}', 'DocumentShapeError: "a.b" finds nothing in the document'),

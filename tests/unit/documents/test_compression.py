@@ -201,6 +201,18 @@ def test_a_text_can_be_read_again() -> None:
     assert list(text) == list(text) == ["[1]"]
 
 
-@pytest.mark.parametrize("header", ["ORCID,name", "PAR1,PAR2", "Object,n", "xyz,n", "GIF8,n"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("ORCID,name", "PAR1,PAR2", "Object,n", "xyz,n", "GIF8,n"),
+        *("<TICKER>,<PER>", "<ticker>;<date>", "<head>\t<body>"),
+    ],
+)
 def test_a_header_that_begins_as_a_format_does_is_text(header: str) -> None:
     assert read(f"{header}\n1,2\n".encode()) == f"{header}\n1,2\n"
+
+
+def test_a_word_at_the_place_of_an_archives_mark_is_text() -> None:
+    text = f'[{{"name": "{"x" * 245}mustard"}}]'
+    assert text.index("ustar") == 257
+    assert read(text.encode()) == text

@@ -112,16 +112,27 @@ def test_an_empty_field_is_absent_null_or_text(
         ({"anyOf": [{"type": "number"}, {"type": "null"}]}, 1),
         ({"allOf": [{"type": ["number", "string"]}, {"type": "number"}]}, 1),
         ({"enum": [1, 2]}, 1),
+        ({"type": "integer", "enum": [1, 2]}, 1),
+        ({"type": ["null", "number"], "const": 1}, 1),
+        ({"allOf": [{"type": "number"}, {"type": "integer"}]}, 1),
+        ({"$ref": "#/$defs/a%20number"}, 1),
         ({"const": "1"}, "1"),
         ({"$ref": "#/$defs/none"}, "1"),
         ({"$ref": "#/$defs/loop"}, "1"),
         (True, "1"),
     ],
-    ids=["ref", "any", "all", "enum", "const", "nothing", "circle", "true"],
+    ids=[
+        *("ref", "any", "all", "enum", "enum of a type", "const of a type", "all of numbers"),
+        *("escaped ref", "const", "nothing", "circle", "true"),
+    ],
 )
 def test_a_type_is_found_wherever_the_schema_has_it(column: Any, value: Any) -> None:
     schema = {
-        "$defs": {"n": {"type": "number"}, "loop": {"$ref": "#/$defs/loop"}},
+        "$defs": {
+            "n": {"type": "number"},
+            "a number": {"type": "number"},
+            "loop": {"$ref": "#/$defs/loop"},
+        },
         "properties": {"a": column},
         "x-tablekeeper": {"prefix": "", "format": "csv"},
     }
