@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import partial
+from itertools import accumulate, takewhile
 from typing import Any, NamedTuple
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.no_data import no_data_hint
+from tablekeeper.documents.pointers import shown
 from tablekeeper.errors import BadRecordsError, InvalidFileError, SchemaViolationError
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.messages import with_values
@@ -21,8 +23,11 @@ from tablekeeper.steps.file_content import FileContent, Refusal
 from tablekeeper.validation.violation import Violation
 
 MESSAGE_FAULTS = 10
-VALUES_CHARACTERS = 8_000
-"""Of the values of those, which end the message: Step Functions cuts a cause at 32,768."""
+FAULTS_CHARACTERS, VALUES_CHARACTERS = 12_000, 8_000
+"""Of the sentences of those, and of their values, which end the message, both in JSON. Step
+Functions cuts a cause, which is JSON, at 32,768 characters; a cause that is cut has no values.
+"""
+_ESCAPED = 6  # characters in JSON of one outside of ASCII: \u00e9
 SET_ASIDE_CHARACTERS = 3_000
 """Of the message of set-aside records. It travels between the states, beside a document that may
 fill most of a payload, and stands in the ledger's row twice.
@@ -79,16 +84,17 @@ def validate(
     rule = content.dataset.bad_records
     aside = rule is not None and content.is_acceptable()
     kind = SchemaViolationError if rule is None else BadRecordsError
-    faults = [str(fault) for fault in first]
-    if aside:
-        faults = _as_many_as_fit(faults, SET_ASIDE_CHARACTERS)
-        faults = faults or [str(first[0])[:SET_ASIDE_CHARACTERS] + "…"]
+    most = SET_ASIDE_CHARACTERS if aside else FAULTS_CHARACTERS
+    sentences = [str(fault) for fault in first]
+    faults = sentences[: _how_many_fit(map(json.dumps, sentences), most)]
+    faults = faults or [sentences[0][: most // _ESCAPED] + "…"]
     summary = content.summary(report.count) + _the_first(faults, report.count)
     hint = "" if aside else no_data_hint(snapshot.key)
     sentence = f"{snapshot.uri}: {summary}\nReport: {where}. {kind.advice}{hint}"
     most = SET_ASIDE_CHARACTERS if aside else VALUES_CHARACTERS
-    lines = _as_many_as_fit((json.dumps(_values(fault)) for fault in first), most)
-    values = {"count": report.count, "report": where, "first": [*map(json.loads, lines)]}
+    named = [_values(fault) for fault in first]
+    named = named[: _how_many_fit(map(json.dumps, named), most)]
+    values = {"count": report.count, "report": where, "first": named}
     if not aside:
         raise kind(with_values(sentence, values), **values)
     bad, of = content.records_bad, content.records_read
@@ -96,7 +102,8 @@ def validate(
 
 
 def _values(fault: Violation | Refusal) -> dict[str, Any]:
-    return {name: value for name, value in fault._asdict().items() if value is not None}
+    values = {name: value for name, value in fault._asdict().items() if value is not None}
+    return values | ({"pointer": shown(values["pointer"])} if "pointer" in values else {})
 
 
 def _the_first(faults: list[str], count: int) -> str:
@@ -104,14 +111,10 @@ def _the_first(faults: list[str], count: int) -> str:
     return the_first + ":" + "".join(f"\n{fault}" for fault in faults)
 
 
-def _as_many_as_fit(texts: Iterable[str], characters: int) -> list[str]:
-    length, fit = 0, list[str]()
-    for text in texts:
-        length += len(text)
-        if length > characters:
-            break
-        fit.append(text)
-    return fit
+def _how_many_fit(texts: Iterable[str], characters: int) -> int:
+    """How many of the first texts have no more characters together."""
+    lengths = accumulate(map(len, texts))
+    return sum(1 for _ in takewhile(lambda length: length <= characters, lengths))
 
 
 def _about(content: FileContent, execution: Execution) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from handlers import validate_records
+from handlers import fetch_object, validate_records
+from tablekeeper.causes import message_of, values_of
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.records import Record
 from tablekeeper.errors import (
@@ -268,6 +269,28 @@ def test_all_violations_are_counted_and_reported(pipeline: Pipeline) -> None:
     assert b"sekrit" not in body
     assert "sekrit" not in message
     assert len(message) < 4000
+
+
+@pytest.mark.parametrize(
+    "letter", ["n", '"', "\u00e9", "\U0001f600"], ids=["ascii", "escaped", "latin", "emoji"]
+)
+def test_a_cause_is_never_cut_before_its_values(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, letter: str
+) -> None:
+    """Step Functions cuts it at 32,768 characters: without its values no report is found."""
+    names = {f"{number}{letter * 1100}": number for number in range(4)}
+    keyword = {"prefix": "notes/", "key": {"pk": "'a'", "sk": "to_string(_index)"}}
+    schema = {"additionalProperties": {"additionalProperties": False}, "x-tablekeeper": keyword}
+    for module in (fetch_object, validate_records):
+        monkeypatch.setattr(module, "catalogue", lambda: Catalogue({"long": schema}))
+    pipeline.put("notes/a.json", [{letter * 1100: names}] * 12)
+    with pytest.raises(SchemaViolationError) as caught:
+        validate(pipeline, "notes/a.json")
+    cause = json.dumps({"errorMessage": str(caught.value), "errorType": "SchemaViolationError"})
+    assert len(cause) < 32_768
+    values = values_of(cause)
+    assert (values["count"], values["report"]) == (12, "s3://staging/reports/e1.json")
+    assert 'record 0 (line 1), "/' in message_of(cause)
 
 
 @pytest.mark.parametrize(
