@@ -150,13 +150,19 @@ def _is_orphan(run: Run, row: _Row) -> bool:
     except ClientError as error:
         code = error.response["Error"].get("Code")
         if code in ("404", "NoSuchKey"):
-            return not (row.is_claimed and _is_being_written(run, row.key))
+            return not (row.is_claimed and _is_being_removed(run, row.key))
         # An object that cannot be read, such as one encrypted with SSE-C, is there.
         if code not in ("400", "403"):
             raise
     return False
 
 
-def _is_being_written(run: Run, key: str) -> bool:
-    uri = object_uri(run.settings.source_bucket, key)
-    return is_under_way(run, read_row(run.tables.client, run.tables.ledger, uri))
+def _is_being_removed(run: Run, key: str) -> bool:
+    """Whether a claim under way removes the file's items. One that writes is taken over: it looked
+    when the object was there, and the event of its end may be lost.
+    """
+    row = read_row(
+        run.tables.client, run.tables.ledger, object_uri(run.settings.source_bucket, key)
+    )
+    removes = row.claim is not None and row.claim.outcome == "DELETED"
+    return removes and is_under_way(run, row)

@@ -182,16 +182,14 @@ class Release:
 
     def _list_of_what_stays(self) -> str:
         prefix = own_list(self.file.uri, self.row.revision + 1)
-        partitions = (
-            {
-                text: digest
-                for text, digest in self.old.partition(number).items()
-                if text in self._new_keys(number)
-            }
-            for number in range(partitioned_lines.PARTITIONS)
-        )
+        partitions = map(self._what_stays, range(partitioned_lines.PARTITIONS))
         write_list(self.tables, prefix, partitions, self.old.basis)
         return prefix
+
+    def _what_stays(self, partition: int) -> Known:
+        new = self._new_keys(partition)
+        old = self.old.partition(partition)
+        return {text: digest for text, digest in old.items() if text in new}
 
     def _new_keys(self, partition: int | None = None) -> set[str]:
         """The keys of what the current content makes; of a partition where it is named."""

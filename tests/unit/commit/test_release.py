@@ -11,6 +11,7 @@ import pytest
 from tablekeeper import tables
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, UnfinishedWriteError
 from tablekeeper.model import sizes
+from tablekeeper.staging import partitioned_lines
 
 from tests.support.quick import quick_pipeline
 from tests.unit.commit.conftest import Client, record_refusal
@@ -174,6 +175,30 @@ def test_a_large_release_whose_claim_another_execution_takes_reads_again(
     assert release(pipeline, A)["outcome"] == "UNCHANGED"
     assert ends == ["SYNCED"]
     assert held(pipeline, A) == {"a": "3", "q": "3"}
+
+
+@pytest.mark.usefixtures("in_turn")
+def test_the_lists_are_read_as_often_for_many_items_as_for_few(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once an item is hours, for a hundred thousand: the function's time is up before."""
+    stock, reads = partitioned_lines.read_object, [0]
+
+    def read_object(*place: str, **more: Any) -> bytes:
+        reads[-1] += 1
+        return stock(*place, **more)
+
+    monkeypatch.setattr(partitioned_lines, "read_object", read_object)
+    put(pipeline, B, {"m": 1})
+    run(pipeline, B)
+    for count in (400, 800):
+        names = [f"{count} {number}" for number in range(count)]
+        put(pipeline, A, dict.fromkeys(names, 1))
+        run(pipeline, A)
+        reads.append(0)
+        put(pipeline, A, dict.fromkeys([*names[1:], "m"], 1))
+        assert release(pipeline, A)["outcome"] == "RELEASED"
+    assert reads[2] < reads[1] + 100
 
 
 @pytest.mark.usefixtures("large")

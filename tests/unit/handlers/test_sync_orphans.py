@@ -9,6 +9,7 @@ import pytest
 from handlers import sync_orphans
 from tablekeeper import aws
 from tablekeeper.bucket import orphans
+from tablekeeper.errors import StaleRevisionError
 from tablekeeper.ledger.failures import Failure, record_failure
 from tablekeeper.ledger.rows import SHARDS
 from tablekeeper.model.execution import execution_of
@@ -173,4 +174,22 @@ def test_a_removal_that_a_crash_of_the_function_cut_off_is_finished(
     other = {**event, "execution": pipeline.execution("-")}
     assert sync_orphans.handler(other, None)["outcomes"] == {}
     assert sync_orphans.handler(event, None)["outcomes"] == {"DELETED": 1}
+    assert pipeline.items() == []
+
+
+def test_a_write_under_way_of_an_object_that_is_gone_is_taken_over(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, large: None
+) -> None:
+    """The event of its deletion is lost."""
+    key = "notes/a.json"
+    pipeline.put(key, [{"pk": "a", "sk": str(number)} for number in range(6)])
+    fetched, writer = pipeline.fetch(key), pipeline.execution(key)
+    with crash_after(2), pytest.raises(SystemExit):
+        pipeline.commit(fetched, writer)
+    assert 0 < len(pipeline.items()) < 6
+    pipeline.s3.delete_object(Bucket="source", Key=key)
+    monkeypatch.setattr(aws.states(), "describe_execution", lambda **_: {"status": "RUNNING"})
+    assert run(pipeline) == (1, Counter(DELETED=1))
+    with pytest.raises(StaleRevisionError):
+        pipeline.commit(fetched, writer)
     assert pipeline.items() == []
