@@ -22,7 +22,7 @@ from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.plan import Plan
 from tablekeeper.commit.questions import Questions
 from tablekeeper.commit.transaction import CancelledError, FileTransactions
-from tablekeeper.errors import InvalidFileError, KeyOwnershipError
+from tablekeeper.errors import InvalidFileError, KeyOwnershipError, UnfinishedWriteError
 from tablekeeper.ledger.rows import (
     ADDING,
     PROBLEM,
@@ -66,12 +66,22 @@ class LargeWrite:
         self.lanes.run(ADD, self.plan.added)
         if self.plan.old:
             if self.state == ADDING or self.claim.superseded:
-                if self.plan.staged:
-                    Questions(self.file, self.plan).ask()
-                self._mark()
+                self._ask_and_mark()
             self.lanes.run(REPLACE, self.plan.replaced)
         if self.plan.old or self.plan.others:
             self.lanes.run(REMOVE, self.plan.vanished)
+
+    def _ask_and_mark(self) -> None:
+        if not self.plan.staged:
+            self._mark()
+            return
+        questions = Questions(self.file, self.plan, self.row.keys_at)
+        try:
+            questions.ask()
+            self._mark()
+        except UnfinishedWriteError:
+            questions.keep()
+            raise
 
     def _mark(self) -> None:
         """From here on neither the earlier version nor a superseded write can be restored."""

@@ -4,21 +4,25 @@ that, the earlier version cannot be kept whole.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from tablekeeper import aws
+from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
 from tablekeeper.commit.digests import described
 from tablekeeper.commit.lanes import Action
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.plan import Plan
 from tablekeeper.commit.transaction import FileTransactions
-from tablekeeper.errors import ItemRejectedError, KeyOwnershipError
+from tablekeeper.errors import ItemRejectedError, KeyOwnershipError, StagedSetMissingError
 from tablekeeper.ledger.reads import read_owners
 from tablekeeper.model.items import AttributeValue
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.staging import partitioned_lines
+from tablekeeper.staging.partitioned_lines import read_object
 
 BATCH = 100
 """https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html"""
@@ -30,25 +34,57 @@ class Questions:
     """Checks every item that a plan replaces: its owner, and whether each index of the table can
     hold it. Raises ClientError where the table may not be described: what cannot be asked is not
     replaced.
+
+    How many batches of a lane are answered can be kept below the claim's own list, for the attempt
+    that goes on: a table that throttles may take longer than a function has. It counts for the same
+    table and the same list of the row, by which what is replaced is found.
     """
 
-    def __init__(self, file: FileTransactions, plan: Plan) -> None:
+    def __init__(self, file: FileTransactions, plan: Plan, old: str | None) -> None:
         self.file, self.plan = file, plan
         self.indexes = list(_index_keys(described(file.tables)))
+        self.place = f"{plan.own}/asked.json"
+        self.basis = [file.tables.items, old, BATCH, lanes.LANES]
+        self.answered = [0] * lanes.LANES
 
     def ask(self) -> None:
         """Raises KeyOwnershipError, ItemRejectedError and UnfinishedWriteError."""
+        self._go_on()
         lanes.in_parallel([partial(self._lane, number) for number in range(lanes.LANES)])
 
+    def keep(self) -> None:
+        """For the attempt that goes on. Raises TransientServiceError."""
+        kept = json.dumps({"basis": self.basis, "answered": self.answered})
+        with transient_errors():
+            aws.s3().put_object(
+                Bucket=self.file.tables.staging_bucket, Key=self.place, Body=kept.encode()
+            )
+
     def _lane(self, number: int) -> None:
+        answered = self.answered[number]
+        for count, keys in enumerate(self._batches(number), 1):
+            if count > answered:
+                self._ask_owners(keys)
+                self.answered[number] = count
+
+    def _batches(self, number: int) -> Iterator[list[ItemKey]]:
         batch: list[ItemKey] = []
         for partition in range(number, partitioned_lines.PARTITIONS, lanes.LANES):
             for action in self.plan.replaced(partition):
                 batch.append(self._held(action))
                 if len(batch) == BATCH:
-                    self._ask_owners(batch)
+                    yield batch
                     batch = []
-        self._ask_owners(batch)
+        if batch:
+            yield batch
+
+    def _go_on(self) -> None:
+        try:
+            kept = json.loads(read_object(self.file.tables.staging_bucket, self.place))
+        except StagedSetMissingError:
+            return
+        if kept["basis"] == self.basis:
+            self.answered = kept["answered"]
 
     def _held(self, action: Action) -> ItemKey:
         key, item, _ = action
@@ -62,8 +98,6 @@ class Questions:
         return key
 
     def _ask_owners(self, keys: Sequence[ItemKey]) -> None:
-        if not keys:
-            return
         tables = self.file.tables
         read = partial(read_owners, tables.client, tables.items, tables.table_key, keys)
         for key, owner in patiently(self.file.uri, self.file.remaining, read).items():

@@ -6,7 +6,11 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
+from tablekeeper.commit import questions
 from tablekeeper.commit.questions import _refusal
+from tablekeeper.errors import UnfinishedWriteError
+
+from tests.support.quick import quick_pipeline
 
 
 def _binary(size: int) -> dict[str, str]:
@@ -34,3 +38,34 @@ def _binary(size: int) -> dict[str, str]:
 )
 def test_why_an_index_cannot_hold_a_value(value: Any, kind: str, most: int, why: str) -> None:
     assert _refusal(value, kind, most) == why
+
+
+@pytest.mark.usefixtures("large")
+def test_what_was_answered_is_not_asked_again_by_the_attempt_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The table throttles: of sixty batches, a function has the time for thirty."""
+    pipeline, key = quick_pipeline(monkeypatch), "notes/a.json"
+    monkeypatch.setattr(questions, "BATCH", 1)
+    for version in (1, 2):
+        pipeline.put(key, [{"pk": "a", "sk": str(n), "v": version} for n in range(60)])
+        if version == 1:
+            pipeline.sync(key)
+    stock, left, asked = pipeline.dynamodb.batch_get_item, [0.0], list[str]()
+
+    def batch_get_item(**request: Any) -> Any:
+        asked.extend(str(each) for each in request["RequestItems"]["items"]["Keys"])
+        left[0] -= 30
+        return stock(**request)
+
+    monkeypatch.setattr(pipeline.dynamodb, "batch_get_item", batch_get_item)
+    pipeline.seconds_left = lambda: left[0]
+    fetched, execution = pipeline.fetch(key), pipeline.execution(key)
+    for _ in range(2):
+        left[0] = 900.0
+        with pytest.raises(UnfinishedWriteError):
+            pipeline.commit(fetched, execution)
+        assert pipeline.row(key)["claim_state"] == {"S": "ADDING"}
+    left[0] = 900.0
+    assert pipeline.commit(fetched, execution)["items_put"] == 60
+    assert len(asked) == len(set(asked)) == 60
