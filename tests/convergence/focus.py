@@ -26,7 +26,7 @@ CALM: Focus = {
     "hand": False,
     "index": False,
     "expiry": False,
-    "any_list_lost": 0.0,
+    "list_losses": 0,
     "pace": (1, 4, 10),
 }
 """All events arrive, and no hand, index or TTL changes anything."""
@@ -72,7 +72,7 @@ FOCUS: Mapping[str, Focus] = {
         "pace": (1, 20, 100),
     },
     "no-rebuild": {**LARGE, "files": "X", "lists_lost": 0.5, "pace": (1, 4, 40), "reprocess": True},
-    "claims-lists-unchecked": {**LARGE, "files": "X", "any_list_lost": 0.1, "pace": (1, 20, 150)},
+    "claims-lists-unchecked": {**LARGE, "files": "X", "list_losses": 20, "pace": (1, 20, 150)},
     "release-unmarked": KNOTS,
     "claim-by-owner": {**LARGE, "files": "X", "twice": True, "pace": (1, 20, 150)},
     "release-spares-claims": {**KNOTS, "fits": 1, "faults": 11, "staged_sets_lost": 0.3},

@@ -18,6 +18,7 @@ class Mishaps(Files):
     """Hands, a TTL and lifecycles, in the tables and the staging bucket of one history."""
 
     apart: random.Random
+    list_losses: int
     dynamodb: Any
     edited: set[tuple[str, str]]
     edits: collections.Counter[str]
@@ -84,6 +85,7 @@ class Mishaps(Files):
                 if keys and self.apart.random() < 0.5:
                     keys = [self.apart.choice(keys)]
                 self.staged_lost |= bool(keys) and place != row.keys_at
+                self.list_losses -= bool(keys and self.list_losses)
                 for each in keys:
                     del objects[each]
 

@@ -121,7 +121,7 @@ class World(Mishaps, Deployments):
         self.names: set[str] = set()
         self.reconciles: list[Running] = []
         self.plan_deployments(apart.choice(["schema", "parameter", "both"]))
-        self.any_list_lost = 0.02 * (apart.random() < 0.15)
+        self.list_losses = 5 * (apart.random() < 0.15)
         self.knows_before, self.is_early = rng.random() < 0.25, True
         self.short_of_time = rng.random() < 0.3
         self.length, self.lossy, self.reprocess = (
@@ -292,7 +292,7 @@ class World(Mishaps, Deployments):
         what breaks things.
         """
         self.time += 1
-        if self.any_list_lost and self.apart.random() < self.any_list_lost:
+        if self.list_losses and self.apart.random() < 0.03:
             self.lose_lists()
         if self.zombies and self.rng.random() < 0.2:
             zombie = self.rng.choice(self.zombies)
