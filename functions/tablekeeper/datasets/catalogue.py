@@ -190,7 +190,11 @@ def read_schema(path: Path) -> dict[str, Any]:
         json.dumps(schema, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         raise DatasetDefinitionError(f"{path.name} holds half of a surrogate pair") from None
-    except (ValueError, OutOfRangeError) as error:
+    except OutOfRangeError as error:
+        raise DatasetDefinitionError(
+            f"{path.name} holds a number that DynamoDB cannot hold, nor any record: {error}"
+        ) from None
+    except ValueError as error:
         raise DatasetDefinitionError(f"{path.name} is not JSON: {error}") from None
     except RecursionError:
         raise DatasetDefinitionError(f"{path.name} {_TOO_DEEP}") from None

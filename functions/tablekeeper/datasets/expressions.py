@@ -81,7 +81,7 @@ class Expression:
             raise ExpressionError(
                 f'"{self.text}" makes more than {MAX_MADE:,} values and characters of this'
             ) from None
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise ExpressionError(
                 f'"{self.text}" cannot be evaluated here ({type(error).__name__})'
             ) from None
@@ -128,6 +128,12 @@ class Expression:
 def _compile(text: str) -> ParsedResult:
     parsed = jmespath.compile(text)
     _make_exact(parsed.parsed)
+    try:
+        json.dumps(parsed.parsed, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        raise DatasetDefinitionError(
+            f'"{text}" holds half of a surrogate pair, which is no character'
+        ) from None
     return parsed
 
 

@@ -126,7 +126,7 @@ class ExactFunctions(functions.Functions):
         if not separator:
             raise FunctionError("split() takes a separator that is not empty")
         bound = -1 if most is None else _whole(most, "split", "number of splits", least=0)
-        return text.split(separator, bound)
+        return text.split(separator, min(bound, len(text)))  # a record's number may be any
 
     @signature(_STRING, _NUMBER, _OPTIONAL_NUMBER)
     def _func_substring(self, text: str, start: Any, length: Any = None) -> str:

@@ -52,6 +52,14 @@ BROKEN = [
 ]
 
 
+def test_a_number_that_no_record_has_is_named_as_one(tmp_path: Path) -> None:
+    """Some generators write the largest double as a `maximum`."""
+    folder = folder_of(tmp_path, {**INNER, "maximum": 1.7976931348623157e308})
+    with pytest.raises(DatasetDefinitionError, match="a number that DynamoDB cannot hold") as said:
+        Catalogue.load(folder)
+    assert "JSON" not in str(said.value)
+
+
 @pytest.mark.parametrize("inner", BROKEN)
 def test_other_prefixes_work(tmp_path: Path, inner: Any) -> None:
     catalogue = Catalogue.load_usable(folder_of(tmp_path, inner))

@@ -123,6 +123,7 @@ ODD = {"name": " Ünïcode ß ", "path": "a/b/c/d", "tags": {"x": A, "y": None},
         ("split(path, '/')", ["a", "b", "c", "d"]),
         ("split(path, '/', `1`)", ["a", "b/c/d"]),
         ("split(path, '/', `0`)", ["a/b/c/d"]),
+        ("split(path, '/', `1e30`)", ["a", "b", "c", "d"]),
         ("split(path, '#')", ["a/b/c/d"]),
         ("substring(path, `2`)", "b/c/d"),
         ("substring(path, `2`, `3`)", "b/c"),
@@ -298,6 +299,16 @@ def test_no_hint_where_nothing_is_known(expression: str) -> None:
 @pytest.mark.parametrize("expression", ["a b", "a[", "", "`1e999`"])
 def test_what_is_no_jmespath_is_a_bad_dataset(expression: str) -> None:
     with pytest.raises(DatasetDefinitionError):
+        Expression(expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ['`"\\ud800"`', '"\\udfff"', '{"\\ud800": a}'],
+    ids=["a literal", "a name", "a name that is made"],
+)
+def test_half_of_a_surrogate_pair_is_no_part_of_an_expression(expression: str) -> None:
+    with pytest.raises(DatasetDefinitionError, match="half of a surrogate pair"):
         Expression(expression)
 
 
