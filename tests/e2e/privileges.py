@@ -123,19 +123,25 @@ class Paths:
             self.sync(key, b"{", "INVALID")
             assert "claim" not in self.shop.current(key)
 
-    def cut_off(self, key: str, state: str) -> None:
-        """Leaves a file with a large write as it stands when its writer dies before it has copied
-        the list of its keys.
+    def cut_off(self, key: str, state: str, outcome: str = "SYNCED") -> None:
+        """Leaves a file with a large write, or a removal, as it stands when its function dies
+        before it has copied the list of its keys.
         """
         self.sync(key, records(key, range(MANY)), "SYNCED")
-        self.shop.put(key, records(key, range(100, MANY + 100)))
-        found, document = self._fetched(key)
-        staged = self._passed_on(found, document)["staged"]
+        staged: Any = None
+        pending: tuple[str, ...] = ()
+        if outcome == "DELETED":
+            self.shop.delete(key)
+            found, _ = self._fetched(key)
+        else:
+            self.shop.put(key, records(key, range(100, MANY + 100)))
+            found, document = self._fetched(key)
+            staged, pending = self._passed_on(found, document)["staged"], (f"keys/{key}",)
         revision = found["revision"] + 1
         execution = f"{self.shop.machine.replace(':stateMachine:', ':execution:')}:died"
-        base, pending = revision - 1, (f"keys/{key}",)
+        base = revision - 1
         claim = Claim(
-            revision, state, "EVENT#died", base, "SYNCED", execution, found, staged, pending
+            revision, state, "EVENT#died", base, outcome, execution, found, staged, pending
         )
         client, table = self.shop.client("dynamodb"), self.shop.stack.outputs["LedgerTableName"]
         client.update_item(
@@ -199,17 +205,19 @@ class Paths:
         assert self.outcome(gone) == "DELETED"
 
     def orphans(self) -> None:
-        """Files whose objects are gone, small, large, and with a large write that was cut off; and
-        one for which the function has no time left.
+        """Files whose objects are gone, small, large, with a large write or a removal that was cut
+        off; and one for which the function has no time left.
         """
         small, large, claimed = "notes/o-small.json", "notes/o-large.json", "notes/o-claim.json"
+        removed = "notes/o-removed.json"
         self.sync(small, records(small, range(3)), "SYNCED")
         self.sync(large, records(large, range(MANY)), "SYNCED")
         self.cut_off(claimed, REPLACING)
+        self.cut_off(removed, REPLACING, "DELETED")
         for key in (small, large, claimed):
             self.shop.delete(key)
         self.run("notes/o-")
-        assert {self.outcome(key) for key in (small, large, claimed)} == {"DELETED"}
+        assert {self.outcome(key) for key in (small, large, claimed, removed)} == {"DELETED"}
         self.sync(small, records(small, range(3)), "SYNCED")
         self.shop.delete(small)
         configure = self.shop.client("lambda").update_function_configuration
