@@ -401,3 +401,24 @@ def test_a_fault_may_lose_the_answer_of_a_call_that_was_made(engine: Engine, tab
     assert (ended["error"], ended["cause"]) == (name, "lost")
     found = engine.client("dynamodb").get_item(TableName=table, Key={"pk": {"S": "lost"}})
     assert "Item" in found
+
+
+def test_each_item_of_a_large_table_is_on_one_page_of_a_scan(engine: Engine) -> None:
+    client, name = engine.client("dynamodb"), "large-table"
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+    )
+    names = [f"item {number}" for number in range(11)]
+    for each in names:
+        item = {"pk": {"S": each}, "text": {"S": "x" * 300_000}}
+        client.put_item(TableName=name, Item=item)
+    scan = client.get_paginator("scan").paginate
+    pages = [page["Items"] for page in scan(TableName=name)]
+    assert [len(page) for page in pages] == [3, 3, 3, 2]
+    segments = [scan(TableName=name, Segment=each, TotalSegments=3) for each in range(3)]
+    of_segments = [item for pages in segments for page in pages for item in page["Items"]]
+    for items in ([item for page in pages for item in page], of_segments):
+        assert sorted(item["pk"]["S"] for item in items) == sorted(names)
