@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tablekeeper.commit.key_lists import own_list, seen_lists
-from tablekeeper.commit.lanes import Progress, new_lanes
+from tablekeeper.commit.lanes import Lanes, Progress, new_lanes
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, Row, attribute
 from tablekeeper.ledger.writes import no_outcome, update_row
@@ -40,7 +40,8 @@ class ClaimAttempt:
         if before and before.owner != wanted.owner and self._is_distrustful:
             continues = False
         pending = before.pending if before else ()
-        seen = seen_lists(self.file.tables, pending, before)
+        written = Lanes(self.file, before.revision if before else 0)
+        seen = seen_lists(self.file.tables, pending, before, has_written=written.any)
         if wanted.items and not continues:
             pending = (*pending, own_list(uri, wanted.revision))
         state = REPLACING if before and before.state != ADDING else ADDING

@@ -180,10 +180,23 @@ def damaged(tables: Tables, row: Row, *, has_written: Callable[[], bool]) -> lis
     return lists
 
 
-def seen_lists(tables: Tables, lists: Iterable[str], before: Claim | None) -> tuple[str, ...]:
-    """Those of a claim's lists that are there, or were when the claim before was made."""
+def seen_lists(
+    tables: Tables,
+    lists: Iterable[str],
+    before: Claim | None,
+    *,
+    has_written: Callable[[], bool],
+) -> tuple[str, ...]:
+    """Those of a claim's lists that are there, or were when the claim before was made, or before
+    that claim wrote an item.
+    """
     seen = before.seen if before else ()
-    return tuple(each for each in lists if each in seen or list_at(tables, each).exists())
+    own = before.own if before else None
+    return tuple(
+        each
+        for each in lists
+        if each in seen or list_at(tables, each).exists() or (each == own and has_written())
+    )
 
 
 def discard(tables: Tables, lists: Sequence[str]) -> None:

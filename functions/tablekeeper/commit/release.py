@@ -138,6 +138,7 @@ class Release:
         """
         uri, ledger, before = self.file.uri, self.tables.ledger, self.row.claim
         pending = self._pending()
+        written = lanes.Lanes(self.file, before.revision if before else 0)
         claim = Claim(
             revision=self.row.revision + 1,
             state=ADDING,
@@ -148,7 +149,7 @@ class Release:
             snapshot=self.file.snapshot.payload(),
             items=None,
             pending=pending,
-            seen=seen_lists(self.tables, pending, before),
+            seen=seen_lists(self.tables, pending, before, has_written=written.any),
             cut=lanes.cut(),
             trusts=before.trusts if before else True,
         )

@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from handlers import settle_claim
-from tablekeeper.commit import key_lists
-from tablekeeper.errors import InvalidFileError, StaleRevisionError, UnfinishedWriteError
+from tablekeeper.commit import claiming, key_lists
+from tablekeeper.errors import (
+    InvalidFileError,
+    StagedSetMissingError,
+    StaleRevisionError,
+    UnfinishedWriteError,
+)
+from tablekeeper.ledger.rows import Claim
 from tablekeeper.model import sizes
 from tablekeeper.staging.partitioned_lines import copied_objects, delete_copy
 
@@ -423,6 +429,26 @@ def test_the_lists_of_all_claims_may_be_lost(
     for each in lists:
         _lose(pipeline, each["S"])
     pipeline.put(KEY, records("ab", v=3))
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("ab", "3")
+
+
+def test_a_list_may_be_lost_while_its_claim_is_taken_over(
+    pipeline: Pipeline, use: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After it was looked at, before the claim of the one who looked."""
+    _cut_off_adding(pipeline, use)
+    (own,) = pipeline.row(KEY)["claim"]["M"]["pending"]["L"]
+    take = claiming.ClaimAttempt.take
+
+    def late(attempt: claiming.ClaimAttempt, wanted: Claim) -> Claim:
+        _lose(pipeline, own["S"])
+        return take(attempt, wanted)
+
+    monkeypatch.setattr(claiming.ClaimAttempt, "take", late)
+    pipeline.put(KEY, records("ab", v=3))
+    with pytest.raises(StagedSetMissingError):
+        run(pipeline)
     assert run(pipeline) == "SYNCED"
     assert held(pipeline) == dict.fromkeys("ab", "3")
 
