@@ -22,7 +22,7 @@ from tests.e2e.observer import Observer
 RECORDS = 100_000
 AIM_OF_TIME = 0.25
 FILES, RECORDS_OF_A_FILE, DEALS = 10, 100, 3
-PATIENCE_SECONDS = 900
+PATIENCE_SECONDS = 1800
 
 
 def again(section: Section, count: int = RECORDS) -> None:
