@@ -40,7 +40,7 @@ HINTS = {
     "no-questions": 56,
     "no-superseded": 132,
     "no-rebuild": 9,
-    "claims-lists-unchecked": 0,
+    "claims-lists-unchecked": 12,
     "partial-forgotten": 0,
     "digests-unbound": 47,
     "keys-by-spelling": 2,

@@ -233,9 +233,9 @@ def weakened(world: World) -> Iterator[None]:
         current.keeps_progress = self.row.claim is not None
         return take(self, wanted)
 
-    def kept(ledger: str, uri: str, claim: int, progress: Any) -> Any:
+    def kept(ledger: str, uri: str, claim: int, progress: Any, **more: Any) -> Any:
         kept = getattr(greenlet.getcurrent(), "keeps_progress", False)
-        return lanes.new_lanes(ledger, uri, claim, None if kept else progress)
+        return lanes.new_lanes(ledger, uri, claim, None if kept else progress, **more)
 
     def by_owner(self: Any) -> bool:
         claim = self.row.claim

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from tablekeeper.commit.key_lists import own_list, seen_lists
+from tablekeeper.commit.key_lists import is_unseen, own_list, seen_lists
 from tablekeeper.commit.lanes import Lanes, Progress, new_lanes
 from tablekeeper.commit.transaction import FileTransactions
 from tablekeeper.ledger.rows import ADDING, REPLACING, Claim, Row, attribute
@@ -66,7 +66,7 @@ class ClaimAttempt:
         actions = [
             no_outcome(ledger, uri, self.execution),
             update_row(ledger, uri, changes, seen=self.row.revision),
-            *new_lanes(ledger, uri, claim.revision, progress),
+            *new_lanes(ledger, uri, claim.revision, progress, unwritten=is_unseen(before, seen)),
         ]
         self.file.commit(lambda _: actions)
         return claim

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from tablekeeper.errors import StagedSetMissingError, TransientServiceError
@@ -197,6 +197,13 @@ def seen_lists(
         for each in lists
         if each in seen or list_at(tables, each).exists() or (each == own and has_written())
     )
+
+
+def is_unseen(before: Claim | None, seen: Collection[str]) -> bool:
+    """Whether the claim before had no list of its own when it was looked at, nor had put an item.
+    Whoever takes it over does so on condition that it still has put none.
+    """
+    return before is not None and before.own is not None and before.own not in seen
 
 
 def discard(tables: Tables, lists: Sequence[str]) -> None:

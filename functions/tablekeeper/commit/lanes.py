@@ -94,14 +94,24 @@ def lane_action(
 
 
 def new_lanes(
-    ledger: str, uri: str, claim: int, progress: Progress | None = Progress()
+    ledger: str,
+    uri: str,
+    claim: int,
+    progress: Progress | None = Progress(),
+    *,
+    unwritten: bool = False,
 ) -> list[dict[str, Any]]:
     """The actions that give all lanes to a claim, with this progress; None: with the progress that
-    they have.
+    they have. With `unwritten`, on condition that the claim before has put no item.
     """
-    return [
+    actions = [
         lane_action(ledger, lane_key(uri, lane), claim, None, progress) for lane in range(LANES)
     ]
+    for each in actions if unwritten else ():
+        update = each["Update"]
+        update["ConditionExpression"] = "attribute_not_exists(items_put) OR items_put = :none"
+        update["ExpressionAttributeValues"][":none"] = {"N": "0"}
+    return actions
 
 
 class Lanes:

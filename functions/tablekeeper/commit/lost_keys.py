@@ -11,7 +11,7 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
-from tablekeeper.commit.key_lists import damaged, discard, own_list, write_list
+from tablekeeper.commit.key_lists import damaged, discard, list_at, own_list, write_list
 from tablekeeper.commit.lanes import Lanes, new_lanes
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.transaction import FileTransactions
@@ -58,7 +58,9 @@ def check_keys(file: FileTransactions, row: Row) -> None:
     changes = _with_the_list(row, lost, prefix)
     actions = [update_row(tables.ledger, file.uri, changes, seen=row.revision)]
     if row.claim:
-        actions += new_lanes(tables.ledger, file.uri, row.revision + 1)
+        own = row.claim.own
+        unwritten = own and own not in lost and not list_at(tables, own).exists()
+        actions += new_lanes(tables.ledger, file.uri, row.revision + 1, unwritten=bool(unwritten))
     file.commit(lambda _: actions)
     discard(tables, lost)
     raise StaleRevisionError(f"{file.uri}: its list of keys was damaged, and is made again")

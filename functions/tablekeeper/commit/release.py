@@ -17,6 +17,7 @@ from tablekeeper.commit.key_lists import (
     Known,
     KnownItems,
     discard,
+    is_unseen,
     key_lists,
     own_list,
     seen_lists,
@@ -165,7 +166,7 @@ class Release:
         actions = [
             no_outcome(ledger, uri, self.execution),
             update_row(ledger, uri, changes, seen=self.row.revision),
-            *new_lanes(ledger, uri, claim.revision),
+            *new_lanes(ledger, uri, claim.revision, unwritten=is_unseen(before, claim.seen)),
         ]
         self.file.commit(lambda _: actions)
         return claim

@@ -453,6 +453,36 @@ def test_a_list_may_be_lost_while_its_claim_is_taken_over(
     assert held(pipeline) == dict.fromkeys("ab", "3")
 
 
+def test_a_claim_that_lost_its_list_may_write_until_it_is_taken_over(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    """Its first items come after the look at what it has written, before the claim of the one who
+    looked.
+    """
+    pipeline.put(KEY, records("abcdef", v=1))
+    writes: list[Any] = []
+
+    def cut_off(arguments: Any) -> None:
+        if "Put" in arguments["TransactItems"][-1]:
+            writes.append(arguments)
+            raise client_error("AccessDenied")
+
+    use(Client(pipeline.dynamodb, cut_off))
+    with pytest.raises(ClientError):
+        run(pipeline)
+    (own,) = pipeline.row(KEY)["claim"]["M"]["pending"]["L"]
+    _lose(pipeline, own["S"])
+
+    def write_late(_: Any) -> None:
+        if writes:
+            pipeline.dynamodb.transact_write_items(**writes.pop())
+
+    use(Client(pipeline.dynamodb, write_late))
+    pipeline.put(KEY, records("xyz", v=2))
+    assert run(pipeline) == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("xyz", "2")
+
+
 def test_a_claim_that_wrote_nothing_needs_no_list(
     pipeline: Pipeline, use: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
