@@ -9,12 +9,11 @@ to S3 and DynamoDB: there, any other execution may run, the function may crash, 
 dead and run on as a zombie beside its own retry, the answer may be lost, the call may be refused,
 or the whole execution aborted. Items expire, are refused by an index, or are edited by hand,
 whereupon somebody forces their file; staged sets expire and lists of keys are lost, those of writes
-that go on among them. Records may be
-bad: one of a file is set aside, two are too many. Each function has its own copy of schemas/, and a
-deployment, perhaps rolled back, changes one after the other; some executions are of the release
-before, which knows no digests. The time of a function may be up at any call. Sweeps, and runs of
-Sync Objects and Sync Orphans over the whole bucket, begin at any moment. At the end the table must
-equal the bucket.
+that go on among them. Records may be bad: one of a file is set aside, two are too many. Each
+function has its own copy of schemas/, and a deployment, perhaps rolled back, changes one after the
+other; some executions are of the release before, which knows no digests. The time of a function may
+be up at any call. Sweeps, and runs of Sync Objects and Sync Orphans over the whole bucket, begin at
+any moment. At the end the table must equal the bucket.
 """
 
 from __future__ import annotations

@@ -38,6 +38,18 @@ def catching(names: list[str]) -> dict[str, Any]:
     return {"Catch": [{"ErrorEquals": names, "Next": "B"}]}
 
 
+def run_python(program: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program in the engine's environment."""
+    return subprocess.run(
+        [python("engine"), "-c", program],
+        cwd=ROOT,
+        env={"ENGINE_STATE_DIR": "unused"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="session")
 def function(engine: Engine) -> str:
     """A function that does what its event says; it is given three seconds."""
@@ -73,14 +85,7 @@ def test_does_not_start_when_a_patch_point_has_changed(change: str, complaint: s
         "from ministack.services import stepfunctions\n"
         f"{change}\nfrom local.engine.__main__ import patch; patch()"
     )
-    run = subprocess.run(
-        [python("engine"), "-c", changed],
-        cwd=ROOT,
-        env={"ENGINE_STATE_DIR": "unused"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = run_python(changed)
     assert run.returncode == 1
     assert "PatchPointError" in run.stderr
     assert complaint in run.stderr
@@ -97,14 +102,7 @@ def test_an_expression_has_a_second_of_its_own_however_long_its_thread_waits() -
         "try: Jsonata.jsonata(endless, timeout=50).evaluate({})\n"
         "except Exception as error: print(error)"
     )
-    run = subprocess.run(
-        [python("engine"), "-c", evaluated],
-        cwd=ROOT,
-        env={"ENGINE_STATE_DIR": "unused"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = run_python(evaluated)
     assert run.stdout.splitlines() == [
         "2",
         "Evaluation timeout after 50 milliseconds. Check for infinite loop",
