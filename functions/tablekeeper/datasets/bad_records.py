@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 from tablekeeper.errors import DatasetDefinitionError
 
@@ -23,8 +23,8 @@ class BadRecords:
     def read(cls, value: Mapping[str, Any]) -> Self:
         """From the member `bad_records`. Raises DatasetDefinitionError."""
         at_most, share = value.get(AT_MOST), value.get(SHARE)
-        if value.keys() == {AT_MOST} and type(at_most) is int and at_most > 0:
-            return cls(at_most=at_most)
+        if value.keys() == {AT_MOST} and _is_count(at_most):
+            return cls(at_most=int(at_most))
         if value.keys() == {SHARE} and isinstance(share, Decimal) and 0 < share < 1:
             return cls(share=share)
         raise DatasetDefinitionError(
@@ -46,3 +46,9 @@ class BadRecords:
     def __str__(self) -> str:
         """The bound in words."""
         return f"{self.at_most:,}" if self.at_most is not None else f"a share of {self.share}"
+
+
+def _is_count(value: Any) -> TypeGuard[int | Decimal]:
+    """Whether a number of a schema is whole and from 1, such as 2.0."""
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return is_number and value > 0 and value == int(value)

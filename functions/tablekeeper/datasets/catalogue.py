@@ -18,7 +18,7 @@ from tablekeeper.documents.pointers import pointer, shown, walk
 from tablekeeper.errors import DatasetDefinitionError, NoDatasetError
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
-TRANSFORM_VERSION = 2
+TRANSFORM_VERSION = 3
 """Part of every digest. Raise it when the same record would become another item than before."""
 
 MAX_DEPTH = 100

@@ -70,6 +70,12 @@ class ExactFunctions(functions.Functions):
 
     # ---- JMESPath's own ----
 
+    @signature({"types": ["array", "string"]}, {"types": []})
+    def _func_contains(self, subject: Any, search: Any) -> bool:
+        if isinstance(subject, str):
+            return isinstance(search, str) and search in subject
+        return any(is_equal(each, search) for each in subject)
+
     @signature({"types": []})
     def _func_type(self, arg: Any) -> Any:
         return super()._func_type(0 if isinstance(arg, Decimal) else arg)  # type: ignore[misc]
@@ -167,6 +173,19 @@ class ExactFunctions(functions.Functions):
                 raise FunctionError("from_items() takes each name once")
             made[pair[0]] = pair[1]
         return made
+
+
+def is_equal(one: Any, other: Any) -> bool:
+    """Whether two exact values are one JSON value. To Python `true` is 1, inside an array or an
+    object too, and jmespath looks no deeper than the two values themselves.
+    """
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(is_equal, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_equal(one[k], other[k]) for k in one)
+    return bool(one == other)
 
 
 FUNCTIONS: Sequence[str] = sorted(ExactFunctions.FUNCTION_TABLE)

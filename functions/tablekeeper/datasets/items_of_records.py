@@ -5,15 +5,15 @@ Limits: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constra
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tablekeeper.datasets.dataset import Dataset
 from tablekeeper.datasets.expressions import Expression
 from tablekeeper.datasets.records import RESERVED, Record
+from tablekeeper.datasets.time_formats import epoch_seconds
 from tablekeeper.documents.dynamodb_json import Binary, BinarySet, NumberSet, StringSet
 from tablekeeper.documents.numbers import OutOfRangeError, check_number, format_number
 from tablekeeper.documents.pointers import pointer, shown, walk
@@ -42,7 +42,6 @@ MAX_KEY_BYTES = (2048, 1024)
 MAX_NAME_BYTES = 65_535
 LATEST_TTL = 253_402_300_799
 """The last second of the year 9999: epoch seconds beyond it are milliseconds, or finer still."""
-_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
 class RecordItem(NamedTuple):
@@ -345,13 +344,12 @@ def _epoch_seconds(value: Any, where: str) -> int | None:
                 "would be a time after the year 9999"
             )
         return value
-    if isinstance(value, str) and _ISO_TIME.fullmatch(value):
-        try:
-            return int(datetime.fromisoformat(value).timestamp())
-        except ValueError:
-            pass
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return int(epoch_seconds(value, "iso8601"))
     raise TtlError(
-        f"{where}: `ttl` gives neither whole epoch seconds nor an ISO 8601 time with an offset"
+        f"{where}: `ttl` gives neither whole epoch seconds nor an ISO 8601 time with an offset in "
+        "the years 1 to 9999"
     )
 
 

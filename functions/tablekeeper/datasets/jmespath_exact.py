@@ -7,7 +7,7 @@ from typing import Any
 import jmespath
 from jmespath.visitor import TreeInterpreter
 
-from tablekeeper.datasets.functions import ExactFunctions, made_by
+from tablekeeper.datasets.functions import ExactFunctions, is_equal, made_by
 
 MAX_MADE = 20_000_000
 """How many elements one evaluation may go through and how many characters it may join, together; as
@@ -85,6 +85,8 @@ class Interpreter(TreeInterpreter):
         sides = [self.visit(child, value) for child in node["children"]]
         if all(isinstance(side, dict | list) for side in sides):
             self._spend(min(map(_weight, sides)))
+        if node["value"] in ("eq", "ne"):
+            return is_equal(*sides) is (node["value"] == "eq")
         known: Any = {
             **node,
             "children": [{"type": "literal", "value": side} for side in sides],

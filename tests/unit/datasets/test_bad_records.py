@@ -19,13 +19,14 @@ from tablekeeper.datasets.records import records_and_errors
         ({"at_most": 2}, 2, 3, True),
         ({"at_most": 2}, 3, 100, False),
         ({"at_most": 2}, 2, 2, False),
+        ({"at_most": Decimal("2.0")}, 3, 100, False),
         ({"share": Decimal("0.1")}, 1, 10, True),
         ({"share": Decimal("0.1")}, 1, 9, False),
         ({"share": Decimal("0.1")}, 0, 9, True),
         ({"share": Decimal("0.999")}, 5, 5, False),
     ],
     ids=[
-        *("no-records", "at-most", "more", "none-good"),
+        *("no-records", "at-most", "more", "none-good", "with-a-point"),
         *("share", "more-than-the-share", "none-bad", "share-and-none-good"),
     ],
 )

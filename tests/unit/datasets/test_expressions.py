@@ -73,6 +73,26 @@ def test_expressions_are_exact(expression: str, result: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("expression", "result"),
+    [
+        ("`true` == `1`", False),
+        ("`[1, 0]` == `[true, false]`", False),
+        ('`{"a": 1}` != `{"a": true}`', True),
+        ('`{"a": [{"b": 0}]}` == `{"a": [{"b": false}]}`', False),
+        ('`{"a": [1.0, true]}` == `{"a": [1, true]}`', True),
+        ("contains(`[0, 1]`, `true`)", False),
+        ("contains(`[[true]]`, `[1]`)", False),
+        ("contains(`[true]`, `true`)", True),
+        ("contains('a1', `1`)", False),
+        ("contains('a1', '1')", True),
+        ("`[[1], [true]]`[?@ == `[true]`]", [[True]]),
+    ],
+)
+def test_true_is_not_1_at_any_depth(expression: str, result: Any) -> None:
+    assert repr(Expression(expression)({})) == repr(result)
+
+
+@pytest.mark.parametrize(
     ("expression", "says"),
     [
         ("sum(text)", "sum() takes array-number, not string"),

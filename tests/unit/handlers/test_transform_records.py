@@ -275,7 +275,11 @@ def test_no_field_is_dropped_for_one_that_tablekeeper_sets(keyword: Any) -> None
 
 
 @pytest.mark.parametrize(
-    "value", ["soon", "2030-01-01", "2030-01-01T00:00:00", Decimal("1.5"), True]
+    "value",
+    [
+        *("soon", "2030-01-01", "2030-01-01T00:00:00", Decimal("1.5"), True),
+        "9999-12-31T23:59:59-05:00",
+    ],
 )
 def test_a_ttl_that_is_no_time_is_rejected(value: Any) -> None:
     with pytest.raises(errors.TtlError):
@@ -297,8 +301,9 @@ def test_a_ttl_in_another_unit_is_named_by_it(value: Any, unit: str) -> None:
         items({"pk": "a", "sk": "b", "until": value}, keyword={"ttl": "until"})
 
 
-def test_the_last_second_of_the_year_9999_is_a_ttl() -> None:
-    record = {"pk": "a", "sk": "b", "until": "9999-12-31T23:59:59Z"}
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999999Z"])
+def test_the_last_second_of_the_year_9999_is_a_ttl(until: str) -> None:
+    record = {"pk": "a", "sk": "b", "until": until}
     (item,) = items(record, keyword={"ttl": "until"})
     assert item["expires_at"] == {"N": "253402300799"}
 
