@@ -69,10 +69,10 @@ unit: $(VENVS)/dev/.ready ## Run every test that needs no engine
 	    echo "npm cannot get jsonata: its test is left out" >&2; fi
 	@touch $@
 
-# End-to-end tests wait for a third of their time: one worker more than there are cores.
+# End-to-end tests wait for half of their time: two workers more than there are cores.
 .PHONY: test
 test: setup .local/jsonata/.ready ## Run every test, or some: make test TEST=tests/e2e/test_plan.py
-	@jobs=$(JOBS); [ $$jobs != auto ] || jobs=$$(($$(getconf _NPROCESSORS_ONLN) + 1)); \
+	@jobs=$(JOBS); [ $$jobs != auto ] || jobs=$$(($$(getconf _NPROCESSORS_ONLN) + 2)); \
 	$(RUN) -m pytest --numprocesses $(if $(TEST),0,$$jobs) --dist loadgroup --no-loadscope-reorder --timeout 600 \
 	  $(TEST)
 
