@@ -85,7 +85,7 @@ def test_what_the_definitions_repeat_is_one_and_the_same() -> None:
     for block in (each for state in tasks for each in state.get("Catch", ())):
         catches.setdefault(" ".join(block["ErrorEquals"]), []).append(_text(block))
     for_all = Counter(catches.pop("States.ALL"))
-    assert sorted(for_all.values()) == [1, 1, 5], "Fetch Object's and Sync Objects' are others"
+    assert sorted(for_all.values()) == [1, 1, 1, 5], "Fetch, Sync Objects and Orphans"
     assert {names for names, texts in catches.items() if len(set(texts)) > 1} == set()
 
 

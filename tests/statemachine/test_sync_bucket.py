@@ -181,6 +181,28 @@ def test_every_shard_is_looked_at() -> None:
         assert _evaluate(more["Condition"], input=looked) is again
 
 
+def test_what_shards_that_failed_say_fits_into_a_payload() -> None:
+    (catcher,) = STATES["Sync Orphans"]["Catch"]
+    error = {"Error": "E", "Cause": "\U0001f600" * 32_768}
+    before = Progress(1, 2, {"DELETED": 2}, "s3://b/k")._asdict()
+    said = _evaluate(catcher["Output"], input=before, errorOutput=error)
+    assert said == {**before, "problem": {"error": "E", "cause": said["problem"]["cause"]}}
+    assert len(SHARDS) * len(json.dumps(said, ensure_ascii=False).encode()) < 250_000
+    empty = _evaluate(catcher["Output"], input={}, errorOutput={"Error": "E"})
+    assert empty == {"problem": {"error": "E", "cause": ""}}
+
+
+def test_a_run_fails_with_what_the_first_failed_shard_said() -> None:
+    problem = SHARD_MAP["Assign"]["problem"].replace("$problem %}", "'before' %}")
+    done, bad = {"files": 1}, {"problem": {"error": "E", "cause": "c"}}
+    for result, said in (
+        ([done, done], "before"),
+        ([done, bad], bad["problem"]),
+        ([bad, {"problem": {"error": "F", "cause": ""}}], bad["problem"]),
+    ):
+        assert _evaluate(problem, result=result) == said
+
+
 @pytest.mark.parametrize("name", bucket_lambda_tasks())
 def test_a_function_s_task_is_as_those_of_the_other_machine(name: str) -> None:
     state, model = STATES[name], lambda_tasks()["Validate Records"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from handlers import report_differences, sync_objects, sync_orphans
+from tablekeeper.ledger.rows import shard_of
 
 from tests.support.interpreter import StateError, load_definition
 from tests.support.project import bucket_definition
@@ -156,3 +157,26 @@ def test_a_shard_that_cannot_be_looked_at_is_reported_and_fails(
     status, said = bucket.run(concurrency=1)
     assert (status, said["error"]) == ("FAILED", "KeyError")
     assert summary(pipeline)["outcomes"] == {"SYNCED": 1}
+
+
+def test_orphans_of_the_other_shards_go_where_one_cannot_be_looked_at(
+    pipeline: Pipeline, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        pipeline.put(f"notes/{number}.json", [{"pk": "a", "sk": str(number)}])
+        pipeline.sync(f"notes/{number}.json")
+        pipeline.s3.delete_object(Bucket="source", Key=f"notes/{number}.json")
+    shards = [shard_of(f"s3://source/notes/{number}.json") for number in range(8)]
+    first = min(shards)
+
+    def one_fails(event: Any, context: Any) -> Any:
+        if event["shard"] == first:
+            raise KeyError(first)
+        return sync_orphans.handler(event, context)
+
+    monkeypatch.setitem(FUNCTIONS, "SyncOrphans", one_fails)
+    status, said = bucket.run(concurrency=1)
+    assert (status, said["error"]) == ("FAILED", "KeyError")
+    assert summary(pipeline)["outcomes"] == {"DELETED": 8 - shards.count(first)}
+    left = {str(number) for number, shard in enumerate(shards) if shard == first}
+    assert {item["sk"]["S"] for item in pipeline.items()} == left

@@ -51,8 +51,9 @@ def added_up(
             findings[end["finding"]] += 1
             outcomes[outcome_of(end) or run["how"]] += 1
     for shard in shards:
-        findings[ORPHAN] += sum(shard["outcomes"].values())
-        outcomes.update(shard["outcomes"])
+        orphans = shard.get("outcomes", {})  # none of one that could not be looked at
+        findings[ORPHAN] += sum(orphans.values())
+        outcomes.update(orphans)
     # Sync Objects writes for these two alone; a run that is started by hand may name anything.
     look = run["how"] not in ("bulk", "traced")
     differences = findings.total() if look else sum(outcomes[bad] for bad in BAD)
