@@ -107,7 +107,9 @@ class DeleteSettings(Settings):
 
 
 class SettleSettings(DeleteSettings):
-    """Of Settle Claim."""
+    """Of Settle Claim. What a claim's digests are bound to has the TTL attribute in it."""
+
+    ttl_attribute: str
 
 
 class SafetyNetSettings(Settings):

@@ -203,7 +203,7 @@ class Planning:
             lines = Lines(self.target.staging_bucket, copied_manifest(prefix))
             if prefix == self.row.keys_at or lines.exists():
                 for partition in range(PARTITIONS):
-                    self.store.add_old(keys_of_table(lines, partition, table_key))
+                    self.store.add_old(keys_of_table(lines, partition, table_key.fits))
 
     def _with_current(
         self, rows: Iterable[tuple[str, int, str]]

@@ -46,6 +46,10 @@ NOT_SEEN: Mapping[tuple[str, str, str], str] = {
         for name in COMMITTING
     },
     **{
+        (f"{name}Role", "dynamodb:DescribeTable", "items"): "keys of before the table had another"
+        for name in ("DeleteItems", "SyncOrphans")
+    },
+    **{
         (f"{name}Role", "s3:PutObject", "keys"): "a list of keys that somebody deleted"
         for name in ("DeleteItems", "SyncOrphans")
     },

@@ -72,7 +72,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "DeleteItemsRole": {
         LEDGER: CLAIMS,
-        ITEMS: ("dynamodb:DeleteItem", "dynamodb:Scan"),
+        ITEMS: ("dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:Scan"),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         STAGING: ("s3:ListBucket",),
     },
@@ -107,7 +107,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "SyncOrphansRole": {
         **LOOKS,
         LEDGER: CLAIMS,
-        ITEMS: ("dynamodb:DeleteItem", "dynamodb:Scan"),
+        ITEMS: ("dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:Scan"),
         f"{STAGING}/keys/*": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
         STAGING: ("s3:ListBucket",),
         EXECUTIONS: ("states:DescribeExecution",),

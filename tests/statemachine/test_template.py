@@ -52,7 +52,7 @@ ALLOWED = {
     "ValidateRecordsRole": READS_OBJECT | {"s3:PutObject"},
     "TransformRecordsRole": READS_OBJECT | {"s3:PutObject"},
     "WriteItemsRole": CLAIMS | ASKS,
-    "DeleteItemsRole": CLAIMS,
+    "DeleteItemsRole": CLAIMS | {"dynamodb:DescribeTable"},
     "SettleClaimRole": CLAIMS | ASKS,
     "SafetyNetRole": LEDGER_WRITES
     | {
@@ -71,7 +71,7 @@ ALLOWED = {
         "states:StartExecution",
     },
     "SyncObjectsRole": SYNCS | ASKS,
-    "SyncOrphansRole": SYNCS | {"states:StartExecution"},
+    "SyncOrphansRole": SYNCS | {"dynamodb:DescribeTable", "states:StartExecution"},
     "ReportDifferencesRole": {"s3:GetObject", "s3:ListBucket", "dynamodb:PutItem"},
     "SyncObjectRole": LEDGER_WRITES | {"lambda:InvokeFunction"},
     "SyncBucketRole": {

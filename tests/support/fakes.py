@@ -129,9 +129,21 @@ class FakeDynamoDB:
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[tuple[str, str], Item]] = {}
+        self.table_keys: dict[str, str] = {}
+        """What DescribeTable says of tables that are to have another key, such as `pk:N,sk:S`."""
 
     def describe_table(self, TableName: str) -> Any:  # noqa: N803
-        return {"Table": {"TableName": TableName, "TableId": TableName}}
+        key = [each.split(":") for each in self.table_keys.get(TableName, "pk:S,sk:S").split(",")]
+        return {
+            "Table": {
+                "TableName": TableName,
+                "TableId": TableName,
+                "KeySchema": [{"AttributeName": name} for name, _ in key],
+                "AttributeDefinitions": [
+                    {"AttributeName": name, "AttributeType": kind} for name, kind in key
+                ],
+            }
+        }
 
     def get_item(self, TableName: str, Key: Item, **_: Any) -> Any:  # noqa: N803
         item = self._table(TableName).get(key_of(Key))

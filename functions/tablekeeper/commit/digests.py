@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
+from tablekeeper.errors import ConfigurationError
+from tablekeeper.model.keys import ItemKey, TableKey
 from tablekeeper.tables import Tables
 
 if TYPE_CHECKING:
@@ -53,9 +55,40 @@ def described(tables: Tables) -> Mapping[str, Any]:
     return description(tables.client, tables.items, minute)
 
 
+def is_of_table(tables: Tables, key: ItemKey) -> bool:
+    """Whether a key that a row stands for is one of the items table: a key of before the table was
+    replaced by one with another key is not.
+
+    Raises:
+        ConfigurationError: it is the setting that does not fit the table. Items that the row would
+        no longer stand for would stay in the table for good.
+        TransientServiceError, ClientError: as `described`.
+    """
+    if tables.table_key.fits(key):
+        return True
+    if _key_of(described(tables)) != tables.table_key:
+        now = _key_of(_described(tables.client, tables.items))  # perhaps replaced in this minute
+        if now != tables.table_key:
+            raise ConfigurationError(
+                f'the items table "{tables.items}" has the key {now}, and ITEM_KEYS says '
+                f"{tables.table_key}"
+            )
+    return False
+
+
+def _key_of(table: Mapping[str, Any]) -> TableKey:
+    kinds = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
+    names = (each["AttributeName"] for each in table["KeySchema"])
+    return TableKey(tuple((name, kinds[name]) for name in names))
+
+
 @lru_cache(maxsize=8)
 def description(client: DynamoDBClient, table: str, _minute: int) -> Mapping[str, Any]:
     """As `described`, of a minute."""
+    return _described(client, table)
+
+
+def _described(client: DynamoDBClient, table: str) -> Mapping[str, Any]:
     with transient_errors():
         answer: Mapping[str, Any] = client.describe_table(TableName=table)["Table"]
     return answer

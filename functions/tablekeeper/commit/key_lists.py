@@ -11,11 +11,13 @@ import hashlib
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
+from tablekeeper.commit.digests import is_of_table
 from tablekeeper.errors import StagedSetMissingError, TransientServiceError
 from tablekeeper.ledger.rows import ADDING, Claim, Row
 from tablekeeper.model import sizes
-from tablekeeper.model.keys import ItemKey, TableKey
+from tablekeeper.model.keys import ItemKey
 from tablekeeper.staging import partitioned_lines
 from tablekeeper.staging.partitioned_lines import (
     Lines,
@@ -47,9 +49,8 @@ class KnownItems:
         self.basis = basis
         held = row.digests
         digests = held.by_key if held and basis and held.basis == basis else {}
-        self.table_key = tables.table_key
-        # Keys of before the table had another key are of no item of this table.
-        keys = [key for key in row.item_keys if self.table_key.fits(key)]
+        self.is_of_table = partial(is_of_table, tables)
+        keys = [key for key in row.item_keys if self.is_of_table(key)]
         self.inline: Known = {
             key.text: digests[key].hex() if key in digests else None for key in keys
         }
@@ -90,7 +91,8 @@ class KnownItems:
 
     def keys(self, number: int) -> set[str]:
         """The keys of a partition."""
-        keys = set(keys_of_table(self.listed.keys, number, self.table_key) if self.listed else ())
+        listed = self.listed and keys_of_table(self.listed.keys, number, self.is_of_table)
+        keys = set(listed or ())
         keys.update(self._inline(number))
         return keys
 
@@ -102,7 +104,7 @@ class KnownItems:
     def _listed(self, number: int, basis: str) -> Known:
         known = self.listed.partition(number, basis) if self.listed else {}
         first = next(iter(known), None)
-        return known if first and self.table_key.fits(ItemKey(first)) else {}
+        return known if first and self.is_of_table(ItemKey(first)) else {}
 
 
 class KeyList:
@@ -226,11 +228,13 @@ def partition_of(key: str) -> int:
     return partitioned_lines.key_hash(key) % partitioned_lines.PARTITIONS
 
 
-def keys_of_table(keys: Lines, partition: int, table_key: TableKey) -> Iterator[str]:
+def keys_of_table(
+    keys: Lines, partition: int, is_of_table: Callable[[ItemKey], bool]
+) -> Iterator[str]:
     """Keys of a partition of a list; none where the table has another key by now."""
     lines = keys.partition(partition)
     first = next(lines, None)
-    if first and table_key.fits(ItemKey(first)):
+    if first and is_of_table(ItemKey(first)):
         yield first
         yield from lines
 

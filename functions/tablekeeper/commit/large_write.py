@@ -100,13 +100,14 @@ class LargeWrite:
             "status": attribute(outcome),
             "item_keys": None,
             "item_digests": None,
-            "doubted": None,
             "items_table": attribute(self.tables.items),
             "keys_at": attribute(own) if own else None,
             "discarded": texts(discarded),
             **object_attributes(self.snapshot, outcome),
             **NO_CLAIM,
         }
+        if not self.claim.trusts:  # else nobody doubted before it, and who did since may go on
+            changes["doubted"] = None
         if execution:
             changes["claimed_by"] = None
         count = int(self.claim.items["count"]) if self.claim.items else 0

@@ -93,9 +93,8 @@ class Plan:
         return _deletions(self._compared(texts))
 
     def _of_others(self, partition: int) -> Iterator[str]:
-        table_key = self.tables.table_key
         for each in self.others:
-            yield from keys_of_table(each, partition, table_key)
+            yield from keys_of_table(each, partition, self.old.is_of_table)
 
     def _puts(self, partition: int, due: Callable[[_StagedItems], bytes]) -> Iterator[Action]:
         """Puts of the staged items of a partition for which `due` gives 1."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tablekeeper.aws import transient_errors
 from tablekeeper.errors import StaleRevisionError, TransientServiceError
-from tablekeeper.ledger.rows import CURRENT, shard_of
+from tablekeeper.ledger.rows import CURRENT, attribute, shard_of
 from tablekeeper.ledger.writes import AuditTable, audit_row, problem_attributes, put_audit_row
 from tablekeeper.model.execution import RELEASE, Execution
 from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
@@ -178,7 +178,8 @@ def problem_changes(
         "at": at,
     }
     since = snapshot.failing_since if snapshot else at
-    return problem_attributes(problem, since, snapshot.dataset if snapshot else None)
+    changes = problem_attributes(problem, since, snapshot.dataset if snapshot else None)
+    return changes | {"doubted": attribute(1)} if execution.forced else changes
 
 
 def _problem(

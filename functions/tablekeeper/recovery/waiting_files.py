@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
@@ -35,9 +36,11 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 MAX_STARTS = int(60 * STARTS_A_SECOND)
-"""Files of each kind that one sweep starts again: a minute of each."""
+"""Files of each kind that one sweep starts again: a minute of each. The next one goes on behind
+them: Step Functions answers for an execution that still runs as for a new one.
+"""
 MAX_LOOKS = 2000
-"""Refused files whose items' owners one sweep looks at; the next one goes on behind them."""
+"""Refused files whose items' owners one sweep looks at."""
 LAST_SECONDS = 150.0
 """Left to the executions."""
 FLAGS = ("force", "release", RELEASE)
@@ -46,20 +49,21 @@ PROBLEM_OF_ROW = (("pk", "S"), ("revision", "N"), ("problem_at", "S"))
 """Attributes that name a problem of a file, and their types."""
 Row = Mapping[str, Any]
 """A CURRENT row in DynamoDB JSON."""
-CURSOR = {"pk": {"S": "SWEEP"}, "sk": {"S": "REFUSED"}}
+FAILED, REFUSED = "FAILED", "REFUSED"
+"""The cursors of sweeps through files that are more than one of them gets done."""
 
 
 @dataclass
 class OpenProblems:
     """Files with a problem: how many by status, a file that is incomplete having another one as
-    well; those that FAILED and are due, by when; and those that were refused because of an
-    item's owner. Both by their partition key in the ledger.
+    well; those that FAILED and are due; and those that were refused because of an item's owner.
+    Both by their partition key in the ledger.
     """
 
     counts: dict[str, int] = field(
         default_factory=lambda: {"FAILED": 0, "INVALID": 0, PARTIAL: 0, INCOMPLETE: 0}
     )
-    due: list[tuple[datetime, str]] = field(default_factory=list)
+    due: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
 
@@ -92,7 +96,7 @@ def _count(waiting: OpenProblems, status: str, entry: Mapping[str, Any], now: da
     # Rows of a release that did not note the first failure have the last one.
     due = next_try(status, error, entry.get("problem_since", {}).get("S", at), at)
     if due and due <= now:
-        waiting.due.append((due, entry["pk"]["S"]))
+        waiting.due.append(entry["pk"]["S"])
 
 
 class WaitingFiles:
@@ -112,8 +116,7 @@ class WaitingFiles:
 
     def try_again(self, waiting: OpenProblems) -> int:
         """How many files were started. Raises TransientServiceError, ServicesDownError."""
-        due = [uri for _, uri in sorted(waiting.due)]
-        started = self._started((row, False) for row in self._rows(due))
+        started = self._started(self._due(waiting.due))
         return started + self._started(self._refused(waiting.refused))
 
     def _rows(self, uris: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -127,31 +130,42 @@ class WaitingFiles:
             }
             yield from (rows[uri] for uri in some if "problem" in rows.get(uri, {}))
 
-    def _refused(self, refused: Sequence[str]) -> Iterator[tuple[Row, bool]]:
+    def _due(self, due: Sequence[str]) -> Generator[tuple[Row, bool], None, None]:
+        """Files that FAILED and are due; the second value is false."""
+        uris = self._turn(FAILED, due)[:MAX_STARTS]
+        yield from ((row, False) for row in self._rows(uris))
+        self._end_turn(FAILED, uris)
+
+    def _refused(self, refused: Sequence[str]) -> Generator[tuple[Row, bool], None, None]:
         """Refused files whose item has another owner by now than the one named, or none; and owners
         that are to release items, for which the second value is true.
-
-        Starts behind the file at which the last sweep stopped.
         """
-        uris = self._turn(sorted(refused))
-        for place in range(0, len(uris), 100):
-            free, owners = self._free(list(self._rows(uris[place : place + 100])))
-            yield from ((row, False) for row in free)
-            yield from ((row, True) for row in self._rows(owners) if _may_release(row))
-        if uris:
-            with transient_errors():
-                self.tables.client.put_item(
-                    TableName=self.tables.ledger, Item={**CURSOR, "after": {"S": uris[-1]}}
-                )
+        uris, done = self._turn(REFUSED, refused)[:MAX_LOOKS], list[str]()
+        try:
+            for place in range(0, len(uris), 100):
+                some = uris[place : place + 100]
+                free, owners = self._free(list(self._rows(some)))
+                yield from ((row, False) for row in free)
+                yield from ((row, True) for row in self._rows(owners) if _may_release(row))
+                done = some
+        finally:
+            self._end_turn(REFUSED, done)
 
-    def _turn(self, uris: list[str]) -> list[str]:
-        if len(uris) <= MAX_LOOKS:
-            return uris
+    def _turn(self, cursor: str, uris: Sequence[str]) -> list[str]:
+        """These, from behind the file at which the last sweep stopped."""
+        if not uris:
+            return []
         with transient_errors():
-            row = self.tables.client.get_item(TableName=self.tables.ledger, Key=CURSOR)
-        after = row.get("Item", {}).get("after", {}).get("S", "")
-        behind = bisect_right(uris, after)
-        return [*uris[behind:], *uris[:behind]][:MAX_LOOKS]
+            row = self.tables.client.get_item(TableName=self.tables.ledger, Key=_key_of(cursor))
+        after, ordered = row.get("Item", {}).get("after", {}).get("S", ""), sorted(uris)
+        behind = bisect_right(ordered, after)
+        return [*ordered[behind:], *ordered[:behind]]
+
+    def _end_turn(self, cursor: str, done: Sequence[str]) -> None:
+        if done:
+            row: Any = _key_of(cursor) | {"after": {"S": done[-1]}}
+            with transient_errors():
+                self.tables.client.put_item(TableName=self.tables.ledger, Item=row)
 
     def _free(self, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
         """Of refused files those that may pass by now, and the owners that keep the others out."""
@@ -176,14 +190,15 @@ class WaitingFiles:
         held = {named for _, item, named in blocked if named and owners.get(item) == named}
         return free, sorted(held)
 
-    def _started(self, rows: Iterator[tuple[Row, bool]]) -> int:
+    def _started(self, rows: Generator[tuple[Row, bool], None, None]) -> int:
         started = 0
-        for row, releases in rows:
-            if started >= MAX_STARTS or self.remaining() < LAST_SECONDS:
-                break
-            with self.notes.passing_over("files", row["pk"]["S"]):
-                self._starts.wait()
-                started += self._start(row, releases)
+        with closing(rows):
+            for row, releases in rows:
+                if started >= MAX_STARTS or self.remaining() < LAST_SECONDS:
+                    break
+                with self.notes.passing_over("files", row["pk"]["S"]):
+                    self._starts.wait()
+                    started += self._start(row, releases)
         return started
 
     def _start(self, row: Row, releases: bool) -> bool:
@@ -208,6 +223,10 @@ class WaitingFiles:
                 raise
             return False
         return True
+
+
+def _key_of(cursor: str) -> dict[str, Any]:
+    return {"pk": {"S": "SWEEP"}, "sk": {"S": cursor}}
 
 
 def _may_release(row: Row) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from handlers import transform_records, write_items
-from tablekeeper.errors import StaleRevisionError
+from tablekeeper.errors import ConfigurationError, StaleRevisionError
 from tablekeeper.model.keys import TableKey
 
 from tests.support.fakes import client_error
@@ -49,6 +49,7 @@ def replace(
         use(pipeline.dynamodb)
         if key:
             monkeypatch.setenv("ITEM_KEYS", str(key))
+            pipeline.dynamodb.table_keys["items2"] = str(key)
             use(Client(pipeline.dynamodb, refuse))
 
     return other
@@ -73,6 +74,28 @@ def test_keys_of_another_type_are_left_alone(
     pipeline.put(KEY, records("ab", 1, numbers=True))
     assert run(pipeline) == "SYNCED"
     assert held(pipeline) == {"97": "1", "98": "1"}
+
+
+@pytest.mark.usefixtures("either")
+@pytest.mark.parametrize("wrong", ["pk:S,sk:N", "pk:S", "id:S"])
+@pytest.mark.parametrize("then", ["emptied", "gone"])
+def test_a_wrong_key_in_the_settings_makes_no_row_forget_its_items(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, wrong: str, then: str
+) -> None:
+    """The items would stay in the table for good, and keep other files out."""
+    pipeline.put(KEY, records("abc", 1))
+    assert run(pipeline) == "SYNCED"
+    if then == "gone":
+        pipeline.s3.delete_object(Bucket="source", Key=KEY)
+    else:
+        pipeline.put(KEY, [])
+    monkeypatch.setenv("ITEM_KEYS", wrong)
+    with pytest.raises(ConfigurationError, match=f"has the key pk:S,sk:S, .* says {wrong}"):
+        run(pipeline)
+    assert len(pipeline.items()) == 3
+    monkeypatch.setenv("ITEM_KEYS", "pk:S,sk:S")
+    assert run(pipeline) == ("DELETED" if then == "gone" else "SYNCED")
+    assert pipeline.items() == []
 
 
 def _cut_off(pipeline: Pipeline, use: Callable[[Any], None], call: int) -> bytes:

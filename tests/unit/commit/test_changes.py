@@ -15,7 +15,9 @@ from tablekeeper import tables
 from tablekeeper.commit import digests
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, UnfinishedWriteError
+from tablekeeper.ledger.failures import Failure, record_failure
 from tablekeeper.model import sizes
+from tablekeeper.model.execution import Execution
 from tablekeeper.model.items import Item, item_digest
 
 from tests.support.quick import quick_pipeline
@@ -292,6 +294,45 @@ def test_a_forced_write_that_was_undone_is_not_forgotten(
     assert write(pipeline, TWELVE) == (12, 0, 0)
     assert "doubted" not in _row(pipeline)
     assert "a" in held(pipeline)
+
+
+def _fails_by_force(pipeline: Pipeline) -> None:
+    event = json.dumps(pipeline.event(KEY, force=True))
+    execution = Execution("forced", "forced", "2099-01-01T00:00:00.000Z", 0, event)
+    failure = Failure("Write Items", "Lambda.TooManyRequestsException", "")
+    assert record_failure(pipeline.dynamodb, "ledger", execution, failure, 1000)
+
+
+@pytest.mark.usefixtures("either")
+def test_a_forced_execution_that_failed_is_not_forgotten(pipeline: Pipeline) -> None:
+    """What starts the file again has no flag."""
+    write(pipeline, TWELVE)
+    pipeline.dynamodb.delete_item(TableName="items", Key={"pk": {"S": "a"}, "sk": {"S": "1"}})
+    _fails_by_force(pipeline)
+    assert counts(pipeline) == (12, 0, 0)
+    assert set(held(pipeline)) == {*TWELVE}
+    assert not {"doubted", "problem"} & _row(pipeline).keys()
+
+
+@pytest.mark.usefixtures("large")
+def test_a_forced_execution_that_failed_beside_a_large_write_is_not_forgotten(
+    pipeline: Pipeline, use: Callable[[Any], None]
+) -> None:
+    write(pipeline, TWELVE)
+    pipeline.put(KEY, records(dict.fromkeys(TWELVE, 2)))
+    fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+    calls: list[int] = []
+
+    def fails_meanwhile(_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            _fails_by_force(pipeline)
+
+    use(Client(pipeline.dynamodb, fails_meanwhile))
+    assert pipeline.commit(fetched, execution)["outcome"] == "SYNCED"
+    assert {"doubted", "problem"} <= _row(pipeline).keys()
+    assert counts(pipeline) == (12, 0, 0)
+    assert not {"doubted", "problem"} & _row(pipeline).keys()
 
 
 def test_equal_items_have_one_digest() -> None:

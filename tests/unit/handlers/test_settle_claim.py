@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from handlers import settle_claim
+from tablekeeper import tables
 from tablekeeper.errors import StaleRevisionError
 
 from tests.support.quick import quick_pipeline
+from tests.unit.commit.conftest import Client
 from tests.unit.commit.test_large_write import (
     KEY,
     CutOffError,
@@ -63,6 +65,33 @@ def test_a_claim_is_undone_or_finished(
         assert held(pipeline) == dict.fromkeys("efghijkl", "2")
     assert "claim" not in pipeline.row(KEY)
     assert pipeline.outcomes(KEY) == ["SYNCED"]
+
+
+def test_what_is_finished_is_not_written_twice_and_its_digests_count(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, to_be_cut_off = list[str](), [True]
+
+    def counted(arguments: Any) -> None:
+        puts = [each["Put"] for each in arguments["TransactItems"] if "Put" in each]
+        items = [each["Item"]["pk"]["S"] for each in puts if each["TableName"] == "items"]
+        if len(put) + len(items) == 16 and to_be_cut_off:  # the last of the second version's
+            to_be_cut_off.pop()
+            raise CutOffError
+        put.extend(items)
+
+    client = Client(pipeline.dynamodb, counted)
+    monkeypatch.setattr(tables, "dynamodb", lambda: client)
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    pipeline.put(KEY, records("abcdefgh", v=2))
+    with pytest.raises(CutOffError):
+        pipeline.sync(KEY)
+    pipeline.put(KEY, b"bad")
+    assert settle(pipeline) == "FINISHED"
+    assert sorted(put[8:]) == [*"abcdefgh"]
+    pipeline.put(KEY, [*records("abcdefg", v=2), *records("h", v=3)])
+    assert pipeline.sync(KEY)["items_put"] == 1
 
 
 def test_both_ways_were_among_them(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

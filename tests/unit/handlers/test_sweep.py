@@ -524,6 +524,25 @@ def test_files_are_started_again_at_a_bounded_rate(
     assert max(waits) > (last - clock.now()).total_seconds()
 
 
+@pytest.mark.parametrize("error", ["States.Timeout", "KeyOwnershipError"])
+def test_executions_that_still_run_keep_no_other_file_from_its_turn(
+    states: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    """StartExecution with the name and the input of one that runs answers as for a new one."""
+    monkeypatch.setattr(waiting_files, "MAX_STARTS", 150)
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
+    hour = timedelta(hours=1)
+    fail(dynamodb, error, hour, hour)
+    row = dynamodb.tables["ledger"].pop(("s3://b/failed", "CURRENT"))
+    for number in range(400):
+        dynamodb.put_item(TableName="ledger", Item={**row, "pk": {"S": f"s3://b/{number}"}})
+    started: set[str] = set()
+    monkeypatch.setattr(states, "start_execution", lambda name, **_: started.add(name))
+    for _ in range(6):
+        run(states, dynamodb)
+    assert len(started) == 400
+
+
 def test_the_handler_sweeps(states: Any, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {
         "LEDGER_TABLE": "ledger",
