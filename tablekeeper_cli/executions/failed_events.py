@@ -80,9 +80,12 @@ def redrive(stack: Stack, rate: float, most: int | None = None) -> Iterator[Redr
 
 
 def _all(stack: Stack, at_once: int) -> Iterator[FailedEvent]:
-    """Every message there is; the same again only when it was hidden for HOLD_SECONDS."""
+    """Every message there is, once: one that stays is seen again after HOLD_SECONDS, when others
+    may still wait behind it.
+    """
     seen: set[str] = set()
-    while True:
+    again = 0
+    while again <= len(seen):
         answer = stack.client("sqs").receive_message(
             QueueUrl=stack.failed_events,
             MaxNumberOfMessages=at_once,
@@ -91,9 +94,11 @@ def _all(stack: Stack, at_once: int) -> Iterator[FailedEvent]:
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["SentTimestamp"],
         )
-        new = [each for each in answer.get("Messages", ()) if each["MessageId"] not in seen]
-        if not new:
+        messages = answer.get("Messages", ())
+        if not messages:
             return
+        new = [each for each in messages if each["MessageId"] not in seen]
+        again = 0 if new else again + len(messages)
         seen |= {each["MessageId"] for each in new}
         yield from map(_event, new)
 

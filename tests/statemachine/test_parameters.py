@@ -25,6 +25,7 @@ VARIANTS = {
     "express": EXPRESS,
 }
 REFUSED = {
+    "KeyPrefix": ("o'brien/", 'a"b/', "a\\b/", "a\nb/"),
     "SourceBucketName": ("My-Bucket", "s3://bucket", "ab", "bucket/"),
     "ItemsTableName": ("ab", "a table", "arn:aws:dynamodb:us-east-1:123456789012:table/t"),
     "PartitionKeyName": ("", "pk:S", "a,b"),
@@ -40,6 +41,7 @@ REFUSED = {
     "Runtime": ("python3.10", "python3", "nodejs22.x", "python3.130"),
 }
 ACCEPTED = {
+    "KeyPrefix": ("", "in/", "a b/ö,$(1)/{2}/"),
     "SourceBucketName": ("", "my.bucket-1"),
     "ItemsTableName": ("", "My_Table.1-a"),
     "PartitionKeyName": ("pk", "Customer-Id", "a_b.c"),

@@ -18,6 +18,7 @@ from tablekeeper.errors import (
     DocumentTooLargeError,
     EncryptedObjectError,
     InvalidEventError,
+    TransientServiceError,
 )
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
@@ -40,14 +41,17 @@ def fetch(
     """What ledger and bucket hold now: `{"found": ..., "document": ...}`; document may be null.
 
     Raises:
-        ContentionError: other executions committed this key in each of twelve rounds.
+        ContentionError: in each of twelve rounds something was another than at its beginning.
         InvalidEventError: the input names no object of the source bucket.
         TransientServiceError: a retry helps.
     """
     event = payload["event"]
     key = object_of(event, settings.source_bucket)
     if payload["round"] > MAX_ROUNDS:
-        raise ContentionError(f"the ledger row moved in each of {MAX_ROUNDS} rounds")
+        raise ContentionError(
+            f"in each of {MAX_ROUNDS} rounds the ledger row or the object moved, or functions had "
+            "other schemas or settings than Fetch Object"
+        )
     if payload["round"]:
         # A Wait has whole seconds only, and rivals are closer than a second.
         time.sleep(random.uniform(0, MAX_JITTER))  # noqa: S311 - nothing secret
@@ -144,19 +148,12 @@ def _read_object(
             unchanged = is_tombstone(row) and not force
             return Snapshot(action="unchanged" if unchanged else "delete", **seen), None
         if code == "InvalidObjectState":
-            why = "the object is in an archive storage class"
-            return Snapshot(action="validate", **seen), refused_document(ArchivedObjectError, why)
+            return _archived(seen, row, dataset, settings, force=force)
         if code == "InvalidRequest" and "encrypt" in message.lower():
             why = "the object is encrypted with SSE-C"
             return Snapshot(action="validate", **seen), refused_document(EncryptedObjectError, why)
         raise
-    seen |= {
-        "etag": answer["ETag"].strip('"'),
-        "version_id": answer.get("VersionId"),
-        "size": answer["ContentLength"],
-        "last_modified": iso_milliseconds(answer["LastModified"]),
-        "failing_since": row.failing_since(answer["ETag"].strip('"')),
-    }
+    seen |= _object_of(answer, row)
     with answer["Body"] as body:
         snapshot, refused = judge(seen, row, dataset, settings, force=force)
         if refused or snapshot.action == "unchanged":
@@ -164,6 +161,39 @@ def _read_object(
         small = seen["size"] <= INLINE_BYTES
         inline = inline_document(body.read()) if small else None
         return snapshot, inline or {"object": snapshot.uri}
+
+
+def _archived(
+    seen: dict[str, Any], row: Row, dataset: Dataset | None, settings: FetchSettings, *, force: bool
+) -> tuple[Snapshot, dict[str, Any] | None]:
+    """HeadObject answers for an object in an archive storage class, too: one that is in the table
+    need not be read.
+    """
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = aws.s3().head_object(Bucket=settings.source_bucket, Key=seen["key"])
+    except ClientError as error:
+        if error.response["Error"].get("Code") == "404":
+            raise TransientServiceError("the object went between two looks at it") from error
+        raise
+    snapshot, refused = judge(seen | _object_of(answer, row), row, dataset, settings, force=force)
+    if snapshot.action == "unchanged":
+        return snapshot, None
+    why = "the object is in an archive storage class"
+    return snapshot, refused or refused_document(ArchivedObjectError, why)
+
+
+def _object_of(answer: Mapping[str, Any], row: Row) -> dict[str, Any]:
+    """The fields of `Snapshot` that GetObject and HeadObject give."""
+    etag = answer["ETag"].strip('"')
+    return {
+        "etag": etag,
+        "version_id": answer.get("VersionId"),
+        "size": answer["ContentLength"],
+        "last_modified": iso_milliseconds(answer["LastModified"]),
+        "failing_since": row.failing_since(etag),
+    }
 
 
 def is_tombstone(row: Row) -> bool:

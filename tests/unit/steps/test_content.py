@@ -190,6 +190,10 @@ def test_what_s3_does_not_give_out_has_an_error_of_its_own_name(
         def get_object(self, **_: Any) -> Any:
             raise client_error(code, message)
 
+        def head_object(self, **asked: Any) -> Any:
+            return pipeline.s3.head_object(**asked)
+
+    pipeline.put(KEY, LARGE)
     with monkeypatch.context() as patched:
         patched.setattr(aws, "s3", Client)
         payload = {"event": pipeline.event(KEY), "entered": "2026-01-01T00:00:10Z", "round": 0}
@@ -241,3 +245,31 @@ def test_a_report_stays_bounded_and_says_what_it_left_out(
     body = pipeline.s3.get_object(Bucket="staging", Key="reports/e2.json")["Body"].read()
     told = json.loads(body)
     assert (told["violations"], told["in_all"]) == (violation_report.LISTED + 5, 0)
+
+
+class Archive:
+    """S3, when the current version is in an archive storage class."""
+
+    def __init__(self, s3: Any) -> None:
+        self.head_object = s3.head_object
+
+    def get_object(self, **_: Any) -> Any:
+        raise client_error("InvalidObjectState")
+
+
+def test_an_archived_object_that_is_in_the_table_is_unchanged(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a lifecycle rule removes a noncurrent version of it."""
+    pipeline.put(KEY, LARGE)
+    pipeline.sync(KEY)
+    monkeypatch.setattr(aws, "s3", lambda: Archive(pipeline.s3))
+    assert pipeline.fetch(KEY)["found"]["action"] == "unchanged"
+    pipeline.put(KEY, LARGE[:-1])
+    fetched = pipeline.fetch(KEY)
+    assert fetched["found"]["action"] == "validate"
+    with pytest.raises(ArchivedObjectError):
+        validate(pipeline, fetched)
+    pipeline.s3.delete_object(Bucket="source", Key=KEY)
+    with pytest.raises(TransientServiceError):
+        pipeline.fetch(KEY)
