@@ -28,6 +28,7 @@ from typing import Any
 import pytest
 from tablekeeper.model.sizes import attribute_size
 
+from tests.support.memory import peak_megabytes
 from tests.support.quick import QuickDynamoDB, QuickS3, quick_pipeline
 
 KEY = "notes/many.jsonl"
@@ -201,23 +202,17 @@ def main() -> None:
             s3.put_object("source", KEY, body(count, shares[:done]))
             meter.items = meter.units = 0
             Path("/proc/self/clear_refs").write_text("5")
-            before, begun = _peak(), time.perf_counter()
+            before, begun = peak_megabytes(), time.perf_counter()
             with redirect_stdout(StringIO()):
                 ended = pipeline.sync(KEY)
-            took = time.perf_counter() - begun
+            took, peak = time.perf_counter() - begun, peak_megabytes()
             told = {name: ended[name] for name in ("items_put", "items_removed", "items_kept")}
             name = f"{shares[done - 1]} %" if done else "first"
             print(
                 f"{name}: {took:.1f} s, {told}, items written {meter.items:,}, "
-                f"write units {meter.units:,}, peak memory {_peak()} MB, {before} MB before",
+                f"write units {meter.units:,}, peak memory {peak} MB, {before} MB before",
                 flush=True,
             )
-
-
-def _peak() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (line,) = [each for each in lines if each.startswith("VmHWM:")]
-    return int(line.split()[1]) // 1024
 
 
 if __name__ == "__main__":

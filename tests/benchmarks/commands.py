@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from local.stack import Stack
 from tablekeeper_cli.ledger import problems
 from tests.benchmarks.results import Section
+from tests.support.memory import peak_megabytes
 
 COMMAND = str(Path(sys.executable).with_name("tablekeeper"))
 STARTS, AIM_OF_START = 15, 1.5
@@ -79,10 +81,12 @@ def verified(stack: Stack, *arguments: str) -> tuple[dict[str, Any], int]:
         env={**os.environ, "TABLEKEEPER_LOCAL": f"{stack.state_dir}/stack.json"},
         stdout=subprocess.PIPE,
     )
-    assert process.stdout is not None
-    told = json.loads(process.stdout.read())
-    _, _, used = os.wait4(process.pid, 0)
-    return told, used.ru_maxrss // 1024
+    peak = 0
+    while True:
+        peak = max(peak, peak_megabytes(process.pid))
+        with suppress(subprocess.TimeoutExpired):
+            told, _ = process.communicate(timeout=0.2)
+            return json.loads(told), peak
 
 
 def _consumed(client: Any, ledger: str) -> dict[str, float]:

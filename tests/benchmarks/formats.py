@@ -18,7 +18,6 @@ import time
 import zlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from tablekeeper.datasets.dataset import KEYWORD, Dataset
@@ -30,6 +29,7 @@ from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.steps.content import CHUNK_BYTES
 
 from tests.benchmarks.results import Section
+from tests.support.memory import peak_megabytes
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -173,9 +173,7 @@ def _read(name: str, megabytes: int) -> None:
         count = sum(1 for _ in made)
         seconds = time.process_time() - begun
     assert count == records, (count, records)
-    status = Path("/proc/self/status").read_text()
-    peak = next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]
-    print(count / seconds, int(peak) / 1024)
+    print(count / seconds, peak_megabytes())
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from local.stack import Stack
 from tests.e2e.observer import Observer, plain, until
 from tests.support.function_processes import function_processes
+from tests.support.memory import peak_megabytes
 
 BATCH = 100
 
@@ -155,14 +155,8 @@ def peak_memory() -> Iterator[dict[str, int]]:
     def watch() -> None:
         while not done.wait(0.2):
             for pid, name in function_processes():
-                try:
-                    status = Path(f"/proc/{pid}/status").read_text()
-                except OSError:
-                    continue
-                for line in status.splitlines():
-                    if line.startswith("VmHWM:"):
-                        short = name.removeprefix("tablekeeper-").partition("Function")[0]
-                        peaks[short] = max(peaks.get(short, 0), int(line.split()[1]) // 1024)
+                short = name.removeprefix("tablekeeper-").partition("Function")[0]
+                peaks[short] = max(peaks.get(short, 0), peak_megabytes(pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
