@@ -207,7 +207,8 @@ class ReservedAttributeError(InvalidFileError):
     states = (VALIDATE, TRANSFORM)
     advice = (
         "Rename the field in the file, or give the attribute another name with `attributes`, which "
-        "reaches every field but _source, _object and _index."
+        "reaches every field but _source, _object, _index and, where they are used, _name and "
+        "_document."
     )
 
 

@@ -60,13 +60,33 @@ def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
 
 
 def _target(root: Mapping[str, Any], reference: Any) -> Any:
-    """The schema that a reference within the file leads to; None for every other."""
-    if not isinstance(reference, str) or not reference.startswith("#"):
+    """The schema that a reference within the file leads to, by a JSON Pointer or an anchor; None
+    for every other.
+    """
+    if not isinstance(reference, str):
         return None
+    base, hash_, fragment = reference.partition("#")
+    if base != "" and base != str(root.get("$id", "")).partition("#")[0]:
+        return None
+    if fragment and not fragment.startswith("/"):
+        return _anchored(root, fragment)
     try:
-        return value_at(root, unquote(reference.removeprefix("#")))
+        return value_at(root, unquote(fragment)) if base or hash_ else None
     except (LookupError, TypeError, ValueError):
         return None
+
+
+def _anchored(root: Mapping[str, Any], name: str) -> Any:
+    """The schema with this `$anchor`; in drafts 4 to 7 it is an `$id` that begins with "#"."""
+    found: list[Any] = [root]
+    for each in found:
+        if isinstance(each, dict):
+            if each.get("$anchor") == name or f"#{name}" in (each.get("$id"), each.get("id")):
+                return each
+            found += each.values()
+        elif isinstance(each, list):
+            found += each
+    return None
 
 
 def _types_of(value: Any) -> frozenset[str]:

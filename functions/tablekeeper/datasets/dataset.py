@@ -165,7 +165,8 @@ class Dataset:
     @cached_property
     def own_names(self) -> tuple[str, ...]:
         """What the expressions see beside `_object` and `_index`, so that no record may have it."""
-        names = ("_name",) if self.location.kind != FIELD else ()
+        has_name = self.location.kind != FIELD and any(e.sees("_name") for e in self._on_records)
+        names = ("_name",) if has_name else ()
         return (*names, "_document") if self._document_paths else names
 
     @cached_property

@@ -9,9 +9,8 @@ from decimal import DecimalException
 from functools import cached_property, lru_cache
 from typing import Any
 
-import jmespath
-from jmespath import exceptions
-from jmespath.parser import ParsedResult
+from jmespath import ast, exceptions
+from jmespath.parser import ParsedResult, Parser
 
 from tablekeeper.datasets.functions import FunctionError
 from tablekeeper.datasets.jmespath_exact import MAX_MADE, Interpreter, TooMuchError
@@ -22,11 +21,15 @@ from tablekeeper.errors import DatasetDefinitionError, ExpressionError
 MAX_CHARACTERS = 10_000
 """How long an expression may be."""
 
+WHOLE = {"type": "identity", "children": []}
+"""What a wildcard at the beginning of an expression stands behind: everything that it sees."""
+
 MAX_DEPTH = 100
 """How deep its syntax tree may be: it is evaluated by recursion."""
 
 
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`""")
+_LITERAL = re.compile(r"`((?:\\.|[^`\\])*)`", re.DOTALL)
 _ODD_NAME = re.compile(r"@\w[\w@:/-]*|[A-Za-z_]\w*(?:[-:/]\w+)+|\d+[A-Za-z_]\w*")
 _BARE_NUMBER = re.compile(r"(?:[=<>,(]|\|\|)\s*(-?\d+(?:\.\d+)?)")
 
@@ -117,6 +120,10 @@ class Expression:
         tree: Mapping[str, Any] = self._parsed.parsed
         return tree
 
+    def sees(self, name: str) -> bool:
+        """Whether the expression uses a field of this name, or everything that there is."""
+        return _sees(self._parsed.parsed, name)
+
     def object_fields(self) -> frozenset[str]:
         """The fields of `_object` that the expression uses; every field ("*") when it takes
         `_object` whole.
@@ -126,8 +133,8 @@ class Expression:
 
 @lru_cache(maxsize=512)
 def _compile(text: str) -> ParsedResult:
-    parsed = jmespath.compile(text)
-    _make_exact(parsed.parsed)
+    parsed = _Parser(text).parsed()
+    _check_depth(parsed.parsed)
     try:
         json.dumps(parsed.parsed, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
@@ -156,22 +163,39 @@ def _hint(text: str) -> str:
     return ""
 
 
-def _make_exact(node: Any, depth: int = 0) -> None:
-    """Literals such as `1.5` are parsed as floats; their shortest decimal text is what the author
-    wrote.
+class _Parser(Parser):
+    """JMESPath's, with the exact numbers of literals: its own has rounded them to floats. It keeps
+    no syntax tree for the next one.
     """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def parsed(self) -> ParsedResult:
+        """The syntax tree. Raises JMESPathError, ValueError, DatasetDefinitionError."""
+        return self._do_parse(self._text)  # type: ignore[attr-defined, no-any-return]
+
+    def _token_nud_literal(self, token: Any) -> Any:
+        literal = _LITERAL.match(self._text, token["start"])
+        try:
+            value = json.loads(
+                literal[1].replace("\\`", "`") if literal else "",
+                parse_float=_literal,
+                parse_int=_literal,
+                parse_constant=_infinite,
+            )
+        except ValueError:
+            value = token["value"]  # JMESPath takes what is no JSON for text
+        return ast.literal(value)
+
+
+def _check_depth(node: Any, depth: int = 0) -> None:
     if depth > MAX_DEPTH:
         raise RecursionError
-    if node["type"] == "literal":
-        node["value"] = json.loads(
-            json.dumps(node["value"]),
-            parse_float=_literal,
-            parse_int=_literal,
-            parse_constant=_infinite,
-        )
     for child in node["children"]:
         if isinstance(child, dict):
-            _make_exact(child, depth + 1)
+            _check_depth(child, depth + 1)
 
 
 def _literal(text: str) -> Any:
@@ -212,9 +236,24 @@ def _object_fields(node: Any) -> set[str]:
                 second = second["children"][0]
             if second["type"] == "field":
                 return {second["value"]}
-    if node["type"] == "current":
+    if _is_whole(node):
         return {"*"}
     return set().union(*map(_object_fields, children)) if children else set()
+
+
+def _is_whole(node: Any) -> bool:
+    return bool(
+        node["type"] == "current"
+        or (node["type"] == "value_projection" and node["children"][0] == WHOLE)
+    )
+
+
+def _sees(node: Any, name: str) -> bool:
+    return (
+        _is_whole(node)
+        or (node["type"], node.get("value")) == ("field", name)
+        or any(_sees(child, name) for child in node["children"] if isinstance(child, dict))
+    )
 
 
 def _document_paths(node: Any) -> set[tuple[str, ...]]:

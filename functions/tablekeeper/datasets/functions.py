@@ -17,7 +17,7 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from tablekeeper.datasets.time_formats import TIME_FORMATS, epoch_seconds, iso_time
-from tablekeeper.documents.numbers import format_number, parse_number
+from tablekeeper.documents.numbers import OutOfRangeError, format_number, parse_number
 
 _STRING: Any = {"types": ["string"]}
 _NUMBER: Any = {"types": ["number"]}
@@ -99,6 +99,10 @@ class ExactFunctions(functions.Functions):
             value = json.loads(
                 arg, parse_float=parse_number, parse_int=parse_number, parse_constant=str
             )
+        except OutOfRangeError as error:
+            raise FunctionError(
+                f"to_number() got a text whose number cannot be kept: {error}"
+            ) from None
         except (ValueError, RecursionError):
             return None
         return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None

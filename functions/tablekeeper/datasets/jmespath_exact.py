@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import jmespath
@@ -87,6 +88,8 @@ class Interpreter(TreeInterpreter):
             self._spend(min(map(_weight, sides)))
         if node["value"] in ("eq", "ne"):
             return is_equal(*sides) is (node["value"] == "eq")
+        if not (all(map(_is_number, sides)) or all(isinstance(side, str) for side in sides)):
+            return None  # jmespath raises TypeError where it is a number and a text
         known: Any = {
             **node,
             "children": [{"type": "literal", "value": side} for side in sides],
@@ -101,6 +104,10 @@ class Interpreter(TreeInterpreter):
                 self._spend(_weight(each) if deep else len(each))
         self._spend(made_by(node["value"], given))
         return _FUNCTIONS.call_function(node["value"], given)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _selects(node: Any) -> bool:

@@ -21,10 +21,11 @@ _DATE = r"\d{4}-\d{2}-\d{2}"
 _WITH_OFFSET = re.compile(rf"({_DATE}[Tt ]{_CLOCK})(\.\d+)?([Zz]|[+-]\d{{2}}:?\d{{2}})", re.ASCII)
 _WITHOUT_OFFSET = re.compile(rf"({_DATE}[Tt ]{_CLOCK})(\.\d+)?()", re.ASCII)
 _DAY = re.compile(_DATE, re.ASCII)
+# A year of fewer digits has a century that email.utils guesses, "0050" too.
 # Of other zones nobody knows the offset, and email.utils takes them for UTC.
 # https://www.rfc-editor.org/rfc/rfc2822#section-4.3
 _MAIL = re.compile(
-    rf"([A-Z][a-z]{{2}}, )?\d{{1,2}} [A-Z][a-z]{{2}} \d{{4}} {_CLOCK} "
+    rf"([A-Z][a-z]{{2}}, )?\d{{1,2}} [A-Z][a-z]{{2}} [1-9]\d{{3}} {_CLOCK} "
     r"(UTC?|GMT|Z|[ECMP][SD]T|[+-]\d{4})",
     re.ASCII,
 )

@@ -133,7 +133,6 @@ WRONG = [
     ("*", "[1]", 'DocumentShapeError: "*" finds nothing in the document'),
     ("*", '{"x": [], "y": 1}', "DocumentShapeError: record 0 holds an array"),
     ("a.*", '{"a": {"x": {}, "x": {}}}', "DuplicateJsonKeyError: /a/x"),
-    ("a.*", '{"a": {"x": {"_name": 1}}}', 'ReservedAttributeError: record 0 has a field "_name"'),
     ("values(a)", '{"a": {"x": null}}', "DocumentShapeError: record 0 holds null"),
     ("values(a)", '{"a": []}', 'DocumentShapeError: "values(a)" finds nothing in the document'),
     (None, '[{}, {"_source": 1}]', 'ReservedAttributeError: record 1 has a field "_source"'),
@@ -606,3 +605,12 @@ def test_many_members_take_little_memory(
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 400_000
+
+
+def test_a_field_that_has_the_name_of_a_member_s_name_is_refused_where_that_is_used() -> None:
+    text = '{"a": {"x": {"_name": 1}}}'
+    assert read([text], "a.*") == [{"_name": 1}]
+    keyword = {"prefix": "", "records": "a.*", "key": {"pk": "_name"}}
+    uses_it = Dataset.read("any", {"x-tablekeeper": keyword})
+    with pytest.raises(errors.ReservedAttributeError, match='record 0 has a field "_name"'):
+        list(read_records(iter([text]), "file.json", uses_it))

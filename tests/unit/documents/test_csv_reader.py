@@ -116,6 +116,12 @@ def test_an_empty_field_is_absent_null_or_text(
         ({"type": ["null", "number"], "const": 1}, 1),
         ({"allOf": [{"type": "number"}, {"type": "integer"}]}, 1),
         ({"$ref": "#/$defs/a%20number"}, 1),
+        ({"$ref": "#price"}, 1),
+        ({"$ref": "#old-price"}, 1),
+        ({"$ref": "https://example.com/any#price"}, 1),
+        ({"$ref": "https://example.com/any#/$defs/n"}, 1),
+        ({"$ref": "#nowhere"}, "1"),
+        ({"$ref": "other#price"}, "1"),
         ({"const": "1"}, "1"),
         ({"$ref": "#/$defs/none"}, "1"),
         ({"$ref": "#/$defs/loop"}, "1"),
@@ -123,7 +129,8 @@ def test_an_empty_field_is_absent_null_or_text(
     ],
     ids=[
         *("ref", "any", "all", "enum", "enum of a type", "const of a type", "all of numbers"),
-        *("escaped ref", "const", "nothing", "circle", "true"),
+        *("escaped ref", "anchor", "anchor of draft 7", "anchor by id", "pointer by id"),
+        *("no anchor", "another file", "const", "nothing", "circle", "true"),
     ],
 )
 def test_a_type_is_found_wherever_the_schema_has_it(column: Any, value: Any) -> None:
@@ -131,8 +138,11 @@ def test_a_type_is_found_wherever_the_schema_has_it(column: Any, value: Any) -> 
         "$defs": {
             "n": {"type": "number"},
             "a number": {"type": "number"},
+            "price": {"$anchor": "price", "type": "number"},
+            "old price": {"$id": "#old-price", "type": "number"},
             "loop": {"$ref": "#/$defs/loop"},
         },
+        "$id": "https://example.com/any",
         "properties": {"a": column},
         "x-tablekeeper": {"prefix": "", "format": "csv"},
     }

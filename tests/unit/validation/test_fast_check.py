@@ -253,6 +253,8 @@ TEXTS = [
     "::1", "fe80::1%eth0", "::ffff:1.2.3.4", "12345::", "(", "[a-z]+", "a{99999999999}",
     "https://a.b/\n", "https://a.b/c?d#e", "//example.com", "a b", "urn:x:y", "\\", "http://[::1]",
     "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "2eb8aa08aa9811eab4aa73b441d16380", "2eb8-aa08", "😀",
+    "2eb8aa08-aa98-11ea-b4aa-73b441d1638\n", "2eb8_a08-aa98-11ea-b4aa-73b441d16380",
+    "2eb8aa08-aa98-11ea-b4aa-73b441d16380-", "٢eb8aa08-aa98-11ea-b4aa-73b441d1638",
 ]  # fmt: skip
 
 
@@ -266,6 +268,9 @@ def test_a_format_is_as_jsonschema_has_it(name: str) -> None:
             expected = False
         if name in ("date-time", "time", "uri", "uri-reference"):
             expected &= not text.endswith("\n")
+        if name == "uuid":  # jsonschema takes what Python's UUID() does: a sign, spaces, dashes
+            expected &= all(each in "0123456789abcdefABCDEF-" for each in text)
+            expected &= len(text) == 36
         assert FORMATS[name](text) == expected, text
 
 
