@@ -46,7 +46,7 @@ def again(section: Section, count: int = RECORDS) -> None:
         wrong = files.differences(set(range(count)) - changed - removed, 1, gone=removed)
         wrong += files.differences([*changed, *added], 2)
         begun = time.perf_counter()
-        told, memory = commands.verified(stack)
+        told, memory = commands.verified(stack, "--schemas", str(E2E_SCHEMAS))
         verified = time.perf_counter() - begun
     section.say(f"first load of {count:,} records", f"{seconds['first load']:.1f} s")
     counts = {name: int(row[name]["N"]) for name in ("items_put", "items_removed", "items_kept")}
@@ -57,8 +57,10 @@ def again(section: Section, count: int = RECORDS) -> None:
     section.say("items whose lineage names it", f"{len(written):,}", "just those", exact)
     section.say("items that differ from the file", str(wrong), "none", not wrong)
     section.say(
-        f"`tablekeeper verify` over {told['held']:,} items",
+        f"`tablekeeper verify`: {told['items']:,} items derived, {told['held']:,} held",
         f"{verified:.0f} s, {memory} MB, {told['differences']} differences",
+        "no difference",
+        told["items"] == told["held"] == count and not told["differences"],
     )
     for name, peak in peaks.items():
         of_states = ", ".join(f"{each} {peak[each]} MB" for each in STATES)
