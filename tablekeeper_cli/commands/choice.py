@@ -61,7 +61,7 @@ def moment(text: str | None) -> datetime | None:
     """The time that `--since` names. Raises UsageError."""
     from datetime import UTC, datetime, timedelta
 
-    if text is None:
+    if not text:
         return None
     if age := _AGE.fullmatch(text):
         return datetime.now(UTC) - timedelta(minutes=int(age[1]) * _MINUTES[age[2]])

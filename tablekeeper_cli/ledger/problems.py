@@ -85,7 +85,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ProblemFilter:
-    """Which problems are asked for: those that agree with each of these that is given."""
+    """Which problems are asked for: those that agree with each of these that is given; "" is not."""
 
     status: str | None = None
     error: str | None = None
@@ -96,8 +96,8 @@ class ProblemFilter:
     def has(self, failure: Failure) -> bool:
         """Whether a problem is one of these, by all but the time."""
         return (
-            self.error in (None, failure.error)
-            and self.dataset in (None, failure.dataset)
+            self.error in (None, "", failure.error)
+            and self.dataset in (None, "", failure.dataset)
             and failure.key.startswith(self.prefix)
             and (self.status != INCOMPLETE or failure.incomplete_since is not None)
         )

@@ -9,7 +9,13 @@ from tablekeeper.errors import KeyOwnershipError, SchemaViolationError
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.messages import with_values
 
-from tablekeeper_cli.ledger.problems import Problem, Violation, problem_of
+from tablekeeper_cli.ledger.problems import (
+    Failure,
+    Problem,
+    ProblemFilter,
+    Violation,
+    problem_of,
+)
 from tablekeeper_cli.stack import Stack
 
 KEY = "notes/a.json"
@@ -72,3 +78,11 @@ def test_a_place_in_a_file_is_known_by_its_line_and_column() -> None:
 def test_a_row_of_a_release_that_had_only_sentences_is_shown_as_its_sentence() -> None:
     problem = read(SchemaViolationError.__name__, SENTENCE)
     assert (problem.message, problem.violations, problem.report) == (SENTENCE, [], None)
+
+
+def test_an_empty_choice_of_an_error_or_a_dataset_is_none() -> None:
+    """A shell variable that is not set: nothing would be wrong."""
+    failure = Failure(KEY, "INVALID", "SchemaViolationError", "notes", AT, AT, None, None)
+    assert ProblemFilter(error="", dataset="").has(failure)
+    assert not ProblemFilter(error="x").has(failure)
+    assert not ProblemFilter(dataset="x").has(failure)
