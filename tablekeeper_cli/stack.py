@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
 SCHEMAS_VARIABLE = "TABLEKEEPER_SCHEMAS"
-URI_SCHEME = "s3://"
+URI_SCHEME, NO_OBJECT = "s3://", "s3:///"
+"""NO_OBJECT is the ledger's partition key of executions whose inputs name no object."""
 CONNECT_SECONDS = 3
 LOCAL_ATTEMPTS = 3
 """With these the end of an engine during a command is reported in ten seconds, not in a minute."""
@@ -219,16 +220,33 @@ class Stack:
         """The AWS console of the stack's region; None on a local engine, and where it has none."""
         return None if self.endpoint_url else _console_url(self.region)
 
+    @property
+    def address(self) -> str:
+        """With what the ledger's partition key of each object begins."""
+        return f"{URI_SCHEME}{self.bucket}/"
+
     def uri(self, key: str) -> str:
-        """The ledger's partition key of an object, which may be given itself: `s3://bucket/key`."""
-        return key if key.startswith(URI_SCHEME) else f"s3://{self.bucket}/{key}"
+        """The ledger's partition key of an object, which may be given itself: `s3://bucket/key`.
+
+        `s3:///` is itself, and `s3:///other/key` that of an input which names another bucket: a key
+        in this one may begin with `s3://other/`.
+        """
+        if key == NO_OBJECT or key.startswith(self.address):
+            return key
+        if key.startswith(NO_OBJECT):
+            return URI_SCHEME + key.removeprefix(NO_OBJECT)
+        return self.address + key
 
     def key(self, uri: str) -> str:
-        """The inverse of `uri`: the object's key. What is not of the source bucket, such as the
-        `s3:///` of executions without an object, stays as it is.
+        """The inverse of `uri`: the object's key, or the address where the key alone would be read
+        as one of something else.
         """
-        key = uri.removeprefix(f"s3://{self.bucket}/")
-        return uri if key.startswith(URI_SCHEME) else key
+        if uri == NO_OBJECT:
+            return uri
+        if not uri.startswith(self.address):
+            return NO_OBJECT + uri.removeprefix(URI_SCHEME)
+        key = uri.removeprefix(self.address)
+        return key if self.uri(key) == uri else uri
 
 
 def local_file() -> Path | None:

@@ -129,7 +129,7 @@ def plan(
                 plans = planner.of_dataset(dataset, limit=limit, concurrency=concurrency)
                 fine = _all(context, dataset, plans, limit, where)
             else:
-                key = context.stack.key(str(key))
+                key = str(key).removeprefix(context.stack.address)
                 made = planner.of_file(file, key) if file else planner.of_object(key)
                 fine = _one(context, made, where)
     except TransientServiceError as error:

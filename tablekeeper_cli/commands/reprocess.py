@@ -108,7 +108,8 @@ def _check_known(stack: Stack, keys: Sequence[str]) -> None:
             files.file(stack, key)
         except UnknownError:
             try:
-                stack.client("s3").head_object(Bucket=stack.bucket, Key=key)
+                name = stack.uri(key).removeprefix(stack.address)
+                stack.client("s3").head_object(Bucket=stack.bucket, Key=name)
             except ClientError as error:
                 # What may not be looked at may be there.
                 if error.response["Error"].get("Code") not in ("404", "NoSuchKey"):

@@ -16,7 +16,7 @@ from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions.running import object_key
 from tablekeeper_cli.ledger.problems import ProblemFilter, failures, problems
-from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.stack import NO_OBJECT, Stack
 
 POLL_SECONDS = 2.0
 """ListExecutions allows two to five requests a second."""
@@ -138,6 +138,6 @@ def outcome_of(stack: Stack, key: str | None, described: Any) -> str:
         described["executionArn"], described["name"], begun, described.get("redriveCount", 0)
     )
     recorded = read_outcome_from_outside(
-        stack.client("dynamodb"), stack.ledger, stack.uri(key or "s3:///"), execution
+        stack.client("dynamodb"), stack.ledger, stack.uri(key or NO_OBJECT), execution
     )
     return recorded or str(described["status"])

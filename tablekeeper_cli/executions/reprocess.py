@@ -19,7 +19,7 @@ from tablekeeper.model.times import iso_milliseconds
 from tablekeeper_cli.executions.outcomes import outcome_of
 from tablekeeper_cli.ledger.history import REPROCESSED_BY, STARTED_BY_RUN, read_input
 from tablekeeper_cli.ledger.problems import PROBLEMS
-from tablekeeper_cli.stack import URI_SCHEME, Stack
+from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal.showing import plural
 
 BATCH = 100
@@ -73,9 +73,9 @@ def input_of(stack: Stack, key: str, kept: str | None = None, **flags: bool) -> 
     """
     event = read_input(kept or "")
     if event is None:
-        bucket, name = stack.bucket, stack.key(stack.uri(key))
-        named = {"detail": {"bucket": {"name": bucket}, "object": {"key": name}}}
-        event = {} if name.startswith(URI_SCHEME) else named
+        uri, bucket = stack.uri(key), {"name": stack.bucket}
+        named = {"bucket": bucket, "object": {"key": uri.removeprefix(stack.address)}}
+        event = {"detail": named} if uri.startswith(stack.address) else {}
     event = {name: value for name, value in event.items() if name not in OF_ONE_EXECUTION}
     event |= {REPROCESSED_BY: stack.caller} if stack.caller else {}
     return json.dumps({**event, **{name: True for name, on in flags.items() if on}})

@@ -85,7 +85,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class ProblemFilter:
-    """Which problems are asked for: those that agree with each of these that is given; "" is not."""
+    """Which problems are asked for: those that agree with each of these that is not empty."""
 
     status: str | None = None
     error: str | None = None

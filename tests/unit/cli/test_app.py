@@ -200,7 +200,11 @@ def test_keys_and_uris_lead_to_each_other() -> None:
     stack = Stack("s", "r", {"SourceBucketName": "b"})
     assert stack.uri("a/b.json") == stack.uri("s3://b/a/b.json") == "s3://b/a/b.json"
     assert stack.key("s3://b/a/b.json") == "a/b.json"
-    for uri in ("s3://other/a", "s3:///", "s3://b/s3://x", "s3://b/s3:///", "s3://b//a", "s3://b/"):
+    assert stack.uri("s3://x/a.json") == "s3://b/s3://x/a.json"
+    assert stack.key("s3://b/s3://x/a.json") == "s3://x/a.json"
+    assert (stack.key("s3:///"), stack.key("s3://other/a")) == ("s3:///", "s3:///other/a")
+    own = ("s3://x", "s3://b/x", "s3:///", "s3:///x", "s3://", "/a", "")
+    for uri in ("s3://other/a", "s3:///", "s3:///x", *(f"s3://b/{key}" for key in own)):
         assert stack.uri(stack.key(uri)) == uri
 
 

@@ -16,10 +16,16 @@ from tablekeeper_cli.stack import Stack
     [
         ("a.json", None, "a.json"),
         ("s3://source/a.json", "[", "a.json"),
+        ("s3://foo/a.json", None, "s3://foo/a.json"),
+        ("s3://source/s3:///", None, "s3:///"),
+        ("s3:///other/a.json", "[", None),
         ("s3:///", "[1, 2]", None),
         ("s3:///", '{"detail": 1}', None),
     ],
-    ids=["a key", "an address", "no object, no JSON object", "no object"],
+    ids=[
+        *("a key", "an address", "a key like an address", "the address of a key like one"),
+        *("another bucket", "no object, no JSON object", "no object"),
+    ],
 )
 def test_an_input_names_an_object_of_the_bucket_or_none(
     key: str, kept: str | None, named: str | None
