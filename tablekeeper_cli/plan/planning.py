@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from tablekeeper.commit.key_lists import key_lists, keys_of_table
+from tablekeeper.datasets.functions import compact_json
 from tablekeeper.datasets.no_data import no_data_hint
 from tablekeeper.documents.pointers import value_at
 from tablekeeper.errors import (
@@ -138,7 +139,7 @@ class Planning:
             value = value_at(self.content.record.value, fault.pointer)
         except (LookupError, ValueError):
             return None
-        text = json.dumps(value, ensure_ascii=False, default=str)
+        text = compact_json(value)
         return text if len(text) <= VALUE_CHARACTERS else text[:VALUE_CHARACTERS] + "…"
 
     def _transform(self) -> None:

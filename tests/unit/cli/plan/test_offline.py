@@ -161,3 +161,9 @@ def test_what_may_not_be_meant_is_said_once_of_a_file(tmp_path: Path) -> None:
         "record 1 has a `ttl` more than five years ago",
         "record 2 has a `ttl` that has passed",
     ]
+
+
+def test_a_number_that_violates_is_shown_as_one(folder: Path) -> None:
+    (folder / "samples/countries/bad.json").write_text('{"numeric": [1.50, 1e2, "1.50"]}')
+    ran = plan(folder, "samples/countries/bad.json")
+    assert '[1.5,100,"1.50"]' in ran.stdout
