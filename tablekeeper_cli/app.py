@@ -23,8 +23,9 @@ from tablekeeper_cli.commands import (
     verify,
     watch,
 )
-from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, CommandError
+from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, CommandError, UsageError
 from tablekeeper_cli.terminal.context import group
+from tablekeeper_cli.terminal.text import is_utf8, printable
 
 app = group(
     name="tablekeeper",
@@ -72,6 +73,7 @@ for subject in (
 def main() -> None:
     """Runs one command; an error ends it with a message and its exit code."""
     try:
+        _check_arguments()
         app(prog_name="tablekeeper")
     except CommandError as error:
         _end(str(error), error.exit_code)
@@ -87,6 +89,13 @@ def main() -> None:
         if not isinstance(error, BotoCoreError | ClientError):
             raise
         _end(str(error), UNREACHABLE)
+
+
+def _check_arguments() -> None:
+    """Raises UsageError for an argument that no service and no output could take."""
+    for each in sys.argv:
+        if not is_utf8(each):
+            raise UsageError(f"an argument is no UTF-8: {printable(each)}")
 
 
 def _end(message: str, code: int) -> None:

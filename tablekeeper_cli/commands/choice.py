@@ -50,7 +50,11 @@ Prefix = Annotated[str, typer.Option(help="Only keys that begin so.", metavar="P
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.keys)
 ]
-Limit = Annotated[int, typer.Option(min=0, metavar="N", help="List so many; 0 lists all.")]
+MOST = 1_000_000_000
+"""The largest number that a limit may be."""
+Limit = Annotated[
+    int, typer.Option(min=0, max=MOST, metavar="N", help="List so many; 0 lists all.")
+]
 Schemas = Annotated[
     Path,
     typer.Option(metavar="DIR", envvar=SCHEMAS_VARIABLE, help="The folder of the dataset files."),
@@ -63,13 +67,13 @@ def moment(text: str | None) -> datetime | None:
 
     if not text:
         return None
-    if age := _AGE.fullmatch(text):
-        return datetime.now(UTC) - timedelta(minutes=int(age[1]) * _MINUTES[age[2]])
     try:
+        if age := _AGE.fullmatch(text):
+            return datetime.now(UTC) - timedelta(minutes=int(age[1]) * _MINUTES[age[2]])
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter: before the year 1, or after 9999
         raise UsageError(f"{text!r} is no time: 2026-01-31T12:00:00Z, or an age as 4h") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)

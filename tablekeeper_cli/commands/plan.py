@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.choice import Schemas
+from tablekeeper_cli.commands.choice import MOST, Schemas
 from tablekeeper_cli.commands.schemas import DEFAULT_KEY, parsed_key
 from tablekeeper_cli.errors import DIFFERENT, CommandError, UnknownError, UsageError
 from tablekeeper_cli.terminal import completion
@@ -75,7 +75,9 @@ def plan(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="With --dataset: look at so many objects at most."),
+        typer.Option(
+            min=1, max=MOST, metavar="N", help="With --dataset: look at so many objects at most."
+        ),
     ] = None,
     concurrency: Annotated[
         int,

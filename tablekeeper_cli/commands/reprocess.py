@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Prefix, Since, Status
+from tablekeeper_cli.commands.choice import (
+    MOST,
+    Choice,
+    Dataset,
+    Error,
+    Prefix,
+    Since,
+    Status,
+)
 from tablekeeper_cli.errors import DIFFERENT, UnknownError, UsageError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
@@ -221,7 +229,7 @@ def _shown_ends(
 
 def list_events(
     context: Context,
-    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show so many.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="Show so many.")] = 100,
 ) -> None:
     """Events that could not start an execution.
 
@@ -276,7 +284,7 @@ def _shown_events(events: Sequence[Any]) -> RenderableType:
 def redrive(
     context: Context,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Start so many at most.")
+        int | None, typer.Option(min=1, max=MOST, metavar="N", help="Start so many at most.")
     ] = None,
     rate: Rate = 10,
 ) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
-from tablekeeper_cli.terminal.text import nested
+from tablekeeper_cli.terminal.text import nested, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,10 @@ def trace(
         from tablekeeper_cli.web.pages import trace_page
 
         page = html or _temporary(execution.name)
-        page.write_text(trace_page(execution), encoding="utf-8")
+        try:
+            page.write_text(trace_page(execution), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{printable(str(page))}: {error.strerror}") from None
         context.err.print(f"written: {page}", markup=False)
         if look:
             import webbrowser

@@ -24,6 +24,11 @@ def printable(text: str, longest: int | None = None) -> str:
     )
 
 
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can hold the text: an argument of other bytes has halves of surrogate pairs."""
+    return not _HALF_OF_A_PAIR.search(text)
+
+
 def clean(text: str) -> str:
     """The text, fit for a terminal: what does not print is escaped, line breaks stay."""
     return "\n".join(map(printable, text.split("\n")))

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from tablekeeper_cli.app import app, main
-from tablekeeper_cli.errors import INTERRUPTED, CommandError, UsageError
+from tablekeeper_cli.errors import INTERRUPTED, USAGE, CommandError, UsageError
 from tablekeeper_cli.ledger.history import hint
 from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
 from tablekeeper_cli.terminal.context import Context
@@ -80,6 +80,16 @@ def test_ctrl_c_ends_a_command_with_the_exit_code_of_the_guide(
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == INTERRUPTED == 130
+
+
+def test_an_argument_that_is_no_utf_8_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tablekeeper", "verify", "--prefix", "a\udcff"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == USAGE
+    assert capsys.readouterr().err == "tablekeeper: an argument is no UTF-8: a\\udcff\n"
 
 
 def test_help_costs_little_more_than_the_libraries_that_write_it(tmp_path: Path) -> None:

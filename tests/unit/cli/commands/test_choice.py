@@ -38,6 +38,23 @@ def ledger(monkeypatch: pytest.MonkeyPatch, *datasets: str, more: bool = False) 
     return reads
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("5000000d", "99999999999999w", f"{'9' * 5000}m", "soon"),
+        *("0001-01-01T00:00:00+10:00", "9999-12-31T23:59:59-10:00"),
+    ],
+)
+def test_a_time_that_is_none_is_wrong_use(text: str) -> None:
+    with pytest.raises(UsageError, match="is no time"):
+        choice.moment(text)
+
+
+def test_a_time_is_one_of_utc() -> None:
+    assert str(choice.moment("2026-01-31T12:00:00+02:00")) == "2026-01-31 10:00:00+00:00"
+    assert str(choice.moment("2026-01-31")) == "2026-01-31 00:00:00+00:00"
+
+
 def test_a_dataset_that_a_file_has_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     reads = ledger(monkeypatch, "a", "b", more=True)
     assert list(Choice(dataset="b").failures(STACK)) == []

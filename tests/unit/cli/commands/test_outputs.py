@@ -36,7 +36,7 @@ from tablekeeper_cli.commands import (
     watch,
 )
 from tablekeeper_cli.compare.items import Change
-from tablekeeper_cli.errors import DIFFERENT, OK
+from tablekeeper_cli.errors import DIFFERENT, OK, USAGE, UsageError
 from tablekeeper_cli.executions import bucket_runs
 from tablekeeper_cli.executions.failed_events import FailedEvent, Redrive
 from tablekeeper_cli.executions.outcomes import LeftOut, Outcome
@@ -446,6 +446,28 @@ def test_the_lines_of_verify_are_as_they_were() -> None:
         lines = verify._lines(summary, of, values, Path("found.jsonl"))
         parts += [printed(each, UNLIMITED) for each in lines]
     held("verify", "".join(parts))
+
+
+def test_a_page_that_cannot_be_written_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tablekeeper_cli.executions.traces.read", lambda *_, **__: TRACE)
+    monkeypatch.setattr("tablekeeper_cli.web.pages.trace_page", lambda _: "")
+    monkeypatch.setattr(Stack, "find", lambda *_, **__: STACK)
+    wrong = typer.testing.CliRunner().invoke(
+        app, ["trace", KEY, "--html", str(tmp_path / "none" / "x.html")]
+    )
+    assert isinstance(wrong.exception, UsageError)
+    assert str(wrong.exception).endswith("x.html: No such file or directory")
+
+
+@pytest.mark.parametrize(
+    "words", [["items", "a"], ["plan", "--dataset", "a"], ["events"], ["events", "redrive"]]
+)
+def test_a_limit_that_python_cannot_count_to_is_wrong_use(words: list[str]) -> None:
+    wrong = typer.testing.CliRunner().invoke(app, [*words, "--limit", "9" * 20])
+    assert wrong.exit_code == USAGE
+    assert "--limit" in wrong.stderr
 
 
 def test_every_command_has_an_output_that_is_held() -> None:
