@@ -64,17 +64,19 @@ def item(
     from tablekeeper_cli.ledger import items as ledger_items
 
     if sk is None and ledger_items.has_sort_key(context.stack):
-        keys = ledger_items.items_of_partition(context.stack, pk)
+        keys, rest = ledger_items.items_of_partition(context.stack, pk)
         if len(keys) > 1:
-            context.answer(keys, lambda: _shown_partition(keys))
+            data = {"items": keys, "more": rest}
+            context.answer(data, lambda: _shown_partition(keys, rest))
             return
         sk = list(keys[0].values())[1]
     record = ledger_items.item(context.stack, pk, sk)
     context.answer(record, lambda: _shown_item(record))
 
 
-def _shown_partition(keys: list[dict[str, str]]) -> list[RenderableType]:
-    head = f"{len(keys)} items have this partition key; name the sort key, too"
+def _shown_partition(keys: list[dict[str, str]], rest: bool) -> list[RenderableType]:
+    more = "more than " if rest else ""
+    head = f"{more}{len(keys):,} items have this partition key; name the sort key, too"
     return [head, "", *_shown_keys(keys, rest=False)]
 
 

@@ -15,6 +15,9 @@ from tablekeeper_cli.errors import CommandError, UnknownError, UsageError
 from tablekeeper_cli.ledger.queries import Attributes, get_row
 from tablekeeper_cli.stack import Stack
 
+MOST = 1000
+"""Items of one partition key that are listed."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -98,22 +101,31 @@ def has_sort_key(stack: Stack) -> bool:
     return len(_key_schema(stack)) == 2
 
 
-def items_of_partition(stack: Stack, partition: str) -> list[dict[str, str]]:
-    """The keys of the items with this partition key, a thousand at most. Raises UnknownError."""
+def items_of_partition(stack: Stack, partition: str) -> tuple[list[dict[str, str]], bool]:
+    """The keys of the items with this partition key, MOST at most, and whether there are more.
+
+    Raises UnknownError.
+    """
     schema = _key_schema(stack)
     _, kind = schema[0]
-    answer = stack.client("dynamodb").query(
-        TableName=stack.items,
-        KeyConditionExpression="#0 = :pk",
-        ExpressionAttributeNames={f"#{place}": each for place, (each, _) in enumerate(schema)},
-        ProjectionExpression=", ".join(f"#{place}" for place in range(len(schema))),
-        ExpressionAttributeValues={":pk": {kind: partition}},
-        Limit=1000,
+    pages = (
+        stack.client("dynamodb")
+        .get_paginator("query")
+        .paginate(
+            TableName=stack.items,
+            KeyConditionExpression="#0 = :pk",
+            ExpressionAttributeNames={f"#{place}": each for place, (each, _) in enumerate(schema)},
+            ProjectionExpression=", ".join(f"#{place}" for place in range(len(schema))),
+            ExpressionAttributeValues={":pk": {kind: partition}},
+        )
     )
-    keys = [{each: next(iter(row[each].values())) for each, _ in schema} for row in answer["Items"]]
+    rows = (row for page in pages for row in page["Items"])
+    keys = [
+        {each: next(iter(row[each].values())) for each, _ in schema} for row in islice(rows, MOST)
+    ]
     if not keys:
         raise UnknownError(f"no item has the partition key {json.dumps(partition)}")
-    return keys
+    return keys, next(rows, None) is not None
 
 
 def table_key(stack: Stack, partition: str, sort: str | None) -> dict[str, dict[str, str]]:

@@ -108,7 +108,7 @@ def test_a_file_its_history_and_its_items_lead_to_each_other(desk: Desk) -> None
         told["version_id"],
         told["execution"],
     ]
-    assert [each["sk"] for each in desk.ask("item", "known")] == ["1", "2"]
+    assert [each["sk"] for each in desk.ask("item", "known")["items"]] == ["1", "2"]
     assert key in desk.run("item", "known", "2")
     assert "Object Created (PutObject)" in desk.run("history", key)
 

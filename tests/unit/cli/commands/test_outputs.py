@@ -259,6 +259,7 @@ SHOWN: dict[str, Callable[[], Any]] = {
     "failure": lambda: failures.shown_problem(PROBLEM),
     "failure-report": lambda: failures.shown_report(REPORT),
     "items": lambda: items._shown_keys([{"pk": "4711", "sk": LONG}, ITEM.key], True),
+    "item-of-many": lambda: items._shown_partition([ITEM.key, {"pk": "4711", "sk": "x"}], True),
     "item": lambda: items._shown_item(ITEM),
     "item-of-nobody": lambda: items._shown_item(Item({}, {"pk": {"S": "1"}}, None)),
     "trace": lambda: trace._shown(TRACE),

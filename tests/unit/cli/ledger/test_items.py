@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tablekeeper_cli.ledger.items import KeptKey, item_keys, keys_of_file
+import pytest
+
+from tablekeeper_cli.ledger.items import MOST, KeptKey, item_keys, items_of_partition, keys_of_file
 from tablekeeper_cli.stack import Stack
 
 ROW = {
@@ -29,7 +31,9 @@ TABLE = {
 
 
 class Tables(Stack):
-    """A ledger of one row, and a table of items."""
+    """A ledger of one row, and a table with `count` items of one partition key."""
+
+    count = 600
 
     def client(self, _service: str) -> Any:
         return self
@@ -37,13 +41,35 @@ class Tables(Stack):
     def get_item(self, **_: Any) -> Any:
         return {"Item": ROW}
 
+    def get_paginator(self, _name: str) -> Any:
+        return self
+
+    def paginate(self, **_: Any) -> Any:
+        for keys in (range(600), range(600, 600), range(600, self.count)):
+            yield {"Items": [{"pk": {"S": "1"}, "sk": {"S": str(each)}} for each in keys]}
+
     def describe_table(self, **_: Any) -> Any:
         return {"Table": TABLE}
 
 
-def test_keys_of_before_a_change_of_the_table_s_key_are_of_no_item() -> None:
+def shop() -> Tables:
     names = ("SourceBucketName", "LedgerTableName", "ItemsTableName")
-    stack = Tables("shop", "eu-west-1", dict.fromkeys(names, "any"))
+    return Tables("shop", "eu-west-1", dict.fromkeys(names, "any"))
+
+
+def test_keys_of_before_a_change_of_the_table_s_key_are_of_no_item() -> None:
+    stack = shop()
     only = {"pk": "1", "sk": "x"}
     assert list(keys_of_file(stack, "a.json")) == [only]
     assert list(item_keys(stack, "a.json", 5)) == [KeptKey("1 · x", only)]
+
+
+@pytest.mark.parametrize(
+    ("count", "listed", "more"), [(999, 999, False), (MOST, MOST, False), (MOST + 1, MOST, True)]
+)
+def test_a_partition_is_more_than_a_page_of_it(
+    monkeypatch: pytest.MonkeyPatch, count: int, listed: int, more: bool
+) -> None:
+    monkeypatch.setattr(Tables, "count", count)
+    keys, rest = items_of_partition(shop(), "1")
+    assert (len(keys), keys[-1]["sk"], rest) == (listed, str(listed - 1), more)
