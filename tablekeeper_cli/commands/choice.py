@@ -119,8 +119,7 @@ class Choice:
                 )
         if self.dataset:
             self._check_dataset(stack)
-        if self.prefix and not next(files.list_files(stack, prefix=self.prefix), None):
-            raise UsageError(f"the ledger has no file whose key begins with {self.prefix!r}")
+        files.check_prefix(stack, self.prefix, in_bucket=False)
 
     def _check_dataset(self, stack: Stack) -> None:
         """Looks for a file of the dataset, among so many files that it takes seconds at most."""

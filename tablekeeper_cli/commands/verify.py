@@ -68,6 +68,7 @@ def verify(
     Derives every item again from the bucket and compares it with the table. Writes nothing. Exit
     code 0: table == bucket. 1: they differ, or the ledger does.
     """
+    from tablekeeper_cli.ledger import files
     from tablekeeper_cli.verify.verifier import Verifier
 
     catalogue = load_catalogue(schemas)
@@ -82,6 +83,8 @@ def verify(
         )
         verification = _verified(context, verifier)
         summary = verification.summary
+        if not (summary.files or summary.differences):
+            files.check_prefix(context.stack, prefix)
         if file:
             for each in verification.findings():
                 file.write(json.dumps(_data(each, values), ensure_ascii=False) + "\n")

@@ -11,6 +11,7 @@ from typing import Any
 from tablekeeper.bucket.run_report import LAST_RUN, ends
 
 from tablekeeper_cli.errors import CommandError, UsageError
+from tablekeeper_cli.ledger.files import check_prefix
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.terminal.showing import plural, when
 
@@ -50,12 +51,14 @@ class RunEnd:
 def start(stack: Stack, how: str, *, orphans: bool, prefix: str | None, concurrency: int) -> str:
     """Starts a run, whose ARN this is.
 
-    Raises UsageError when the stack does not keep objects under this prefix.
+    Raises UsageError when the stack does not keep objects under this prefix, or knows none.
     """
     kept = stack.parameters.get("KeyPrefix", "")
     prefix = kept if prefix is None else prefix
     if not prefix.startswith(kept):
         raise UsageError(f'the stack keeps objects under "{kept}", and none under "{prefix}"')
+    if prefix != kept:
+        check_prefix(stack, prefix)
     given = {"how": how, "orphans": orphans, "prefix": prefix, "concurrency": concurrency}
     answer = stack.client("stepfunctions").start_execution(
         stateMachineArn=stack.bucket_machine, input=json.dumps(given)

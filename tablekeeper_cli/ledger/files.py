@@ -11,7 +11,7 @@ from typing import Any
 from tablekeeper.ledger.rows import CURRENT, SHARDS, Row
 from tablekeeper.model.objects import MAX_URI_BYTES
 
-from tablekeeper_cli.errors import UnknownError
+from tablekeeper_cli.errors import UnknownError, UsageError
 from tablekeeper_cli.ledger.problems import INCOMPLETE, WRITING, Problem, problem_of
 from tablekeeper_cli.ledger.queries import Attributes, Query, get_row, rows_of, text_of
 from tablekeeper_cli.stack import Stack
@@ -126,6 +126,19 @@ def listed_file(stack: Stack, row: Attributes) -> ListedFile:
         error=text_of(row, "problem_error"),
         incomplete_since=text_of(row, "incomplete_since"),
     )
+
+
+def check_prefix(stack: Stack, prefix: str, *, in_bucket: bool = True) -> None:
+    """Makes sure that the key of a file begins so, in the ledger or in the bucket.
+
+    Raises UsageError.
+    """
+    if in_bucket:
+        listed = stack.client("s3").list_objects_v2(Bucket=stack.bucket, Prefix=prefix, MaxKeys=1)
+        if listed["KeyCount"]:
+            return
+    if prefix and not next(list_files(stack, prefix=prefix), None):
+        raise UsageError(f"the ledger has no file whose key begins with {prefix!r}")
 
 
 def file(stack: Stack, key: str, *, runs: bool = False) -> File:
