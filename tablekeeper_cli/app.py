@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
-import typer
-
-from tablekeeper_cli.commands import (
-    bucket,
-    console,
-    env,
-    failures,
-    items,
-    plan,
-    reprocess,
-    schemas,
-    smoke,
-    status,
-    trace,
-    verify,
-    watch,
-)
 from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, CommandError, UsageError
-from tablekeeper_cli.terminal.context import group
-from tablekeeper_cli.terminal.text import is_utf8, printable
+
+
+def _end(message: str, code: int) -> NoReturn:
+    sys.stdout.flush()
+    print(f"tablekeeper: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+try:
+    import typer
+
+    from tablekeeper_cli.commands import (
+        bucket,
+        console,
+        env,
+        failures,
+        items,
+        plan,
+        reprocess,
+        schemas,
+        smoke,
+        status,
+        trace,
+        verify,
+        watch,
+    )
+    from tablekeeper_cli.terminal.context import group
+    from tablekeeper_cli.terminal.text import is_utf8, printable
+except KeyboardInterrupt:  # they take a third of a second
+    _end("interrupted", INTERRUPTED)
 
 app = group(
     name="tablekeeper",
@@ -96,9 +107,3 @@ def _check_arguments() -> None:
     for each in sys.argv:
         if not is_utf8(each):
             raise UsageError(f"an argument is no UTF-8: {printable(each)}")
-
-
-def _end(message: str, code: int) -> None:
-    sys.stdout.flush()
-    print(f"tablekeeper: {message}", file=sys.stderr)
-    sys.exit(code)

@@ -92,6 +92,20 @@ def test_an_argument_that_is_no_utf_8_is_wrong_use(
     assert capsys.readouterr().err == "tablekeeper: an argument is no UTF-8: a\\udcff\n"
 
 
+def test_ctrl_c_while_the_command_starts_ends_it_likewise() -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *_):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+import tablekeeper_cli.app
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (INTERRUPTED, "tablekeeper: interrupted\n")
+
+
 def test_help_costs_little_more_than_the_libraries_that_write_it(tmp_path: Path) -> None:
     environment = {"PYTHONPYCACHEPREFIX": str(tmp_path)}  # compiled once, as an installed command
 
