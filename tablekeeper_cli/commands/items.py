@@ -52,7 +52,12 @@ def _shown_keys(keys: list[dict[str, str]], rest: bool) -> list[RenderableType]:
     return [shown, *(["and more: --limit 0 lists all"] if rest else [])]
 
 
-@command(app, "item 4711 product", "item 4711 --json")
+@command(
+    app,
+    "item 4711 product",
+    "item 4711 --json",
+    context_settings={"ignore_unknown_options": True},  # a negative number is a key
+)
 def item(
     context: Context,
     pk: Annotated[str, typer.Argument(metavar="PK", help="The value of the partition key.")],

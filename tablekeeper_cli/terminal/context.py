@@ -175,13 +175,15 @@ OPTIONS: dict[str, Any] = {
 """The options of every command: the fields of `Context`."""
 
 
-def command(app: typer.Typer, *examples: str) -> Callable[[Callable[..., None]], Any]:
+def command(
+    app: typer.Typer, *examples: str, **settings: Any
+) -> Callable[[Callable[..., None]], Any]:
     """Adds a function as a command, with the options of `Context`, which is its first argument.
-    Examples are what stands behind `tablekeeper`.
+    Examples are what stands behind `tablekeeper`, settings those of Typer's.
     """
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
-        app.command(cls=Command, epilog=_epilog(examples))(_with_options(function))
+        app.command(cls=Command, epilog=_epilog(examples), **settings)(_with_options(function))
         return function
 
     return add

@@ -44,6 +44,7 @@ from tablekeeper_cli.executions.reprocess import ExecutionEnd, StartedExecution
 from tablekeeper_cli.executions.running import Progress
 from tablekeeper_cli.executions.traces import Trace
 from tablekeeper_cli.executions.visits import Attempt, Visit
+from tablekeeper_cli.ledger import items as ledger_items
 from tablekeeper_cli.ledger.files import File
 from tablekeeper_cli.ledger.history import Event
 from tablekeeper_cli.ledger.items import Item
@@ -469,6 +470,19 @@ def test_a_limit_that_python_cannot_count_to_is_wrong_use(words: list[str]) -> N
     wrong = typer.testing.CliRunner().invoke(app, [*words, "--limit", "9" * 20])
     assert wrong.exit_code == USAGE
     assert "--limit" in wrong.stderr
+
+
+def test_a_negative_number_is_a_key_of_an_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def item(_: Stack, *key: str) -> Item:
+        asked.append(key)
+        return ITEM
+
+    monkeypatch.setattr(Stack, "find", lambda *_, **__: STACK)
+    monkeypatch.setattr(ledger_items, "item", item)
+    ran = typer.testing.CliRunner().invoke(app, ["item", "-1.5", "-5", "--json"])
+    assert (ran.exit_code, asked) == (OK, [("-1.5", "-5")])
 
 
 def test_every_command_has_an_output_that_is_held() -> None:
