@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from boto3.session import Session
+    from botocore.config import Config
 
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
 SCHEMAS_VARIABLE = "TABLEKEEPER_SCHEMAS"
@@ -117,20 +118,13 @@ class Stack:
     def on_aws(cls, name: str, region: str | None, profile: str | None) -> Stack:
         """A stack of an account, by its outputs. Raises CommandError."""
         from boto3.session import Session
-        from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             session = Session(profile_name=profile, region_name=region)
-            settings = Config(connect_timeout=3, read_timeout=10, retries={"max_attempts": 1})
-            client = session.client("cloudformation", config=settings)
-            described = client.describe_stacks(StackName=name)
+            outputs = _outputs(session, name)
         except (BotoCoreError, ClientError) as error:
             raise CommandError(f"stack {name}: {error}") from None
-        outputs = {
-            output["OutputKey"]: output["OutputValue"]
-            for output in described["Stacks"][0].get("Outputs", [])
-        }
         if "LedgerTableName" not in outputs:
             raise CommandError(f"stack {name} is no stack of Tablekeeper: it has no ledger")
         return cls(name, str(session.region_name), outputs, session=session)
@@ -148,19 +142,12 @@ class Stack:
         """A boto3 client, the same one every time; safe for threads."""
         if service not in self._clients:
             from boto3.session import Session
-            from botocore.config import Config
 
             self._clients[service] = (self.session or Session()).client(
                 service,  # type: ignore[call-overload]
                 endpoint_url=self.endpoint_url,
                 region_name=self.region,
-                config=Config(
-                    max_pool_connections=50,
-                    connect_timeout=min(CONNECT_SECONDS, self.read_seconds),
-                    read_timeout=self.read_seconds,
-                    retries={"mode": "standard", "total_max_attempts": self.attempts},
-                    user_agent_extra="tablekeeper-cli",
-                ),
+                config=_config(self.read_seconds, self.attempts),
             )
         return self._clients[service]
 
@@ -247,6 +234,28 @@ class Stack:
             return NO_OBJECT + uri.removeprefix(URI_SCHEME)
         key = uri.removeprefix(self.address)
         return key if self.uri(key) == uri else uri
+
+
+def _config(read_seconds: float, attempts: int) -> Config:
+    from botocore.config import Config
+
+    return Config(
+        max_pool_connections=50,
+        connect_timeout=min(CONNECT_SECONDS, read_seconds),
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        user_agent_extra="tablekeeper-cli",
+    )
+
+
+def _outputs(session: Session, name: str) -> dict[str, str]:
+    """A stack's outputs. Raises BotoCoreError, ClientError."""
+    from botocore.config import Config
+
+    settings = Config(connect_timeout=3, read_timeout=10, retries={"max_attempts": 1})
+    client = session.client("cloudformation", config=settings)
+    outputs = client.describe_stacks(StackName=name)["Stacks"][0].get("Outputs", [])
+    return {each["OutputKey"]: each["OutputValue"] for each in outputs}
 
 
 def local_file() -> Path | None:
