@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tablekeeper.model.objects import object_uri
+
 from tablekeeper_cli import engine
 from tablekeeper_cli.errors import CommandError, UsageError
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 STACK_VARIABLE, LOCAL_VARIABLE = "TABLEKEEPER_STACK", "TABLEKEEPER_LOCAL"
 SCHEMAS_VARIABLE = "TABLEKEEPER_SCHEMAS"
-URI_SCHEME, NO_OBJECT = "s3://", "s3:///"
+URI_SCHEME, NO_OBJECT = "s3://", object_uri("", "")
 """NO_OBJECT is the ledger's partition key of executions whose inputs name no object."""
 CONNECT_SECONDS = 3
 LOCAL_ATTEMPTS = 3
@@ -210,7 +212,7 @@ class Stack:
     @property
     def address(self) -> str:
         """With what the ledger's partition key of each object begins."""
-        return f"{URI_SCHEME}{self.bucket}/"
+        return object_uri(self.bucket, "")
 
     def uri(self, key: str) -> str:
         """The ledger's partition key of an object, which may be given itself: `s3://bucket/key`.

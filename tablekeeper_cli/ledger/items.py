@@ -12,7 +12,7 @@ from tablekeeper.ledger.rows import CURRENT, Row
 from tablekeeper.model.keys import ItemKey, TableKey
 
 from tablekeeper_cli.errors import CommandError, UnknownError, UsageError
-from tablekeeper_cli.ledger.queries import Attributes, get_row
+from tablekeeper_cli.ledger.queries import Attributes, get_row, queried
 from tablekeeper_cli.stack import Stack
 
 MOST = 1000
@@ -108,18 +108,14 @@ def items_of_partition(stack: Stack, partition: str) -> tuple[list[dict[str, str
     """
     schema = _key_schema(stack)
     _, kind = schema[0]
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=stack.items,
-            KeyConditionExpression="#0 = :pk",
-            ExpressionAttributeNames={f"#{place}": each for place, (each, _) in enumerate(schema)},
-            ProjectionExpression=", ".join(f"#{place}" for place in range(len(schema))),
-            ExpressionAttributeValues={":pk": {kind: partition}},
-        )
+    rows = queried(
+        stack,
+        TableName=stack.items,
+        KeyConditionExpression="#0 = :pk",
+        ExpressionAttributeNames={f"#{place}": each for place, (each, _) in enumerate(schema)},
+        ProjectionExpression=", ".join(f"#{place}" for place in range(len(schema))),
+        ExpressionAttributeValues={":pk": {kind: partition}},
     )
-    rows = (row for page in pages for row in page["Items"])
     keys = [
         {each: next(iter(row[each].values())) for each, _ in schema} for row in islice(rows, MOST)
     ]

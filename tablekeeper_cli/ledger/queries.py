@@ -27,18 +27,19 @@ class Query:
 
 def rows_of(stack: Stack, query: Query) -> Iterator[Attributes]:
     """The rows, page by page; without an index they are read consistently."""
-    pages = (
-        stack.client("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=stack.ledger,
-            **({"IndexName": query.index} if query.index else {"ConsistentRead": True}),
-            KeyConditionExpression=query.condition,
-            ExpressionAttributeValues=query.values,
-            ScanIndexForward=not query.backwards,
-        )
+    return queried(
+        stack,
+        TableName=stack.ledger,
+        **({"IndexName": query.index} if query.index else {"ConsistentRead": True}),
+        KeyConditionExpression=query.condition,
+        ExpressionAttributeValues=query.values,
+        ScanIndexForward=not query.backwards,
     )
-    for page in pages:
+
+
+def queried(stack: Stack, **query: Any) -> Iterator[Attributes]:
+    """What a query of any table gives, page by page."""
+    for page in stack.client("dynamodb").get_paginator("query").paginate(**query):
         yield from page["Items"]
 
 

@@ -20,7 +20,7 @@ from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.ledger.history import EVENT_PREFIX
 from tablekeeper_cli.ledger.queries import Query, get_row, rows_of
 from tablekeeper_cli.smoke.points import BrokenError
-from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.stack import NO_OBJECT, Stack
 
 DATASET = "tablekeeper-smoke"
 PREFIX = f"{DATASET}/"
@@ -28,8 +28,6 @@ DATASET_FILE = f"{DATASET}.schema.json"
 POLL_SECONDS = 0.5
 EVENTS_SECONDS = 30
 """How long the events of deletions are waited for."""
-NO_OBJECT = "s3:///"
-"""The ledger's key for executions whose input names no object."""
 LARGE_RECORDS = 3000
 """More than a transaction holds, and more bytes than travel between states."""
 

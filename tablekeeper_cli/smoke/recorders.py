@@ -11,8 +11,9 @@ from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper_cli.compare.target import table_key
 from tablekeeper_cli.executions import bucket_runs
 from tablekeeper_cli.executions.failed_events import redrive, waiting
-from tablekeeper_cli.smoke.place import DATASET, NO_OBJECT, Place, dataset
+from tablekeeper_cli.smoke.place import DATASET, Place, dataset
 from tablekeeper_cli.smoke.points import BrokenError, NotReachedError
+from tablekeeper_cli.stack import NO_OBJECT
 from tablekeeper_cli.verify.verification import verify as verified
 from tablekeeper_cli.verify.verifier import Verifier
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self, TypeGuard
 
+from tablekeeper.documents.numbers import is_number
 from tablekeeper.errors import DatasetDefinitionError
 
 AT_MOST, SHARE = "at_most", "share"
@@ -50,5 +51,4 @@ class BadRecords:
 
 def _is_count(value: Any) -> TypeGuard[int | Decimal]:
     """Whether a number of a schema is whole and from 1, such as 2.0."""
-    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
-    return is_number and value > 0 and value == int(value)
+    return is_number(value) and value > 0 and value == int(value)

@@ -63,15 +63,15 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
     """The schema that a reference within the file leads to, by a JSON Pointer or an anchor; None
     for every other.
     """
-    if not isinstance(reference, str):
+    if not isinstance(reference, str) or not reference:
         return None
-    base, hash_, fragment = reference.partition("#")
-    if base != "" and base != str(root.get("$id", "")).partition("#")[0]:
+    base, _, fragment = reference.partition("#")
+    if base and base != str(root.get("$id", "")).partition("#")[0]:
         return None
     if fragment and not fragment.startswith("/"):
         return _anchored(root, fragment)
     try:
-        return value_at(root, unquote(fragment)) if base or hash_ else None
+        return value_at(root, unquote(fragment))
     except (LookupError, TypeError, ValueError):
         return None
 

@@ -17,7 +17,7 @@ from jmespath import functions
 from jmespath.functions import signature
 
 from tablekeeper.datasets.time_formats import TIME_FORMATS, epoch_seconds, iso_time
-from tablekeeper.documents.numbers import OutOfRangeError, format_number, parse_number
+from tablekeeper.documents.numbers import OutOfRangeError, format_number, is_number, parse_number
 
 _STRING: Any = {"types": ["string"]}
 _NUMBER: Any = {"types": ["number"]}
@@ -91,7 +91,7 @@ class ExactFunctions(functions.Functions):
 
     @signature({"types": []})
     def _func_to_number(self, arg: Any) -> Any:
-        if isinstance(arg, int | Decimal) and not isinstance(arg, bool):
+        if is_number(arg):
             return arg
         if not isinstance(arg, str):
             return None
@@ -105,7 +105,7 @@ class ExactFunctions(functions.Functions):
             ) from None
         except (ValueError, RecursionError):
             return None
-        return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+        return value if is_number(value) else None
 
     @signature({"types": ["array-number"]})
     def _func_avg(self, arg: Any) -> Any:
@@ -258,6 +258,6 @@ def compact_json(value: Any) -> str:
         return "{" + ",".join(members) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(compact_json, value)) + "]"
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+    if is_number(value):
         return format_number(value)
     return json.dumps(value, ensure_ascii=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import jmespath
 from jmespath.visitor import TreeInterpreter
 
 from tablekeeper.datasets.functions import ExactFunctions, is_equal, made_by
+from tablekeeper.documents.numbers import is_number
 
 MAX_MADE = 20_000_000
 """How many elements one evaluation may go through and how many characters it may join, together; as
@@ -88,13 +88,9 @@ class Interpreter(TreeInterpreter):
             self._spend(min(map(_weight, sides)))
         if node["value"] in ("eq", "ne"):
             return is_equal(*sides) is (node["value"] == "eq")
-        if not (all(map(_is_number, sides)) or all(isinstance(side, str) for side in sides)):
+        if not (all(map(is_number, sides)) or all(isinstance(side, str) for side in sides)):
             return None  # jmespath raises TypeError where it is a number and a text
-        known: Any = {
-            **node,
-            "children": [{"type": "literal", "value": side} for side in sides],
-        }
-        return super().visit_comparator(known, value)
+        return self.COMPARATOR_FUNC[node["value"]](*sides)
 
     def visit_function_expression(self, node: Any, value: Any) -> Any:
         given = [self.visit(child, value) for child in node["children"]]
@@ -104,10 +100,6 @@ class Interpreter(TreeInterpreter):
                 self._spend(_weight(each) if deep else len(each))
         self._spend(made_by(node["value"], given))
         return _FUNCTIONS.call_function(node["value"], given)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _selects(node: Any) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow, localcontext
+from typing import Any, TypeGuard
 
 from tablekeeper.model.numbers import DIGITS as DIGITS
 from tablekeeper.model.numbers import shortest_text
@@ -17,6 +18,11 @@ from tablekeeper.model.numbers import shortest_text
 SMALLEST_EXPONENT, LARGEST_EXPONENT = -130, 125
 
 Number = int | Decimal
+
+
+def is_number(value: Any) -> TypeGuard[Number]:
+    """Whether a value of a document is a number: to Python, booleans are."""
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 class OutOfRangeError(ValueError):

@@ -20,6 +20,7 @@ from tablekeeper.tables import Tables
 
 from tablekeeper_cli.smoke import files, place
 from tablekeeper_cli.smoke.points import BrokenError
+from tablekeeper_cli.stack import NO_OBJECT
 from tests.unit.conftest import CATALOGUED, Pipeline
 
 PARAMETERS = {
@@ -102,7 +103,7 @@ def test_a_problem_without_an_object_goes_if_the_run_made_it(
 ) -> None:
     arn = f"arn:aws:states:us-east-1:000000000000:execution:keep:{whose}"
     here.executions = ["arn:aws:states:us-east-1:000000000000:execution:keep:ours"]
-    row = {"pk": {"S": place.NO_OBJECT}, "sk": {"S": "CURRENT"}}
+    row = {"pk": {"S": NO_OBJECT}, "sk": {"S": "CURRENT"}}
     problem = {"M": {"execution": {"S": arn}}}
     pipeline.dynamodb.put_item(TableName="ledger", Item={**row, "problem": problem})
     here.remove()
