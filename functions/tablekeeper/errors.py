@@ -28,7 +28,7 @@ class TablekeeperError(Exception):
     """Base of every error that Tablekeeper raises on purpose; never raised itself.
 
     `values` are what its sentence is made of, as far as they are known: record (from 0), line,
-    column, pointer, item (a key in DynamoDB JSON), owner (an object's URI).
+    column, pointer, item (a key in DynamoDB JSON), owner (an object's URI), others (such pairs).
     """
 
     status: ClassVar[str] = "FAILED"
@@ -299,11 +299,11 @@ class KeyOwnershipError(InvalidFileError):
         "program that wrote it."
     )
 
-    def __init__(self, item: ItemKey, owner: str | None) -> None:
+    def __init__(self, item: ItemKey, owner: str | None, **others: Any) -> None:
         self.item, self.owner = item, owner
         whose = f'"{owner}"' if owner else "null: Tablekeeper did not write it"
         self.sentence = f"Item {item.shown} belongs to {whose}. {self.advice}"
-        values = {"item": item.attributes, "owner": owner}
+        values = {"item": item.attributes, "owner": owner, **others}
         super().__init__(with_values(self.sentence, values), **values)
 
 

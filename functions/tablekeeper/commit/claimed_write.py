@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
 from tablekeeper.commit.claiming import ClaimAttempt
+from tablekeeper.commit.conflicts import conflict
 from tablekeeper.commit.digests import basis
 from tablekeeper.commit.lanes import SupersededError
 from tablekeeper.commit.large_write import LargeWrite, content
@@ -24,6 +24,7 @@ from tablekeeper.errors import (
     KeyOwnershipError,
     StaleRevisionError,
 )
+from tablekeeper.ledger.reads import read_owners
 from tablekeeper.ledger.rows import (
     ADDING,
     CURRENT,
@@ -31,7 +32,6 @@ from tablekeeper.ledger.rows import (
     Row,
 )
 from tablekeeper.ledger.writes import audit_action
-from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.model.outcome import CommitResult
 from tablekeeper.staging.item_set import ItemSet
@@ -115,13 +115,14 @@ class ClaimedWrite:
             return
         if "item" not in refusal:
             raise ItemRejectedError(refusal["message"])
-        key = ItemKey(refusal["item"])
-        with transient_errors():
-            answer = self.tables.client.get_item(
-                TableName=self.tables.items, Key=key.attributes, ConsistentRead=True
-            )
-        if "Item" in answer and owner(answer["Item"]) != self.file.uri:
-            raise KeyOwnershipError(key, owner(answer["Item"]))
+        tables, uri = self.tables, self.file.uri
+        keys = [ItemKey(refusal["item"])]
+        keys += [ItemKey.of(each["item"]) for each in refusal.get("others", ())]
+        keys = [key for key in keys if tables.table_key.fits(key)]
+        owners = read_owners(tables.client, tables.items, tables.table_key, keys)
+        taken = [(key, owners[key]) for key in keys if owners.get(key, uri) != uri]
+        if taken:
+            raise conflict(taken)
 
     def _superseded(self) -> CommitResult:
         """Records SUPERSEDED, on condition that this execution has no outcome and that the claim is

@@ -128,6 +128,7 @@ class LargeWrite:
         }
         if isinstance(error, KeyOwnershipError):
             refusal["item"] = error.item.text
+            refusal["others"] = error.values.get("others", [])
         self._update({"refusal": attribute(json.dumps(refusal, ensure_ascii=False))})
         if self.state == ADDING:
             self.undo(refusal)

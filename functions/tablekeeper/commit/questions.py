@@ -12,12 +12,13 @@ from typing import Any
 from tablekeeper import aws
 from tablekeeper.aws import transient_errors
 from tablekeeper.commit import lanes
+from tablekeeper.commit.conflicts import conflict
 from tablekeeper.commit.digests import described
 from tablekeeper.commit.lanes import Action
 from tablekeeper.commit.patience import patiently
 from tablekeeper.commit.plan import Plan
 from tablekeeper.commit.transaction import FileTransactions
-from tablekeeper.errors import ItemRejectedError, KeyOwnershipError, StagedSetMissingError
+from tablekeeper.errors import ItemRejectedError, StagedSetMissingError
 from tablekeeper.ledger.reads import read_owners
 from tablekeeper.model.items import AttributeValue
 from tablekeeper.model.keys import ItemKey
@@ -100,9 +101,10 @@ class Questions:
     def _ask_owners(self, keys: Sequence[ItemKey]) -> None:
         tables = self.file.tables
         read = partial(read_owners, tables.client, tables.items, tables.table_key, keys)
-        for key, owner in patiently(self.file.uri, self.file.remaining, read).items():
-            if owner != self.file.uri:
-                raise KeyOwnershipError(key, owner)
+        owners = patiently(self.file.uri, self.file.remaining, read)
+        taken = [(key, owner) for key, owner in owners.items() if owner != self.file.uri]
+        if taken:
+            raise conflict(taken)
 
 
 def _index_keys(table: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

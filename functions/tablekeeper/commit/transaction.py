@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tablekeeper.aws import transient_errors
+from tablekeeper.commit.conflicts import conflict
 from tablekeeper.errors import (
     ItemRejectedError,
-    KeyOwnershipError,
     StaleRevisionError,
     TransientServiceError,
 )
@@ -194,9 +194,14 @@ def why_cancelled(
     codes = [reason.get("Code", "None") for reason in reasons]
     if _CONDITION in codes[:ledger_rows]:
         raise CancelledError(codes.index(_CONDITION))
-    for key, reason in zip(puts, reasons[ledger_rows:], strict=False):
+    of_puts = list(zip(puts, reasons[ledger_rows:], strict=False))
+    for key, reason in of_puts:
         if reason.get("Code") == _CONDITION:
-            raise KeyOwnershipError(key, owner(reason.get("Item", {})))
+            raise conflict(
+                (each, owner(why.get("Item", {})))
+                for each, why in of_puts
+                if why.get("Code") == _CONDITION
+            )
         if reason.get("Code") == "ValidationError":
             raise ItemRejectedError(
                 f"DynamoDB refuses item {key.text}: {reason.get('Message', '')[:200]}"

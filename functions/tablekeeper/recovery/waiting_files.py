@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -144,7 +144,7 @@ class WaitingFiles:
         try:
             for place in range(0, len(uris), 100):
                 some = uris[place : place + 100]
-                free, owners = self._free(list(self._rows(some)))
+                free, owners = self._free(list(self._rows(some)), frozenset(refused))
                 yield from ((row, False) for row in free)
                 yield from ((row, True) for row in self._rows(owners) if _may_release(row))
                 done = some
@@ -167,10 +167,13 @@ class WaitingFiles:
             with transient_errors():
                 self.tables.client.put_item(TableName=self.tables.ledger, Item=row)
 
-    def _free(self, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
-        """Of refused files those that may pass by now, and the owners that keep the others out."""
+    def _free(self, rows: Sequence[Row], refused: Set[str]) -> tuple[list[Row], list[str]]:
+        """Of refused files those that may pass by now, and the owners that keep the others out: of
+        the one that a file's sentence names, and of those that are refused themselves.
+        """
         free: list[Row] = []
         blocked: list[tuple[Row, ItemKey, str | None]] = []
+        knotted: list[tuple[ItemKey, str | None]] = []
         for row in rows:
             if row.get("problem_error", {}).get("S") != KeyOwnershipError.__name__:
                 continue
@@ -179,15 +182,24 @@ class WaitingFiles:
                 item = ItemKey.of(values["item"]) if "item" in values else None
                 if item and self.tables.table_key.fits(item):
                     blocked.append((row, item, values["owner"]))
+                    knotted += [
+                        (ItemKey.of(each["item"]), each["owner"])
+                        for each in values.get("others", ())
+                        if each["owner"] in refused
+                    ]
                 else:
                     # Of before a change of the table's key: no item of the table stands there. Or
                     # of a release whose problems had no values: this try gives it some.
                     free.append(row)
         tables = self.tables
-        asked = list(dict.fromkeys(item for _, item, _ in blocked))
-        owners = read_owners(tables.client, tables.items, tables.table_key, asked)
+        knotted += [(item, named) for _, item, named in blocked]
+        asked = list(dict.fromkeys(item for item, _ in knotted))
+        owners: dict[ItemKey, str | None] = {}
+        for place in range(0, len(asked), 100):
+            some = asked[place : place + 100]
+            owners |= read_owners(tables.client, tables.items, tables.table_key, some)
         free += [row for row, item, named in blocked if item not in owners or owners[item] != named]
-        held = {named for _, item, named in blocked if named and owners.get(item) == named}
+        held = {named for item, named in knotted if named and owners.get(item) == named}
         return free, sorted(held)
 
     def _started(self, rows: Generator[tuple[Row, bool], None, None]) -> int:

@@ -275,6 +275,34 @@ def test_a_conflict_undoes_what_was_added(pipeline: Pipeline) -> None:
     assert held(pipeline) == dict.fromkeys("bcdefghijklmnop", "2")
 
 
+def test_a_noted_refusal_stands_until_the_last_file_is_out_of_the_way(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is added and undone in between."""
+    monkeypatch.setattr(sizes, "TRANSACTION_ITEMS", 3)
+    monkeypatch.setattr(lanes, "LANES", 1)
+    for owner in "mn":
+        pipeline.put(f"notes/{owner}.json", records(owner))
+        pipeline.sync(f"notes/{owner}.json")
+    pipeline.put(KEY, records("amnz"))
+    with pytest.raises(StaleRevisionError):
+        pipeline.sync(KEY)
+    client = happens(pipeline, monkeypatch, lambda _: None)
+    left = ["s3://source/notes/m.json", "s3://source/notes/n.json"]
+    while left:
+        client.calls = 0
+        with pytest.raises(KeyOwnershipError) as caught:
+            pipeline.sync(KEY)
+        named = [caught.value.values, *caught.value.values.get("others", ())]
+        assert sorted(each["owner"] for each in named) == left
+        assert not client.calls
+        gone = named[0]["owner"]
+        left.remove(gone)
+        pipeline.s3.delete_object(Bucket="source", Key=gone.removeprefix("s3://source/"))
+        pipeline.sync(gone.removeprefix("s3://source/"))
+    assert pipeline.sync(KEY) == ended("SYNCED", 4, 0)
+
+
 def test_no_more_is_read_of_an_item_than_whose_it_is(
     pipeline: Pipeline, use: Callable[[Any], None]
 ) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from handlers import settle_claim
-from tablekeeper.commit import claiming, key_lists
+from tablekeeper.commit import claiming, key_lists, lanes
 from tablekeeper.errors import (
     InvalidFileError,
+    KeyOwnershipError,
     StagedSetMissingError,
     StaleRevisionError,
     UnfinishedWriteError,
@@ -172,6 +173,25 @@ def test_an_item_that_expired_and_is_another_file_s_leaves_the_earlier_version(
     assert run(pipeline) == "KeyOwnershipError"
     assert held(pipeline) == {name: "1" for name in "abcdefgh" if name != taken}
     assert "claim" not in pipeline.row(KEY)
+
+
+def test_all_are_named_that_took_items_to_be_replaced(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "LANES", 1)
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    pipeline.sync(KEY)
+    for taken in "acf":
+        pipeline.dynamodb.delete_item(TableName="items", Key={"pk": {"S": taken}, "sk": {"S": "1"}})
+        pipeline.put(f"notes/of-{taken}.json", records(taken, v=9))
+        pipeline.sync(f"notes/of-{taken}.json")
+    pipeline.put(KEY, records("abcdefgh", v=2))
+    with pytest.raises(StaleRevisionError):
+        pipeline.sync(KEY)
+    with pytest.raises(KeyOwnershipError) as caught:
+        pipeline.sync(KEY)
+    named = [caught.value.values, *caught.value.values["others"]]
+    assert {each["owner"][-6] for each in named} == set("acf")
 
 
 def _overtaken(

@@ -1,7 +1,7 @@
 """The sweep: what events missed is recorded, and what an owner let go is tried again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -10,6 +10,7 @@ import pytest
 from handlers import sweep as handler_module
 from tablekeeper import aws
 from tablekeeper import tables as tables_module
+from tablekeeper.commit.conflicts import conflict
 from tablekeeper.errors import KeyOwnershipError
 from tablekeeper.ledger.ends import EndKey, RecordedEnd, write_end
 from tablekeeper.model.keys import ItemKey, TableKey
@@ -51,9 +52,14 @@ def told(states: Any) -> list[str]:
     return [arn.rpartition(":")[2] for arn in states.described]
 
 
-def refuse(dynamodb: FakeDynamoDB, owner: str | None = OWNER, revision: int = 3) -> None:
+def refuse(
+    dynamodb: FakeDynamoDB,
+    owner: str | None = OWNER,
+    revision: int = 3,
+    others: Sequence[tuple[ItemKey, str]] = (),
+) -> None:
     """A file that was refused because of the item's owner."""
-    message = str(KeyOwnershipError(ItemKey.of(KEY), owner))
+    message = str(conflict([(ItemKey.of(KEY), owner), *others]))
     cause = json.dumps({"errorMessage": message, "errorType": "KeyOwnershipError"})
     problem = {"cause": {"S": cause[:32768]}, "input": {"S": json.dumps(EVENT)}}
     row = {
@@ -415,6 +421,30 @@ def test_an_owner_that_is_refused_itself_is_to_give_up_items(states: Any, dynamo
         {**EVENT, "release_items": True}
     ]
     assert run(states, dynamodb).restarted == 0
+
+
+@pytest.mark.parametrize("why", ["has it", "gave it up", "is not refused"])
+def test_each_refused_owner_that_is_in_the_way_is_to_give_up_items(
+    states: Any, dynamodb: Any, why: str
+) -> None:
+    """At once, also where the first of them is in nobody's knot."""
+    other = {"pk": {"S": "a"}, "sk": {"S": "other"}}
+    refuse(dynamodb, "s3://b/first", others=[(ItemKey.of(other), OWNER)])
+    hold(dynamodb, "first")
+    who = "somebody" if why == "gave it up" else "owner"
+    dynamodb.put_item(
+        TableName="items",
+        Item={**other, "_source": {"M": {"bucket": {"S": "b"}, "key": {"S": who}}}},
+    )
+    if why != "is not refused":
+        _owner_is_refused(dynamodb)
+        message = str(KeyOwnershipError(ItemKey.of(KEY), "s3://b/first"))
+        problem = dynamodb.tables["ledger"][OWNER, "CURRENT"]["problem"]["M"]
+        problem["cause"] = {"S": json.dumps({"errorMessage": message})}
+    assert run(states, dynamodb).restarted == (why == "has it")
+    if why == "has it":
+        (started,) = states.started.values()
+        assert json.loads(started) == {**EVENT, "release_items": True}
 
 
 @pytest.mark.parametrize("why", ["released", "another error", "no problem"])

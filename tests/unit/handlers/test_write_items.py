@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 from handlers import write_items
 from tablekeeper import tables
+from tablekeeper.causes import values_of
+from tablekeeper.commit.conflicts import conflict
 from tablekeeper.errors import KeyOwnershipError, StaleRevisionError, TablekeeperError
+from tablekeeper.model.keys import ItemKey
 
 from tests.support.fakes import client_error
 from tests.unit.conftest import Pipeline
@@ -85,6 +88,33 @@ def test_an_item_of_another_file_is_not_touched(pipeline: Pipeline) -> None:
     }
     assert names(pipeline) == {"x"}
     assert pipeline.outcomes("notes/b.json") == []
+
+
+def test_a_refusal_names_an_item_of_each_file_in_the_way(pipeline: Pipeline) -> None:
+    for name in "xyz":
+        pipeline.put(f"notes/{name}.json", records(name, f"{name}2"))
+        pipeline.sync(f"notes/{name}.json")
+    foreign = {"pk": {"S": "w"}, "sk": {"S": "1"}}
+    pipeline.dynamodb.put_item(TableName="items", Item=foreign)
+    pipeline.put("notes/b.json", records("free", "x", "x2", "y", "y2", "w", "z"))
+    with pytest.raises(KeyOwnershipError) as caught:
+        pipeline.sync("notes/b.json")
+    values = values_of(json.dumps({"errorMessage": str(caught.value)}))
+    assert values == caught.value.values
+    named = [values, *values["others"]]
+    assert [(each["item"]["pk"]["S"][0], each["owner"]) for each in named] == [
+        (name, f"s3://source/notes/{name}.json") for name in "xyz"
+    ]
+
+
+def test_a_refusal_has_room_for_its_owners() -> None:
+    """Step Functions cuts a Cause, and cut values are none."""
+    keys = [ItemKey.of({"pk": {"S": "é" * 1000 + str(n)}}) for n in range(100)]
+    error = conflict([(keys[0], "a" * 1000), *((key, key.text[-9:]) for key in keys)])
+    assert "others" not in error.values
+    keys = [ItemKey.of({"pk": {"S": "é" * 100 + str(n)}}) for n in range(100)]
+    error = conflict([(keys[0], "a" * 1000), *((key, key.text[-9:]) for key in keys)])
+    assert len(error.values["others"]) == 2
 
 
 def test_an_item_that_tablekeeper_did_not_write_is_not_touched(pipeline: Pipeline) -> None:
