@@ -88,6 +88,30 @@ class Desk:
         finally:
             events.enable_rule(Name=rule)
 
+    @contextmanager
+    def events_lost(self, count: int) -> Iterator[None]:
+        """Within it, events are off; it ends when this many are lost. The engine hands them on in
+        the background, to the older rule first.
+        """
+        events, sqs = self.stack.client("events"), self.stack.client("sqs")
+        queue = sqs.create_queue(QueueName="lost-events")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        events.put_rule(Name="lost-events", EventPattern='{"source": ["aws.s3"]}')
+        target = {"Id": "queue", "Arn": arn["Attributes"]["QueueArn"]}
+        events.put_targets(Rule="lost-events", Targets=[target])
+        name = "ApproximateNumberOfMessages"
+
+        def lost() -> bool:
+            got = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[name])
+            return int(got["Attributes"][name]) == count
+
+        with self.events_off():
+            yield
+            self.until(lost)
+        events.remove_targets(Rule="lost-events", Ids=["queue"])
+        events.delete_rule(Name="lost-events")
+        sqs.delete_queue(QueueUrl=queue)
+
     def until(self, what: Callable[[], bool]) -> None:
         """Waits for a condition."""
         until(what, "the condition does not hold")
