@@ -30,6 +30,10 @@ class KeyOwnershipError(Exception):
 def handler(event, context):
     global calls
     calls += 1
+    if "begun" in event:
+        open(event["begun"], "w").close()
+        while not os.path.exists(event["until"]):
+            time.sleep(0.02)
     if "raise" in event:
         raise KeyOwnershipError(event["raise"])
     if "exit" in event:
