@@ -57,7 +57,10 @@ from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_funct
 )
 from moto.stepfunctions.parser.asl.jsonata import jsonata
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.parser.models import (
+    StepFunctionsParserBackend,
+    stepfunctions_parser_backends,
+)
 from moto.stepfunctions.parser.utils import TMP_THREADS
 
 from tests.support.interpreter import UNCATCHABLE, StateError, compiled
@@ -117,9 +120,12 @@ class MotoStates:
         return End(arn, said["status"], said.get("error"), said.get("cause", ""), attempts)
 
     def path(self, execution: str) -> list[str]:
-        """The states that an execution entered."""
-        history = self.client.get_execution_history(executionArn=execution, maxResults=1000)
-        entered = (each.get("stateEnteredEventDetails", {}) for each in history["events"])
+        """The states that an execution entered. They are read inside moto: the answer of its API
+        takes longer to serialize than the execution.
+        """
+        region, account = execution.split(":")[3:5]
+        history = stepfunctions_parser_backends[account][region].get_execution_history(execution)
+        entered = (each.get("stateEnteredEventDetails") or {} for each in history["events"])
         return [each["name"] for each in entered if each.get("name")]
 
 
