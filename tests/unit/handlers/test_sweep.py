@@ -74,10 +74,10 @@ def refuse(
     dynamodb.put_item(TableName="ledger", Item=row)
 
 
-def hold(dynamodb: FakeDynamoDB, key: str | None) -> None:
+def hold(dynamodb: FakeDynamoDB, key: str | None, item: Any = KEY) -> None:
     """The item is there, and belongs to a file of the bucket b, or to nobody."""
     source = {"_source": {"M": {"bucket": {"S": "b"}, "key": {"S": key}}}} if key else {}
-    dynamodb.put_item(TableName="items", Item={**KEY, **source})
+    dynamodb.put_item(TableName="items", Item={**item, **source})
 
 
 def test_a_file_is_tried_again_when_the_item_is_gone(states: Any, dynamodb: Any) -> None:
@@ -431,11 +431,7 @@ def test_each_refused_owner_that_is_in_the_way_is_to_give_up_items(
     other = {"pk": {"S": "a"}, "sk": {"S": "other"}}
     refuse(dynamodb, "s3://b/first", others=[(ItemKey.of(other), OWNER)])
     hold(dynamodb, "first")
-    who = "somebody" if why == "gave it up" else "owner"
-    dynamodb.put_item(
-        TableName="items",
-        Item={**other, "_source": {"M": {"bucket": {"S": "b"}, "key": {"S": who}}}},
-    )
+    hold(dynamodb, "somebody" if why == "gave it up" else "owner", other)
     if why != "is not refused":
         _owner_is_refused(dynamodb)
         message = str(KeyOwnershipError(ItemKey.of(KEY), "s3://b/first"))

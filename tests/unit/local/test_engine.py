@@ -235,7 +235,7 @@ def test_retries_wait_no_longer_than_max_delay_seconds(engine: Engine, function:
     started = time.monotonic()
     state = task(function, {"raise": "x"}, Retry=[{**retry, "MaxDelaySeconds": 1}])
     assert engine.run({"A": state})["status"] == "FAILED"
-    assert 3 < time.monotonic() - started < 60
+    assert 3 < time.monotonic() - started < 9
 
 
 def test_retries_have_jitter(engine: Engine, function: str) -> None:
