@@ -44,12 +44,10 @@ def _load(code: str) -> None:
         with suppress(ImportError):
             import_module(name)
     sys.path.remove(code)
-    loaders: Any = import_module("botocore.loaders")
-    # The descriptions of services, parsed once.
-    parse, loader = loaders.JSONFileLoader.load_file, loaders.JSONFileLoader()
-    parsed = cache(lambda path: parse(loader, path))
-    loaders.JSONFileLoader.load_file = lambda _, path: parsed(path)
-    session = import_module("botocore.session").Session()
+    botocore: Any = import_module("botocore.session")
+    # The descriptions of services, read once.
+    botocore.create_loader = cache(botocore.create_loader)
+    session = botocore.Session()
     session.set_credentials("none", "none")
     for service in SERVICES:
         session.create_client(service, "us-east-1")
