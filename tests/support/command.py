@@ -14,7 +14,7 @@ from pathlib import Path
 
 SECONDS = 600
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["tablekeeper_cli.app", "boto3", "pytest"])
+_FORKS.set_forkserver_preload(["tests.support.loaded_command", "pytest"])
 
 
 def run_command(
