@@ -44,7 +44,8 @@ def pytest_make_parametrize_id(config: pytest.Config, val: Any, argname: str) ->
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs no engine runs first, then the groups, each of which one worker runs; last what
-    any worker runs, the longest before the others, so that all workers end at one time.
+    any worker runs, the longest before the others, so that all workers end at one time, and what
+    waits before what computes, so that no processor idles.
     """
     items.sort(key=_turn)
 
@@ -56,6 +57,8 @@ def _turn(item: pytest.Item) -> tuple[int, int]:
     if group:
         name = group.args[0]
         return 1, LONGEST_FIRST.index(name) if name in LONGEST_FIRST else -1
+    if item.get_closest_marker("busy"):
+        return 3, 0
     long = item.get_closest_marker("long")
     return 2, -long.args[0] if long else 0
 

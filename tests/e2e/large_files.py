@@ -228,6 +228,8 @@ def writer_killed(files: LargeFiles) -> int:
     files.wait_for_items(before + files.count // 4)
     assert kill_writer(files.stack, "WriteItems")
     assert files.outcomes() == ["SYNCED"]
+    (row,) = files.see.audit_rows(files.key)
+    assert files.see.errors(row["execution"]["S"]), "the writer had ended before it was killed"
     return files.differences(range(files.count), 1)
 
 

@@ -97,10 +97,10 @@ def test_what_no_event_told_is_found_and_mended_and_nothing_else(
 ) -> None:
     prefix, report = "notes/lost/", tmp_path / "report.jsonl"
     keys = [f"{prefix}{number:03}.json" for number in range(120)]
-    desk.put_all({key: content(key, 1) for key in keys})
-    desk.until(lambda: desk.statuses(prefix) == {"SYNCED": 120})
     expected = Counter(UNKNOWN=10, STALE=20, ORPHAN=20, OUTDATED=1, PROBLEM=1)
     with desk.events_off():
+        desk.put_all({key: content(key, 1) for key in keys})
+        assert desk.ask("backfill", "--bulk", "--prefix", prefix)["outcomes"] == {"SYNCED": 120}
         desk.put_all({key: content(key, 2) for key in keys[:20]})
         desk.put_all({f"{prefix}new.json": content("new", 9)})
         desk.put_all({f"{key}.more.json": content(key, 9) for key in keys[100:109]})

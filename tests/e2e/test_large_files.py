@@ -10,17 +10,19 @@ from collections.abc import Callable
 import pytest
 
 from local.stack import Stack
-from tests.e2e.large_files import SCENARIOS, LargeFiles
+from tests.e2e.large_files import SCENARIOS, LargeFiles, newer_version, turned_bad, writer_killed
 from tests.e2e.observer import Observer, plain
 
-pytestmark = pytest.mark.long(20)
+RECORDS, MORE_RECORDS = 1000, 2500
+IN_THE_MIDDLE = (newer_version, turned_bad, writer_killed)
+"""What is done while a file is written, which takes more records."""
 
-RECORDS = 2500
 
-
+@pytest.mark.busy
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
 def test_the_table_equals_a_large_file(stack: Stack, scenario: Callable[[LargeFiles], int]) -> None:
-    files = LargeFiles(stack, scenario.__name__, RECORDS)
+    records = MORE_RECORDS if scenario in IN_THE_MIDDLE else RECORDS
+    files = LargeFiles(stack, scenario.__name__, records)
     assert scenario(files) == 0
     files.remove()
 
@@ -34,6 +36,7 @@ def test_every_violation_of_a_large_file_is_reported(stack: Stack) -> None:
     assert see.items(key) == []
 
 
+@pytest.mark.long(20)
 def test_a_file_takes_an_item_over_when_its_large_owner_lets_go(stack: Stack) -> None:
     """A conflict in the middle of a large write undoes it, and the sweep tries again."""
     see = Observer(stack)
