@@ -20,6 +20,7 @@ from tablekeeper.errors import (
     TablekeeperError,
     TransientServiceError,
 )
+from tablekeeper.model.snapshot import INLINE_BYTES
 from tablekeeper.staging import violation_report
 from tablekeeper.steps import content
 from urllib3.exceptions import ProtocolError
@@ -261,11 +262,12 @@ def test_an_archived_object_that_is_in_the_table_is_unchanged(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a lifecycle rule removes a noncurrent version of it."""
-    pipeline.put(KEY, LARGE)
+    large = json.dumps({**RECORDS[0], "text": "x" * INLINE_BYTES}).encode()
+    pipeline.put(KEY, large)
     pipeline.sync(KEY)
     monkeypatch.setattr(aws, "s3", lambda: Archive(pipeline.s3))
     assert pipeline.fetch(KEY)["found"]["action"] == "unchanged"
-    pipeline.put(KEY, LARGE[:-1])
+    pipeline.put(KEY, large[1:])
     fetched = pipeline.fetch(KEY)
     assert fetched["found"]["action"] == "validate"
     with pytest.raises(ArchivedObjectError):
