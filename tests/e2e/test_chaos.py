@@ -12,7 +12,7 @@ from tests.chaos.storm import storm_over
 
 pytestmark = pytest.mark.xdist_group("chaos")
 
-OPERATIONS = 40
+OPERATIONS = 30
 
 
 def test_after_a_storm_and_one_reconcile_the_table_equals_the_bucket(
