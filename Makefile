@@ -69,10 +69,10 @@ unit: $(VENVS)/dev/.ready ## Run every test that needs no engine
 	    echo "npm cannot get jsonata: its test is left out" >&2; fi
 	@touch $@
 
-# In a first run each worker would compile every module, and then all would wait for the functions.
+# In a first run each worker would compile every module. The functions are built meanwhile and on.
 .local/compiled/.ready: | $(ENVIRONMENTS)
-	@echo "compiling the tests, and building the functions beside it"
-	@$(RUN) -m local build & $(RUN) -m pytest --collect-only --quiet >/dev/null; wait
+	@echo "compiling the tests, and building the functions beside them"
+	@$(RUN) -m local build >/dev/null 2>&1 & $(RUN) -m pytest --collect-only --quiet >/dev/null
 	@mkdir -p $(@D) && touch $@
 
 # End-to-end tests wait for half of their time: two workers more than there are cores.

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ LONGEST_FIRST = (
     *("express", "exact values"),
 )
 """The groups of end-to-end tests; one that is not among them begins before these."""
+LAST = 2
 
 WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,39}")
 
@@ -44,23 +46,26 @@ def pytest_make_parametrize_id(config: pytest.Config, val: Any, argname: str) ->
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What needs no engine runs first, then the groups, each of which one worker runs; last what
-    any worker runs, the longest before the others, so that all workers end at one time, and what
-    waits before what computes, so that no processor idles.
+    any worker runs, the longest before the others, so that all workers end at one time. What
+    computes is spread among what waits, so that no processor idles.
     """
     items.sort(key=_turn)
+    last = [item for item in items if _turn(item)[0] == LAST]
+    busy = [item for item in last if item.get_closest_marker("busy")]
+    waiting = [item for item in last if item not in busy]
+    spread = [(n / len(part), item) for part in (waiting, busy) for n, item in enumerate(part)]
+    items[len(items) - len(last) :] = [item for _, item in sorted(spread, key=itemgetter(0))]
 
 
 def _turn(item: pytest.Item) -> tuple[int, int]:
-    if "e2e" not in item.path.parts:
+    busy, group = map(item.get_closest_marker, ("busy", "xdist_group"))
+    if "e2e" not in item.path.parts and not busy:
         return 0, 0
-    group = item.get_closest_marker("xdist_group")
-    if group:
+    if group and not busy:
         name = group.args[0]
         return 1, LONGEST_FIRST.index(name) if name in LONGEST_FIRST else -1
-    if item.get_closest_marker("busy"):
-        return 3, 0
     long = item.get_closest_marker("long")
-    return 2, -long.args[0] if long else 0
+    return LAST, -long.args[0] if long else 0
 
 
 def pytest_collection_finish() -> None:

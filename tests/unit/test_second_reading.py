@@ -29,7 +29,7 @@ from tests.unit.conftest import Pipeline
 if TYPE_CHECKING:
     from tests.support.moto_states import End, MotoStates
 
-pytestmark = pytest.mark.xdist_group("second reading")
+pytestmark = [pytest.mark.xdist_group("second reading"), pytest.mark.busy]
 """One worker loads moto's interpreter, with its model of EC2, and none to collect the tests."""
 
 KEY = "notes/a.json"

@@ -17,7 +17,7 @@ from tests.support.project import bucket_definition
 from tests.unit.conftest import Pipeline
 from tests.unit.test_second_reading import HANDLERS
 
-pytestmark = pytest.mark.xdist_group("second reading")
+pytestmark = [pytest.mark.xdist_group("second reading"), pytest.mark.busy]
 EXCEEDED = "States.ExceedToleratedFailureThreshold"
 GOOD, BAD = [{"pk": "a", "sk": "1"}], [{"pk": "b", "sk": "1", "count": -1}]
 FUNCTIONS: dict[str, Callable[..., Any]] = {
