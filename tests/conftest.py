@@ -26,6 +26,7 @@ LONGEST_FIRST = (
 )
 """The groups of end-to-end tests; one that is not among them begins before these."""
 LAST = 2
+"""The turn of what any worker runs."""
 
 WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_.:/ -]{0,39}")
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from pkgutil import walk_packages
 
-import boto3
+from boto3.session import Session
 from botocore import session
 from typer.testing import CliRunner
 
@@ -26,7 +26,7 @@ for each in walk_packages(tablekeeper_cli.__path__, f"{tablekeeper_cli.__name__}
 assert CliRunner().invoke(app, ["schemas", "check", str(ROOT / "schemas")]).exit_code == 0
 session.create_loader = cache(session.create_loader)
 for service in SERVICES:
-    boto3.client(service, "us-east-1")  # type: ignore[call-overload]
+    Session().client(service, "us-east-1")  # type: ignore[call-overload]
 # No collection in a fork goes through all that again.
 gc.collect()
 gc.freeze()
