@@ -49,6 +49,7 @@ def handler(event, context):
 BROKEN = "import no_such_module\n"
 TABLE = "things"
 ROLE = "arn:aws:iam::000000000000:role/any"
+PATIENCE_SECONDS = 60
 
 
 @dataclass
@@ -98,9 +99,9 @@ class Engine:
         )
         return str(started["executionArn"])
 
-    def end(self, execution: str, seconds: float = 20) -> dict[str, Any]:
+    def end(self, execution: str) -> dict[str, Any]:
         """What DescribeExecution says once the execution has ended, its output parsed."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             found: dict[str, Any] = self.client("stepfunctions").describe_execution(
                 executionArn=execution
@@ -124,10 +125,10 @@ class Engine:
         events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
         return str(url)
 
-    def events(self, url: str, number: int, seconds: float = 10) -> list[dict[str, Any]]:
+    def events(self, url: str, number: int) -> list[dict[str, Any]]:
         """So many events from a queue, in the order of their times."""
         found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while len(found) < number and time.monotonic() < deadline:
             answer = self.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)
             for message in answer.get("Messages", []):

@@ -138,7 +138,7 @@ def test_an_engine_does_not_outlive_a_killed_user(tmp_path: Path) -> None:
     assert _reachable(url)
     user.send_signal(signal.SIGKILL)
     user.communicate()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while _reachable(url) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _reachable(url)

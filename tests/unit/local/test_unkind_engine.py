@@ -29,12 +29,12 @@ def bucket(engine: Engine) -> str:
 
 
 def test_a_throttled_invocation_costs_an_attempt(engine: Engine) -> None:
-    function = engine.function("ThrottledFunction")
+    function = engine.function("ThrottledFunction", seconds=60)
     retry = {"ErrorEquals": ["Lambda.TooManyRequestsException"], "MaxAttempts": 1}
     definition = {"States": {"A": task(function, {"sleep": 2}, Retry=[retry], TimeoutSeconds=60)}}
     with engine.stack.switches.on(LAMBDA_THROTTLES):
         running = [engine.start(definition) for _ in range(6)]
-        ended = [engine.end(each, seconds=60) for each in running]
+        ended = [engine.end(each) for each in running]
     failed = [each["error"] for each in ended if each["status"] == "FAILED"]
     assert set(failed) == {"Lambda.TooManyRequestsException"}
     assert 0 < len(failed) < 6
