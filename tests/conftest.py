@@ -15,7 +15,7 @@ from botocore import session
 from hypothesis import HealthCheck, settings
 from tablekeeper.steps import fetch
 
-settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # `pytest --hypothesis-profile long`: what each run of CI looks for with other examples, for longer.
 settings.register_profile("long", settings.get_profile("busy"), max_examples=3000)
 settings.load_profile("busy")  # A busy machine is no fault of what is tested.
