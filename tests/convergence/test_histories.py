@@ -72,7 +72,6 @@ def test_the_table_equals_the_bucket_after_any_history(block: int) -> None:
 
 @settings(
     max_examples=10,
-    deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink),

@@ -176,7 +176,6 @@ def packed(draw: st.DrawFn, bodies: st.SearchStrategy[bytes]) -> bytes:
 texts = mutated(json_texts | st.lists(json_texts, max_size=5).map("\n".join))
 bodies = st.binary(max_size=300) | texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
 quick = settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -548,9 +547,7 @@ def test_any_input_of_an_execution_has_a_row_that_tells_of_its_failure(event: st
     assert time_of is None or time_of.tzinfo
 
 
-@settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events)
 def test_fetch_object_raises_only_what_has_a_name(pipeline: Pipeline, event: Any) -> None:
     payload = {"event": event, "entered": "2026-01-01T00:00:10Z", "round": 0}

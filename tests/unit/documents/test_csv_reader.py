@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tablekeeper import errors
 from tablekeeper.datasets.dataset import Dataset
@@ -227,7 +227,6 @@ rows = st.integers(1, 4).flatmap(
     lambda width: st.lists(st.lists(fields, min_size=width, max_size=width), max_size=5)
 )
 places = st.lists(st.integers(0, 60), max_size=8)
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def second_reading(text: str, delimiter: str) -> list[list[str]]:
@@ -258,7 +257,6 @@ def second_reading(text: str, delimiter: str) -> list[list[str]]:
     return found
 
 
-@quick
 @given(rows, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n", "\r"]), places)
 def test_what_is_written_is_read_as_by_two_other_readers(
     written: list[list[str]], delimiter: str, end: str, places: list[int]
@@ -288,7 +286,6 @@ numbers = st.decimals(allow_nan=False, allow_infinity=False, places=5) | st.buil
 )
 
 
-@quick
 @given(numbers)
 def test_a_number_arrives_with_its_value_or_is_rejected(number: Decimal) -> None:
     """An independent reading: Decimal reads any number exactly."""
@@ -301,7 +298,6 @@ def test_a_number_arrives_with_its_value_or_is_rejected(number: Decimal) -> None
         assert record["n"] == number
 
 
-@quick
 @given(st.text(st.sampled_from('a,"\r\n;'), max_size=40), places)
 def test_any_text_is_read_alike_however_it_is_cut(text: str, places: list[int]) -> None:
     whole = outcome([text])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from local.engine_process import (
 from local.errors import LocalStackError
 from local.processes import engine_process
 from local.stack import Stack
+from tests.e2e.observer import until
 
 
 def test_an_engine_goes_on_with_what_it_held_unless_it_was_killed(tmp_path: Path) -> None:
@@ -44,9 +44,7 @@ def test_an_engine_goes_on_with_what_it_held_unless_it_was_killed(tmp_path: Path
         assert s3.get_object(Bucket="kept", Key="a")["Body"].read() == b"1"
         pid, _ = engine_process(tmp_path) or (0, 0)
         os.killpg(pid, signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while engine_process(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: not engine_process(tmp_path), "the engine has not ended")
         assert not has_kept_state(tmp_path)
         assert save_engine(tmp_path) is None
     finally:

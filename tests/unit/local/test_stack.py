@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -21,6 +20,7 @@ from local.errors import LocalStackError
 from local.package import read_template
 from local.running import running_engine
 from local.stack import Stack
+from tests.e2e.observer import until
 
 
 def test_parameter_overrides_name_the_python_and_the_processor_at_hand(
@@ -138,10 +138,7 @@ def test_an_engine_does_not_outlive_a_killed_user(tmp_path: Path) -> None:
     assert _reachable(url)
     user.send_signal(signal.SIGKILL)
     user.communicate()
-    deadline = time.monotonic() + 60
-    while _reachable(url) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _reachable(url)
+    until(lambda: not _reachable(url), "the engine is still there")
 
 
 def test_an_engine_that_keeps_its_state_has_it_after_a_restart(tmp_path: Path) -> None:

@@ -465,7 +465,7 @@ def test_what_is_accepted_the_reference_accepts() -> None:
     assert 0.2 < sum(flat) / len(flat) < 0.8
 
 
-@settings(max_examples=100, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, print_blob=True, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False))
 def test_what_is_accepted_the_reference_accepts_wherever_hypothesis_looks(
     rng: random.Random,
