@@ -49,6 +49,15 @@ class Observer:
         """The newest outcome of a key, once there is one for every change."""
         return self.outcomes(key)[0][-1]
 
+    def comes_to(self, key: str, outcome: str) -> None:
+        """Waits until an execution of a refused key ended so. The sweep starts such a key once a
+        revision, and a large write has several: others may end before and behind it.
+        """
+        until(
+            lambda: outcome in [row["outcome"]["S"] for row in self.audit_rows(key)],
+            f"{key}: no execution ended {outcome}",
+        )
+
     def audit_rows(self, key: str) -> list[Any]:
         """The audit rows of a key, oldest execution first."""
         pages = self.dynamodb.get_paginator("query").paginate(

@@ -51,8 +51,7 @@ def test_a_file_takes_an_item_over_when_its_large_owner_lets_go(stack: Stack) ->
     see.delete(owner)
     assert see.outcome(owner) == "DELETED"
     see.sweep()
-    see.changed(second)
-    assert see.outcome(second) == "SYNCED"
+    see.comes_to(second, "SYNCED")
     assert len(see.items(second)) == 500
 
 

@@ -171,7 +171,7 @@ def test_a_record_that_moves_to_another_file_ends_there(seen: Observer) -> None:
     until(lambda: "Write Items" in _newest_states(seen, target), "Write Items was not entered")
     seen.put(source, note("moves", "stays"))
     assert seen.outcome(source) == "SYNCED"
-    assert seen.outcome(target) == "SYNCED"
+    seen.comes_to(target, "SYNCED")
     assert (seen.names(source), seen.names(target)) == (["stays"], ["goes"])
 
 
