@@ -25,10 +25,8 @@ EXISTING: Mapping[str, str] = {
     "PartitionKeyType": "N",
     "SortKeyName": "",
 }
-EXPRESS: Mapping[str, str] = {
-    "LiveStateMachineType": "EXPRESS",
-    "ReconcileSchedule": "rate(1 hour)",
-}
+SCHEDULED: Mapping[str, str] = {"ReconcileSchedule": "rate(1 hour)"}
+EXPRESS: Mapping[str, str] = {"LiveStateMachineType": "EXPRESS", **SCHEDULED}
 PARTITION_KEY_ONLY: Mapping[str, str] = {"SortKeyName": ""}
 KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 ENCRYPTED: Mapping[str, str] = {"KmsKeyArn": KMS_KEY}

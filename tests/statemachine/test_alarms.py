@@ -13,7 +13,7 @@ from tablekeeper.model.outcome import PARTIAL
 from tablekeeper.recovery.safety_net import ERRORS, BadEnd
 from tablekeeper.runtime.metrics import METRICS, NAMESPACE
 
-from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, Stack
+from tests.statemachine.resolved import CREATED, EXISTING, EXPRESS, SCHEDULED, Stack
 from tests.support.project import (
     ROOT,
     definition,
@@ -42,6 +42,8 @@ AWS_METRICS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "AWS/SQS": {"QueueName": ("ApproximateNumberOfMessagesVisible",)},
     # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
     "AWS/Events": {"RuleName": ("InvocationsFailedToBeSentToDlq", "RetryInvocationAttempts")},
+    # https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html
+    "AWS/Scheduler": {"ScheduleGroup": ("InvocationDroppedCount",)},
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
     "AWS/Lambda": {"FunctionName": ("Duration", "Errors", "Throttles")},
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html
@@ -57,6 +59,7 @@ IS: Mapping[str, str] = {
     "StateMachineArn": "AWS::Serverless::StateMachine",
     "QueueName": "AWS::SQS::Queue",
     "RuleName": "AWS::Events::Rule",
+    "ScheduleGroup": "AWS::Scheduler::ScheduleGroup",
     "FunctionName": "AWS::Serverless::Function",
     "TableName": "AWS::DynamoDB::Table",
 }
@@ -92,7 +95,7 @@ def _name(alarm: str) -> str:
 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_is_on_a_metric_that_exists(alarm: str) -> None:
-    stack = Stack(CREATED)
+    stack = Stack(SCHEDULED)
     properties = stack.properties(alarm)
     dimensions = {each["Name"]: each["Value"] for each in properties["Dimensions"]}
     _metric_exists(properties["Namespace"], properties["MetricName"], dimensions, stack)
@@ -101,7 +104,7 @@ def test_an_alarm_is_on_a_metric_that_exists(alarm: str) -> None:
 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_says_what_it_means_and_where_to_read_on(alarm: str) -> None:
-    properties = Stack(CREATED).properties(alarm)
+    properties = Stack(SCHEDULED).properties(alarm)
     assert properties["AlarmName"] == f"{STACK}-{_name(alarm)}"
     meaning, _, heading = properties["AlarmDescription"].partition(" Runbook: ")
     assert len(meaning) > 40
@@ -111,7 +114,7 @@ def test_an_alarm_says_what_it_means_and_where_to_read_on(alarm: str) -> None:
 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_an_alarm_tells_its_topic_when_it_begins_and_when_it_is_over(alarm: str) -> None:
-    properties = Stack(CREATED).properties(alarm)
+    properties = Stack(SCHEDULED).properties(alarm)
     assert properties["AlarmActions"] == properties["OKActions"] == ["<AlarmTopic>"]
 
 
@@ -147,7 +150,7 @@ def test_their_price_is_what_the_guides_say() -> None:
 
 
 def test_the_topic_is_for_this_stack_s_alarms_only() -> None:
-    stack = Stack(CREATED)
+    stack = Stack(SCHEDULED)
     publish, tls = stack.properties("AlarmTopicPolicy")["PolicyDocument"]["Statement"]
     assert publish["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
     assert publish["Action"] == "sns:Publish"
@@ -221,8 +224,14 @@ def test_the_dashboard_shows_every_outcome() -> None:
 
 
 def test_the_dashboard_shows_every_alarm() -> None:
-    (widget,) = [each for each in _widgets(Stack(CREATED)) if each["type"] == "alarm"]
+    (widget,) = [each for each in _widgets(Stack(SCHEDULED)) if each["type"] == "alarm"]
     assert widget["properties"]["alarms"] == [f"<{alarm}.Arn>" for alarm in ALARMS]
+
+
+def test_a_reconcile_is_missed_only_where_one_is_scheduled() -> None:
+    assert set(ALARMS) - set(Stack(CREATED).resources) == {"MissedReconcilesAlarm"}
+    scheduled = Stack(SCHEDULED)
+    assert scheduled.properties("ReconcileScheduleEntry")["GroupName"] == "<ReconcileScheduleGroup>"
 
 
 def test_the_dashboard_reads_from_the_top_and_no_widget_covers_another() -> None:
