@@ -124,8 +124,13 @@ def listed_file(stack: Stack, row: Attributes) -> ListedFile:
         dataset=dataset,
         outcome=outcome,
         error=text_of(row, "problem_error"),
-        incomplete_since=text_of(row, "incomplete_since"),
+        incomplete_since=_incomplete_since(row),
     )
+
+
+def _incomplete_since(row: Attributes) -> str | None:
+    """None while a write without a problem replaces items: it is under way, and ends."""
+    return text_of(row, "incomplete_since") if "problem_status" in row else None
 
 
 def check_prefix(stack: Stack, prefix: str, *, in_bucket: bool = True) -> None:
@@ -170,7 +175,7 @@ def file(stack: Stack, key: str, *, runs: bool = False) -> File:
         revision=read.revision,
         items=None if read.keys_at else len(read.item_keys),
         set_aside=read.set_aside.records if read.set_aside else None,
-        incomplete_since=text_of(row, "incomplete_since"),
+        incomplete_since=_incomplete_since(row),
         writing=read.claim.execution if read.claim else None,
         problem=problem,
     )

@@ -68,7 +68,7 @@ class StepFunctions:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def list_executions(self, statusFilter: str, redriveFilter: str, **_: Any) -> Any:  # noqa: N803
+    def list_executions(self, statusFilter: str, **_: Any) -> Any:  # noqa: N803
         ended = [one for one in self.world.executions if one.status == statusFilter]
         return {
             "executions": [
@@ -79,7 +79,7 @@ class StepFunctions:
                     "stopDate": datetime.now(UTC),
                 }
                 for one in ended
-                if redriveFilter == "NOT_REDRIVEN" and "no-safety-net" not in self.world.weak
+                if "no-safety-net" not in self.world.weak
             ]
         }
 
@@ -233,7 +233,7 @@ def _empty_tables() -> None:
         )
 
 
-INDEXES = {"problems": ("problem_status", "problem_at"), "files": ("file_shard", "pk")}
+INDEXES = {"open-problems": ("problem_status", "problem_at"), "files": ("file_shard", "pk")}
 """Of the ledger, and what their keys are."""
 
 

@@ -128,7 +128,7 @@ def test_missing_data_means_what_it_means_for_the_metric() -> None:
     for name, alarm in ALARMS.items():
         properties, gauge = alarm["Properties"], alarm["Properties"]["MetricName"] == "OpenProblems"
         expected = "ignore" if gauge else "notBreaching"
-        if properties.get("Statistic") == "SampleCount":
+        if properties.get("Statistic") == "SampleCount" or properties["MetricName"] == "PassedOver":
             expected = "breaching"
         assert properties["TreatMissingData"] == expected, name
 

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -152,8 +153,10 @@ def _plain(event: Any) -> tuple[str, str] | None:
     return None
 
 
-@pytest.mark.parametrize("redrive", [None, 3])
-def test_the_definition_and_the_code_give_an_end_the_same_row(redrive: int | None) -> None:
+@pytest.mark.parametrize(("redrive", "retention"), [(None, 400 * 86400), (3, 86400)])
+def test_the_definition_and_the_code_give_an_end_the_same_row(
+    redrive: int | None, retention: int
+) -> None:
     """By which the sweep knows, without DescribeExecution, that an execution recorded itself."""
     put = states()[PROMPT]["Arguments"]["TransactItems"][2]["Put"]
     assert "ConditionExpression" not in put
@@ -168,8 +171,14 @@ def test_the_definition_and_the_code_give_an_end_the_same_row(redrive: int | Non
     }
     dynamodb: Any = FakeDynamoDB()
     key, end = EndKey("n-1", redrive or 0), RecordedEnd("s3://b/a", "INVALID", "EncodingError")
-    write_end(dynamodb, "ledger", key, end, 1)
+    write_end(dynamodb, "ledger", key, end, retention)
     (written,) = dynamodb.tables["ledger"].values()
+    expression = _expression(put["Item"]["expires_at"])
+    expression = expression.replace("${AuditRetentionSeconds}", str(retention))
+    expires = int(_evaluate(expression, STARTS[0], {}, redrive))
+    # A name can be another execution's after 90 days.
+    assert expires < time.time() + 90 * 86400
+    assert abs(expires - int(written["expires_at"]["N"])) < 60
     assert item == {name: each for name, each in written.items() if name != "expires_at"}
     assert set(put["Item"]) == set(written)
 

@@ -19,7 +19,7 @@ class FakeStepFunctions:
         self.entered: dict[str, list[str]] = {}
         self.started: dict[str, str] = {}
         self.described: list[str] = []
-        self.page = 1000
+        self.page, self.tries = 1000, 0
 
     def end(self, name: str, status: str, *, stopped: datetime | None = None, **more: Any) -> str:
         """Adds an execution that ended."""
@@ -41,28 +41,23 @@ class FakeStepFunctions:
             raise client_error("ExecutionDoesNotExist")
         return self.executions[executionArn]
 
-    def get_execution_history(self, executionArn: str, **_: Any) -> Any:  # noqa: N803
+    def get_execution_history(self, executionArn: str, maxResults: int, **_: Any) -> Any:  # noqa: N803
         states = self.entered.get(executionArn, [])
         exits = [{"stateExitedEventDetails": {"name": name}} for name in states]
+        tries = [{"type": f"Task{what}"} for what in ("Failed", "Started", "Scheduled")]
         entries = [{"stateEnteredEventDetails": {"name": name}} for name in reversed(states)]
-        return {"events": [*exits[:1], *entries]}
+        return {"events": [*exits[:1], *tries * self.tries, *entries][:maxResults]}
 
     def list_executions(
         self,
         statusFilter: str,  # noqa: N803
-        redriveFilter: str,  # noqa: N803
         maxResults: int,  # noqa: N803
         nextToken: str = "0",  # noqa: N803 - a place
         **_: Any,
     ) -> Any:
         found = sorted(
-            (
-                each
-                for each in self.executions.values()
-                if each["status"] == statusFilter
-                and bool(each.get("redriveCount")) == (redriveFilter == "REDRIVEN")
-            ),
-            key=lambda each: each["startDate"],
+            (each for each in self.executions.values() if each["status"] == statusFilter),
+            key=lambda each: each["stopDate"],
             reverse=True,
         )
         first, last = int(nextToken), int(nextToken) + min(maxResults, self.page)

@@ -42,6 +42,7 @@ from tablekeeper.ledger.writes import (
 from tablekeeper.model.execution import Execution
 from tablekeeper.model.outcome import CommitResult
 from tablekeeper.model.snapshot import Snapshot
+from tablekeeper.model.times import now
 
 
 def content(snapshot: Snapshot) -> list[str | None]:
@@ -86,7 +87,11 @@ class LargeWrite:
     def _mark(self) -> None:
         """From here on neither the earlier version nor a superseded write can be restored."""
         self.claim, self.state = replace(self.claim, superseded=None), REPLACING
-        changes = {"claim": self.claim.attributes(), "claim_state": attribute(REPLACING)}
+        changes = {
+            "claim": self.claim.attributes(),
+            "claim_state": attribute(REPLACING),
+            "incomplete_since": attribute(now()),
+        }
         self._update(changes)
 
     def close(self, execution: Execution | None) -> CommitResult:

@@ -91,10 +91,10 @@ def _with_the_list(row: Row, lost: Collection[str], prefix: str) -> dict[str, An
         changes["keys_at"] = attribute(prefix)
     if row.keys_at in lost and may_have_added:
         changes["doubted"] = attribute(1)
-        if claim.state == ADDING and claim.outcome == lanes.UNDO:
+        if claim.state == ADDING:
             changes["incomplete_since"] = attribute(now())
-        elif claim.state == ADDING:
-            changes["claim_state"] = attribute(REPLACING)
+            if claim.outcome != lanes.UNDO:
+                changes["claim_state"] = attribute(REPLACING)
     return changes
 
 

@@ -206,6 +206,11 @@ def why_cancelled(
             raise ItemRejectedError(
                 f"DynamoDB refuses item {key.text}: {reason.get('Message', '')[:200]}"
             )
+        if reason.get("Code") == "ItemCollectionSizeLimitExceeded":
+            raise ItemRejectedError(
+                f"DynamoDB refuses item {key.text}: the items of its partition key and their "
+                "entries in local secondary indexes have 10 GB, which is all that it holds"
+            )
     last = codes[ledger_rows + len(puts) :]
     taken = {key for key, code in zip(deletes, last, strict=True) if code == _CONDITION}
     if not taken:

@@ -21,6 +21,10 @@ MAX_READ = 100
 """Ends read at a time.
 https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html
 """
+MAX_RETENTION = 80 * 86400
+"""Seconds. A name can be another execution's 90 days after the first one closed.
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+"""
 
 
 class EndKey(NamedTuple):
@@ -55,7 +59,7 @@ def write_end(
         "object": {"S": end.uri},
         "outcome": {"S": end.outcome},
         "error": {"S": end.error},
-        "expires_at": {"N": str(int(time.time()) + retention)},
+        "expires_at": {"N": str(int(time.time()) + min(retention, MAX_RETENTION))},
     }
     with transient_errors():
         client.put_item(TableName=ledger, Item=row)

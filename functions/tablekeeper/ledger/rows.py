@@ -25,8 +25,8 @@ PROBLEM = (
     "problem_error",
     "problem_dataset",
 )
-"""The problem, and what the sparse index `problems` holds of it. problem_at is the last failure,
-problem_since the first one of the same content.
+"""The problem, and what the sparse index `open-problems` holds of it. problem_at is the last
+failure, problem_since the first one of the same content.
 """
 RELEASED = "RELEASED"
 """The outcome of an execution that removed items of a refused file, so that another file can have

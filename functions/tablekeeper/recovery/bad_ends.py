@@ -23,23 +23,10 @@ OVERLAP = timedelta(minutes=10)
 """ListExecutions is eventually consistent, so each sweep looks again at what ended shortly before
 the watermark.
 """
-LONGEST_RUN = timedelta(days=1)
-"""From the start of an execution to its end, by TimeoutSeconds of the definition."""
-LONGEST_LIFE = timedelta(days=16)
-"""From the start of an execution to its last end: it can be redriven for 14 days, and then runs for
-a day again.
-https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
-"""
-LISTS = tuple(
-    (status, redriven, life)
-    for redriven, life in (("NOT_REDRIVEN", LONGEST_RUN), ("REDRIVEN", LONGEST_LIFE))
-    for status in BAD_ENDS
-)
-"""The lists that make a listing: a status, whether redriven, and how old a start can be. Redriven
-executions are few, and the only ones that can end long after they started.
-"""
 PAGE = 1000
-"""https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html"""
+"""Executions that ended are listed by their stopDate, the newest first.
+https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html
+"""
 KEEP_EVERY = 50
 """Ends recorded between two writes of the watermark."""
 LAST_SECONDS = 20.0
@@ -70,14 +57,14 @@ class BadEnds:
         begun = self.progress.begun or clock.now()
         missing: Missing = {}
         place, share = self.progress.place, min(self.remaining(), 600) / 2
-        while place[0] < len(LISTS) and self.remaining() > max(share, LAST_SECONDS):
+        while place[0] < len(BAD_ENDS) and self.remaining() > max(share, LAST_SECONDS):
             after = None
-            with self.notes.passing_over("executions", LISTS[place[0]][0]):
+            with self.notes.passing_over("executions", BAD_ENDS[place[0]]):
                 after = self._listed(place, missing)
             if after is None:
                 break
             place = after
-        whole = place[0] == len(LISTS)
+        whole = place[0] == len(BAD_ENDS)
         # A listing that takes several sweeps moves the watermark only at its end.
         moves = whole and self.progress.begun is None
         if not self._record(missing, moves=moves):
@@ -94,16 +81,15 @@ class BadEnds:
         from botocore.exceptions import ClientError
 
         number, token = place
-        status, redriven, life = LISTS[number]
+        more: dict[str, Any] = {"nextToken": token} if token else {}
         self._lists.wait()
         try:
             with transient_errors():
                 page: Mapping[str, Any] = self.net.states.list_executions(
                     stateMachineArn=self.state_machine,
-                    statusFilter=status,  # type: ignore[arg-type]
-                    redriveFilter=redriven,  # type: ignore[arg-type]
+                    statusFilter=BAD_ENDS[number],
                     maxResults=PAGE,
-                    **({"nextToken": token} if token else {}),
+                    **more,
                 )
         except ClientError as error:
             if error.response["Error"]["Code"] != "InvalidToken":
@@ -113,7 +99,7 @@ class BadEnds:
         executions = page["executions"]
         self._compare(executions, missing)
         token = page.get("nextToken")
-        too_old = bool(executions) and executions[-1]["startDate"] < self.since - life
+        too_old = bool(executions) and executions[-1]["stopDate"] < self.since
         return (number + 1, None) if token is None or too_old else (number, token)
 
     def _compare(self, executions: list[Any], missing: Missing) -> None:

@@ -43,7 +43,7 @@ class Progress:
         return cls(
             swept_to=datetime.fromisoformat(swept_to),
             begun=datetime.fromisoformat(begun) if begun else None,
-            place=tuple(rest.get("place", (0, None))),
+            place=tuple(rest.get("page", (0, None))),
             left=rest.get("left", []),
         )
 
@@ -51,7 +51,7 @@ class Progress:
         """The inverse of `read`."""
         rest = {
             "begun": iso_milliseconds(self.begun) if self.begun else None,
-            "place": self.place,
+            "page": self.place,
             "left": self.left[:MAX_LEFT],
         }
         row = {

@@ -23,11 +23,12 @@ from tablekeeper.recovery.quotas import may_describe
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.literals import ExecutionStatusType
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
 
 FAILURE_TAIL = ("Record Failure", "Why Refused?", "Record Late Failure", "Sync Failed")
 """States that an execution passes because another one failed."""
-BAD_ENDS = ("FAILED", "TIMED_OUT", "ABORTED")
+BAD_ENDS: tuple[ExecutionStatusType, ...] = ("FAILED", "TIMED_OUT", "ABORTED")
 ERRORS = {"ABORTED": "ExecutionAborted", "TIMED_OUT": "States.Timeout"}
 """The error of an execution that ended without one, by its status."""
 
@@ -132,7 +133,7 @@ def _last_state(states: SFNClient, execution_arn: str) -> str:
         history = states.get_execution_history(
             executionArn=execution_arn,
             reverseOrder=True,
-            maxResults=50,
+            maxResults=1000,
             includeExecutionData=False,
         )
     for event in history["events"]:

@@ -41,6 +41,15 @@ def test_an_end_that_nobody_recorded_is_recorded(status: str, more: Any, error: 
     assert row["cause"]["S"]
 
 
+def test_the_state_that_failed_is_named_after_any_number_of_retries() -> None:
+    states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
+    arn = states.end("e", "ABORTED")
+    states.entered[arn], states.tries = ["Fetch Object", "Write Items"], 100
+    client: Any = dynamodb
+    assert SafetyNet(states, client, "ledger", 1000).record(arn)  # type: ignore[arg-type]
+    assert dynamodb.tables["ledger"][AUDIT]["state"] == {"S": "Write Items"}
+
+
 def test_the_state_that_failed_is_named_and_not_those_that_record_it() -> None:
     states, dynamodb = FakeStepFunctions(), FakeDynamoDB()
     arn = states.end("e", "FAILED")

@@ -135,6 +135,8 @@ def test_what_is_wrong_is_counted_by_status(states: Any, dynamodb: Any) -> None:
         ("b", "INVALID", {}),
         ("d", "PARTIAL", {}),
         ("c", "INVALID", {"incomplete_since": {"S": "2026-01-01T00:00:00.000Z"}}),
+        # A write that began after the problem replaces items, and may mend it.
+        ("e", "INVALID", {"incomplete_since": {"S": "2026-01-01T00:01:00.000Z"}}),
     ):
         row = {"pk": {"S": f"s3://b/{name}"}, "sk": {"S": "CURRENT"}, **more}
         row |= {"problem_status": {"S": status}, "problem_error": {"S": "EncodingError"}}
@@ -142,7 +144,7 @@ def test_what_is_wrong_is_counted_by_status(states: Any, dynamodb: Any) -> None:
         dynamodb.put_item(TableName="ledger", Item=row)
     assert run(states, dynamodb).problems == {
         "FAILED": 1,
-        "INVALID": 2,
+        "INVALID": 3,
         "PARTIAL": 1,
         "INCOMPLETE": 1,
     }
@@ -167,16 +169,17 @@ def test_only_what_ended_since_the_last_sweep_is_looked_at(states: Any, dynamodb
     assert old not in states.described
 
 
-def test_listing_stops_at_executions_too_old_to_have_ended_since(
-    states: Any, dynamodb: Any
-) -> None:
+def test_listing_stops_at_executions_that_had_ended_before(states: Any, dynamodb: Any) -> None:
     run(states, dynamodb)
-    ancient = datetime.now(UTC) - timedelta(days=2)
-    states.end("ancient", "FAILED", stopped=ancient, startDate=ancient)
-    states.page = 1
-    older = ancient - timedelta(days=1)
-    states.end("behind-it", "FAILED", startDate=older)
-    assert len(run(states, dynamodb).recorded) == 0
+    states.page, now = 1, datetime.now(UTC)
+    for days in range(1, 6):
+        states.end(f"{days} days ago", "FAILED", stopped=now - timedelta(days=days))
+    # It was redriven, and started long before the others.
+    states.end("now", "FAILED", startDate=now - timedelta(days=15), redriveCount=1)
+    with patch.object(states, "list_executions", wraps=states.list_executions) as listed:
+        assert len(run(states, dynamodb).recorded) == 1
+    pages = [each.kwargs["statusFilter"] for each in listed.call_args_list]
+    assert pages == ["FAILED", "FAILED", "TIMED_OUT", "ABORTED"]
 
 
 def ends(states: FakeStepFunctions, *hours: float) -> list[str]:

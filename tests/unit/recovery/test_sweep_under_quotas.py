@@ -90,14 +90,13 @@ class World:
     def list_executions(
         self,
         statusFilter: str,  # noqa: N803
-        redriveFilter: str,  # noqa: N803
         maxResults: int,  # noqa: N803
         nextToken: str = "",  # noqa: N803
         **_: Any,
     ) -> Any:
         self.spend(SECONDS["ListExecutions"])
         self.quotas["ListExecutions"].take()
-        if (statusFilter, redriveFilter) != ("FAILED", "NOT_REDRIVEN"):
+        if statusFilter != "FAILED":
             return {"executions": []}
         last = int(nextToken) if nextToken else bisect_right(self.stops, self.now)
         first = max(0, last - min(maxResults, LISTED))

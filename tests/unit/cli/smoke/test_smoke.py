@@ -140,7 +140,7 @@ LIMITS: dict[str, tuple[str, ...]] = {
     "the delay of ListExecutions": ("ListExecutions",),
     "what AWS bills": (),
     "the quotas of ListExecutions": (),
-    "the filter of ListExecutions": ("ListExecutions",),
+    "the order of ListExecutions": ("ListExecutions",),
     "PENDING files": (),
     "States Language": ("a new file", "a trace", "a bad file", "an input that names no object"),
     "JSONata": ("a new file", "a bad file", "an input that names no object"),
