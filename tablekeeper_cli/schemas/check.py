@@ -21,12 +21,12 @@ from tablekeeper.documents.json_stream import parse
 from tablekeeper.errors import DatasetDefinitionError, DuplicateJsonKeyError, InvalidFileError
 from tablekeeper.model.keys import TableKey
 from tablekeeper.validation.formats import FORMATS
-from tablekeeper.validation.ref_targets import unresolvable
 
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
 from tablekeeper_cli.schemas.dataset_check import DatasetCheck, expressions_of
 from tablekeeper_cli.schemas.example_check import ExampleCheck
 from tablekeeper_cli.schemas.finding import WARNING, Finding, Findings, shortened
+from tablekeeper_cli.schemas.reference_check import check_identifiers, leads_somewhere
 from tablekeeper_cli.schemas.subschemas import Path_, subschemas
 from tablekeeper_cli.schemas.usual_mistakes import globs, mistakes
 
@@ -72,8 +72,10 @@ class _Check:
                 if name in good
             }
         )
-        self._check_identifiers(catalogue)
-        leads = {name: self._leads_somewhere(catalogue, name) for name in catalogue.schemas}
+        check_identifiers(self.findings, catalogue)
+        leads = {
+            name: leads_somewhere(self.findings, catalogue, name) for name in catalogue.schemas
+        }
         self._check_prefixes(catalogue)
         self._check_use(catalogue)
         no_records: set[str] = set()
@@ -199,30 +201,6 @@ class _Check:
         if error.validator == "not" and not error.validator_value:
             what = "has no place here"
         self.findings.add(name, path, what, str(error.schema.get("description") or described))
-
-    def _check_identifiers(self, catalogue: Catalogue) -> None:
-        owners: dict[str, str] = {}
-        for name, schema in catalogue.schemas.items():
-            identifier = schema.get("$id")
-            if isinstance(identifier, str) and owners.setdefault(identifier, name) != name:
-                what = f"{owners[identifier]}{SUFFIX} has the same $id"
-                self.findings.add(
-                    name, ("$id",), what, "Give each file an $id of its own, or none."
-                )
-
-    def _leads_somewhere(self, catalogue: Catalogue, name: str) -> bool:
-        """Whether every reference of a schema does."""
-        dead = set(unresolvable(catalogue, name, definitions=True))
-        for path, schema in subschemas(catalogue.schemas[name]):
-            for keyword in ("$ref", "$dynamicRef"):
-                if schema.get(keyword) in dead:
-                    what = f'"{schema[keyword]}" leads to no schema in the folder'
-                    advice = (
-                        "Put the schema beside this one and name its file or its $id: nothing is "
-                        "ever fetched from the network."
-                    )
-                    self.findings.add(name, (*path, keyword), what, advice)
-        return not dead
 
     def _check_prefixes(self, catalogue: Catalogue) -> None:
         for one, other in combinations(catalogue.datasets.values(), 2):

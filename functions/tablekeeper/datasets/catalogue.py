@@ -6,13 +6,15 @@ import fnmatch
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from tablekeeper.datasets.dataset import KEYWORD, SUFFIX, Dataset
 from tablekeeper.datasets.functions import compact_json
+from tablekeeper.datasets.references import has_plain_id, identifier, referenced_uris
 from tablekeeper.documents.numbers import OutOfRangeError, parse_number
 from tablekeeper.documents.pointers import pointer, shown, walk
 from tablekeeper.errors import DatasetDefinitionError, NoDatasetError
@@ -23,6 +25,10 @@ TRANSFORM_VERSION = 3
 
 MAX_DEPTH = 100
 """How deep a schema file may be nested: it is read by recursion, here and in jsonschema."""
+
+MAX_URIS = 20
+"""By how many URIs a schema is reached: relative references in a circle can make ever longer ones.
+"""
 
 _STRING = rb'"(?:[^"\\]|\\.)*"'
 _PREFIX = re.compile(
@@ -145,16 +151,24 @@ class Catalogue:
 
     def references(self, name: str) -> set[str]:
         """The schema and every one it refers to, directly or through another."""
-        names, new = {name}, [name]
-        while new:
-            schema = self.schemas[new.pop()]
-            for reference in _reference_values(schema):
-                uri = urldefrag(urljoin(str(schema.get("$id", "")), reference)).url
+        return {each for each, _ in self.reached(name)}
+
+    def reached(self, name: str) -> list[tuple[str, str]]:
+        """The same, each with every URI by which it is reached, to which references in it are
+        relative.
+        """
+        root = self.schemas[name]
+        found = [(name, identifier(root))]
+        count = Counter([name])
+        for each, base in found:
+            schema = self.schemas[each]
+            plain_id = has_plain_id(schema if "$schema" in schema else root)
+            for uri in referenced_uris(schema, base, plain_id=plain_id):
                 target = self.resolve(uri) if uri else None
-                if target and target not in names:
-                    names.add(target)
-                    new.append(target)
-        return names
+                if target and (target, uri) not in found and count[target] < MAX_URIS:
+                    count[target] += 1
+                    found.append((target, uri))
+        return found
 
 
 def _files(folder: Path) -> Iterable[tuple[str, Path]]:
@@ -223,18 +237,6 @@ def _no_number(literal: str) -> Any:
 def _lower_end(key: str) -> str:
     folder, slash, name = key.rpartition("/")
     return folder + slash + name.lower()
-
-
-def _reference_values(schema: Any) -> Iterable[str]:
-    if isinstance(schema, dict):
-        for keyword, value in schema.items():
-            if keyword in ("$ref", "$dynamicRef") and isinstance(value, str):
-                yield value
-            else:
-                yield from _reference_values(value)
-    elif isinstance(schema, list):
-        for value in schema:
-            yield from _reference_values(value)
 
 
 def is_ignored(key: str, patterns: str) -> bool:

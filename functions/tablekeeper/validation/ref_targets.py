@@ -45,14 +45,18 @@ def _leads_nowhere(name: str, ref: str) -> str:
     return f'{name}{SUFFIX}: "{ref}" leads to no schema in schemas/'
 
 
-def unresolvable(catalogue: Catalogue, name: str, *, definitions: bool) -> Iterator[str]:
+def unresolvable(
+    catalogue: Catalogue, name: str, *, definitions: bool, base: str | None = None
+) -> Iterator[str]:
     """Each `$ref` of a schema, or of one that it refers to, that leads to no schema in schemas/;
-    `definitions`: also where nothing uses it.
+    `definitions`: also where nothing uses it. `base` is the URI by which another schema reaches it.
     """
     schema = catalogue.schemas[name]
     specification = _specification(schema)
     registry = REGISTRY.combine(_registry(catalogue, specification))
-    resolver = registry.resolver_with_root(specification.create_resource(schema))
+    resource = specification.create_resource(schema)
+    base = resource.id() or "" if base is None else base
+    resolver = registry.with_resource(base, resource).resolver(base)
     seen: set[int] = set()
     pending: list[tuple[Any, Any]] = [(schema, resolver)]
     while pending:

@@ -434,6 +434,19 @@ def test_no_mistake_is_seen_where_there_is_none(schema: Any) -> None:
     assert list(mistakes(schema)) == []
 
 
+def test_a_reference_is_relative_to_the_uri_by_which_its_file_is_reached(tmp_path: Path) -> None:
+    """As the validator sees it, and with the schemas that are reached so in use."""
+    properties = {**dataset()["properties"], "e": {"$ref": "common.schema.json"}}
+    files = {
+        "d.schema.json": dataset(properties=properties, **{"$id": "https://x.example/d.json"}),
+        "common.schema.json": {"properties": {"v": {"$ref": "other.json"}}},
+        "other.schema.json": {"$id": "https://x.example/other.json"},
+    }
+    assert checked(tmp_path, files) == []
+    (found,) = checked(tmp_path, {"other.schema.json": {"$id": "https://y.example/other.json"}})[:1]
+    assert (found.file, found.pointer) == ("common.schema.json", "/properties/v/$ref")
+
+
 def test_finds_everything_at_once(tmp_path: Path) -> None:
     """A bad file hides nothing that is wrong with the others, or elsewhere in it."""
     keyword = {"prefix": "/d/", "ttl": "..", "key": {"pk": "to_string("}}
