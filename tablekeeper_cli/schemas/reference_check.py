@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.dataset import SUFFIX
-from tablekeeper.datasets.references import REFERENCES
+from tablekeeper.datasets.references import REFERENCES, has_plain_id, identifier
 from tablekeeper.validation.ref_targets import unresolvable
 
 from tablekeeper_cli.schemas.finding import Findings
@@ -14,10 +14,13 @@ from tablekeeper_cli.schemas.subschemas import subschemas
 def check_identifiers(findings: Findings, catalogue: Catalogue) -> None:
     owners: dict[str, str] = {}
     for name, schema in catalogue.schemas.items():
-        identifier = schema.get("$id")
-        if isinstance(identifier, str) and owners.setdefault(identifier, name) != name:
-            what = f"{owners[identifier]}{SUFFIX} has the same $id"
-            findings.add(name, ("$id",), what, "Give each file an $id of its own, or none.")
+        uri = identifier(schema)
+        if uri and owners.setdefault(uri, name) != name:
+            keyword = "id" if has_plain_id(schema) else "$id"
+            what = f"{owners[uri]}{SUFFIX} has the same {keyword}"
+            findings.add(
+                name, (keyword,), what, f"Give each file an {keyword} of its own, or none."
+            )
 
 
 def leads_somewhere(findings: Findings, catalogue: Catalogue, name: str) -> bool:

@@ -129,7 +129,7 @@ class Catalogue:
         segment.
         """
         for name, schema in self.schemas.items():
-            if schema.get("$id") == uri:
+            if identifier(schema) == uri:
                 return name
         name = uri.rpartition("/")[2].removesuffix(SUFFIX)
         return name if name in self.schemas and uri.endswith(SUFFIX) else None

@@ -57,6 +57,16 @@ BESIDE = {
         ),
         "other": {"$id": "https://y.example/a/other.json"},
     },
+    "to an $id with an empty fragment": {
+        "t": at_e("https://y.example/e.json#", **{"$schema": DRAFT_7}),
+        "e": {"$id": "https://y.example/e.json#", "$schema": DRAFT_7, **V},
+        "other": {"$id": "https://y.example/other.json#"},
+    },
+    "to an id of draft 4": {
+        "t": at_e("https://y.example/e.json#/definitions/v", **{"$schema": DRAFT_4}),
+        "e": {"id": "https://y.example/e.json#", "$schema": DRAFT_4, "definitions": {"v": V}},
+        "other": {"id": "https://y.example/other.json", "$schema": DRAFT_4},
+    },
     "beside an $id in draft 7": {
         "t": at_e("other.json", **{"$schema": DRAFT_7})
         | {"properties": {"e": {"properties": {"v": {"$id": "/b/", "$ref": "other.json"}}}}},

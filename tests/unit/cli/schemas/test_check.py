@@ -401,6 +401,16 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         ERROR,
         "has the same $id",
     ),
+    (
+        "an id twice, once with an empty fragment",
+        {
+            **only(**{"$id": "https://x.example/a#"}),
+            "e.schema.json": dataset("e/") | {"$id": "https://x.example/a"},
+        },
+        "/$id",
+        ERROR,
+        "has the same $id",
+    ),
 ]
 
 
