@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urldefrag, urljoin
 
 from tablekeeper.datasets.catalogue import Catalogue
+from tablekeeper.datasets.column_types import anchored
+from tablekeeper.datasets.references import has_plain_id, identifier
 from tablekeeper.documents.pointers import value_at
+from tablekeeper.validation.ref_targets import ref_stands_alone
 
 STRING, NUMBER, BOOLEAN, NULL, ARRAY, OBJECT = (
     "string",
@@ -60,11 +63,20 @@ _SUBEXPRESSIONS = ("subexpression", "index_expression")
 Steps = tuple[str | int, ...]
 
 
+class _Place(NamedTuple):
+    """The file of a schema by its name, and the URI to which references are relative there; None
+    within an embedded schema with an `$id` of its own, where they are not followed.
+    """
+
+    file: str
+    base: str | None
+
+
 class _Part(NamedTuple):
-    """A part of a schema, and the base of the references in it; `file` is the schema's name."""
+    """A part of a schema, and where it is."""
 
     schema: Mapping[str, Any]
-    file: str
+    place: _Place
 
 
 class ExpressionTypes:
@@ -72,7 +84,8 @@ class ExpressionTypes:
 
     def __init__(self, catalogue: Catalogue, name: str) -> None:
         self._catalogue = catalogue
-        self._record = self._parts(catalogue.schemas[name], name)
+        self._root = catalogue.schemas[name]
+        self._record = self._parts(self._root, _Place(name, identifier(self._root)))
         self._own_names = catalogue.datasets[name].own_names if name in catalogue.datasets else ()
 
     @classmethod
@@ -139,31 +152,31 @@ class ExpressionTypes:
         if isinstance(step, int):
             return self._element(parts, step)
         next_parts: list[_Part] = []
-        for schema, file in parts:
+        for schema, place in parts:
             members = schema.get("properties", {})
             if step in members:
-                next_parts += self._parts(members[step], file)
+                next_parts += self._parts(members[step], place)
             elif schema.get("additionalProperties") is False and "patternProperties" not in schema:
                 return None, False
         return next_parts, any(step in schema.get("required", ()) for schema, _ in parts)
 
-    def _element(self, parts: list[_Part], place: int) -> tuple[list[_Part] | None, bool]:
+    def _element(self, parts: list[_Part], number: int) -> tuple[list[_Part] | None, bool]:
         next_parts: list[_Part] = []
-        for schema, file in parts:
+        for schema, place in parts:
             first = schema.get("prefixItems", ())
             rest = schema.get("items", True)
             if isinstance(rest, list):
                 first, rest = rest, schema.get("additionalItems", True)
-            if 0 <= place < len(first):
-                next_parts += self._parts(first[place], file)
-            elif place >= 0 or not first:
-                next_parts += self._parts(rest, file)
+            if 0 <= number < len(first):
+                next_parts += self._parts(first[number], place)
+            elif number >= 0 or not first:
+                next_parts += self._parts(rest, place)
         least = max((schema.get("minItems", 0) for schema, _ in parts), default=0)
-        return next_parts, 0 <= place < least
+        return next_parts, 0 <= number < least
 
     def _types(self, parts: list[_Part], depth: int = 0) -> Types:
         types = ANY
-        for schema, file in parts:
+        for schema, place in parts:
             if "type" in schema:
                 named = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
                 types &= {NUMBER if each == "integer" else each for each in named}
@@ -175,32 +188,57 @@ class ExpressionTypes:
                 branches = schema.get(keyword)
                 if branches and depth < _DEEPEST:
                     types &= frozenset().union(
-                        *(self._types(self._parts(each, file), depth + 1) for each in branches)
+                        *(self._types(self._parts(each, place), depth + 1) for each in branches)
                     )
         return types
 
-    def _parts(self, schema: Any, file: str, depth: int = 0) -> list[_Part]:
+    def _parts(self, schema: Any, place: _Place, depth: int = 0) -> list[_Part]:
         """A schema and all that it asks for beside: what it refers to, and `allOf`."""
         if not isinstance(schema, dict) or depth > _DEEPEST:
             return []
-        parts = [_Part(schema, file)]
+        if self._is_embedded(schema, place.file):
+            place = place._replace(base=None)
+        referred: list[_Part] = []
         if isinstance(schema.get("$ref"), str):
-            parts += self._referred(schema["$ref"], file, depth)
+            referred = self._referred(schema["$ref"], place, depth)
+            if ref_stands_alone(self._with_draft(place.file)):
+                return referred
+        parts = [_Part(schema, place), *referred]
         for each in schema.get("allOf", ()):
-            parts += self._parts(each, file, depth + 1)
+            parts += self._parts(each, place, depth + 1)
         return parts
 
-    def _referred(self, reference: str, file: str, depth: int) -> list[_Part]:
-        base = str(self._catalogue.schemas[file].get("$id", ""))
-        uri, fragment = urldefrag(urljoin(base, reference))
-        target = file if reference.startswith("#") else self._catalogue.resolve(uri)
-        if target is None:
+    def _referred(self, reference: str, place: _Place, depth: int) -> list[_Part]:
+        if place.base is None:
             return []
+        uri, fragment = urldefrag(urljoin(place.base, reference))
+        file = place.file if uri == place.base else self._catalogue.resolve(uri)
+        if file is None:
+            return []
+        schema: Any = self._catalogue.schemas[file]
+        target = _Place(file, uri)
+        if fragment and not fragment.startswith("/"):
+            return self._parts(anchored(schema, unquote(fragment)), target, depth + 1)
         try:
-            schema = value_at(self._catalogue.schemas[target], unquote(fragment))
+            for step in unquote(fragment).split("/")[1:]:
+                schema = value_at(schema, f"/{step}")
+                if self._is_embedded(schema, file):
+                    target = _Place(file, None)
         except (LookupError, TypeError, ValueError):
             return []
         return self._parts(schema, target, depth + 1)
+
+    def _with_draft(self, file: str) -> Mapping[str, Any]:
+        """A file, or the dataset's own in place of one that names no draft."""
+        schema = self._catalogue.schemas[file]
+        return schema if "$schema" in schema else self._root
+
+    def _is_embedded(self, schema: Any, file: str) -> bool:
+        """Whether a schema has an identifier of its own, which is no anchor, within its file."""
+        if not isinstance(schema, dict) or schema is self._catalogue.schemas[file]:
+            return False
+        uri = identifier(schema, plain_id=has_plain_id(self._with_draft(file)))
+        return bool(uri) and not uri.startswith("#")
 
 
 def _steps(node: Mapping[str, Any]) -> Steps | None:

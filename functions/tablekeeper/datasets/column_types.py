@@ -69,19 +69,23 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
     if base and base != str(root.get("$id", "")).partition("#")[0]:
         return None
     if fragment and not fragment.startswith("/"):
-        return _anchored(root, fragment)
+        return anchored(root, fragment)
     try:
         return value_at(root, unquote(fragment))
     except (LookupError, TypeError, ValueError):
         return None
 
 
-def _anchored(root: Mapping[str, Any], name: str) -> Any:
-    """The schema with this `$anchor`; in drafts 4 to 7 it is an `$id` that begins with "#"."""
+def anchored(root: Mapping[str, Any], name: str) -> Any:
+    """The schema with this anchor, None where there is none; in drafts 4 to 7 it is an `$id` that
+    begins with "#".
+    """
     found: list[Any] = [root]
     for each in found:
         if isinstance(each, dict):
-            if each.get("$anchor") == name or f"#{name}" in (each.get("$id"), each.get("id")):
+            if name in (each.get("$anchor"), each.get("$dynamicAnchor")):
+                return each
+            if f"#{name}" in (each.get("$id"), each.get("id")):
                 return each
             found += each.values()
         elif isinstance(each, list):

@@ -25,6 +25,11 @@ def _specification(schema: Mapping[str, Any]) -> Specification[Any]:
     return specification_with(str(schema.get("$schema", "")), default=DRAFT202012)
 
 
+def ref_stands_alone(schema: Mapping[str, Any]) -> bool:
+    """Whether in the draft that a schema names what stands beside a `$ref` means nothing."""
+    return _specification(schema) in _REF_STANDS_ALONE
+
+
 def _registry(catalogue: Catalogue, specification: Specification[Any]) -> Registry[Any]:
     """Finds schemas in the catalogue and nowhere else; one that names no draft has the draft of the
     schema that refers to it.

@@ -569,6 +569,76 @@ def test_types_of_expressions(expression: str, types: str | None) -> None:
     assert found == (ANY if types is None else set(types.split()))
 
 
+DRAFT_7 = {"$schema": "http://json-schema.org/draft-07/schema#"}
+TEXT = {"type": "string"}
+INNER = {"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": TEXT}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "schema", "types"),
+    [
+        pytest.param(
+            "x",
+            {"properties": {"x": {"$ref": "#a"}}, "$defs": {"a": {"$anchor": "a", **TEXT}}},
+            {"string", "null"},
+            id="an anchor",
+        ),
+        pytest.param(
+            "x",
+            {"properties": {"x": {"$ref": "#a"}}, "$defs": {"a": {"$dynamicAnchor": "a", **TEXT}}},
+            {"string", "null"},
+            id="a dynamic anchor",
+        ),
+        pytest.param(
+            "x",
+            {**DRAFT_7, "properties": {"x": {"$ref": "#a"}}, "definitions": {"a": {"$id": "#a"}}},
+            ANY,
+            id="an anchor of draft 7",
+        ),
+        pytest.param("x", {"properties": {"x": {"$ref": "#gone"}}}, ANY, id="no anchor"),
+        pytest.param(
+            "x",
+            {
+                **DRAFT_7,
+                "properties": {"x": {"$ref": "#/definitions/a", "type": "number"}},
+                "definitions": {"a": TEXT},
+            },
+            {"string", "null"},
+            id="beside a $ref in draft 7",
+        ),
+        pytest.param(
+            "x",
+            {
+                "properties": {"x": {"$ref": "#/$defs/a", "type": ["string", "number"]}},
+                "$defs": {"a": {"type": ["string", "boolean"]}},
+            },
+            {"string", "null"},
+            id="beside a $ref in 2020-12",
+        ),
+        pytest.param(
+            "e.x",
+            {"properties": {"e": {"$id": "e.json", **INNER}}, "$defs": {"a": {"type": "number"}}},
+            ANY,
+            id="within an embedded schema",
+        ),
+        pytest.param(
+            "x",
+            {
+                "properties": {"x": {"$ref": "#/$defs/e/properties/x"}},
+                "$defs": {"a": {"type": "number"}, "e": {"$id": "e.json", **INNER}},
+            },
+            ANY,
+            id="a part of an embedded schema",
+        ),
+    ],
+)
+def test_types_are_of_what_a_reference_leads_to(
+    expression: str, schema: Any, types: set[str]
+) -> None:
+    found = ExpressionTypes(Catalogue({"d": schema}), "d").of(Expression(expression).syntax)
+    assert found == types
+
+
 def test_the_command_says_it_with_its_exit_code(tmp_path: Path) -> None:
     """As a person and as a script see it, without a stack."""
 
