@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tablekeeper_cli.commands.choice import Key, Limit
-from tablekeeper_cli.terminal.context import Context, command, group
+from tablekeeper_cli.terminal.context import Context, command, group, json_value
 from tablekeeper_cli.terminal.text import clean
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _shown_item(item: Item) -> list[RenderableType]:
         lineage = Text("Tablekeeper did not write this item: it has no _source", style="red")
     attributes = Fields(
         [
-            (clean(name), json.dumps(value, ensure_ascii=False))
+            (clean(name), json.dumps(value, ensure_ascii=False, default=json_value))
             for name, value in sorted(item.attributes.items())
         ]
     )

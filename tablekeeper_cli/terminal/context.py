@@ -87,11 +87,11 @@ class Context:
     ) -> None:
         """Prints the data as JSON with `--json`, else what `show` makes of it, part by part.
 
-        Dataclasses, sets, times and Decimals in the data become JSON's types; text from files
-        is never markup.
+        Dataclasses, sets, times, bytes and Decimals in the data become JSON's types; text from
+        files is never markup.
         """
         if self.json:
-            sys.stdout.write(json_text(data, default=_plain, indent=2) + "\n")
+            sys.stdout.write(json_text(data, default=json_value, indent=2) + "\n")
             return
         shown = show()
         for part in shown if isinstance(shown, list) else [shown]:
@@ -109,11 +109,11 @@ class Context:
             if isinstance(value, Iterator):
                 before = "["
                 for each in value:
-                    write(f"{before}\n    {json_text(each, default=_plain)}")
+                    write(f"{before}\n    {json_text(each, default=json_value)}")
                     before = ","
                 write("[]" if before == "[" else "\n  ]")
             else:
-                write(json_text(value, default=_plain))
+                write(json_text(value, default=json_value))
         write("\n}\n")
 
     def flush(self) -> None:
@@ -132,8 +132,9 @@ class Context:
             yield progress
 
 
-def _plain(value: Any) -> Any:
-    """What json.dumps writes for a value of another type than JSON's."""
+def json_value(value: Any) -> Any:
+    """What json.dumps writes for a value of another type than JSON's; bytes are in base64."""
+    from base64 import b64encode
     from datetime import datetime
     from decimal import Decimal
 
@@ -143,6 +144,8 @@ def _plain(value: Any) -> Any:
         return sorted(value)
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -485,6 +485,18 @@ def test_a_negative_number_is_a_key_of_an_item(monkeypatch: pytest.MonkeyPatch) 
     assert (ran.exit_code, asked) == (OK, [("-1.5", "-5")])
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_binary_of_an_item_is_base64(monkeypatch: pytest.MonkeyPatch, options: list[str]) -> None:
+    """As in the table, where it is bytes."""
+    item = replace(ITEM, attributes={"b": {"B": b"hello"}, "bs": {"BS": [b"hi"]}})
+    monkeypatch.setattr(Stack, "find", lambda *_, **__: STACK)
+    monkeypatch.setattr(ledger_items, "item", lambda *_: item)
+    ran = typer.testing.CliRunner().invoke(app, ["item", "1", "2", *options])
+    assert ran.exit_code == OK
+    assert '"aGVsbG8="' in ran.stdout
+    assert '"aGk="' in ran.stdout
+
+
 def test_every_command_has_an_output_that_is_held() -> None:
     names = [path.stem for path in EXPECTED.glob("*.txt") if not path.stem.startswith("help-")]
     groups = {"tablekeeper", "tablekeeper schemas"}
