@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
 from tablekeeper.documents.text import Text
-from tablekeeper.errors import ObjectChangedError
+from tablekeeper.errors import InvalidEventError, ObjectChangedError
 from tablekeeper.ledger.reads import read_row
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.objects import object_uri
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import now
 from tablekeeper.steps.content import CHUNK_BYTES, read_document
-from tablekeeper.steps.fetch import before_the_object, fetch, judge
+from tablekeeper.steps.events import object_of
+from tablekeeper.steps.fetch import before_the_object, check_key, fetch, judge
 from tablekeeper.steps.file_content import FileContent
 
 from tablekeeper_cli.compare.side_by_side import side_by_side
@@ -66,6 +67,8 @@ class Planner(Target):
             OSError: the file cannot be read.
             TransientServiceError: a retry helps.
         """
+        if never := self._never_taken(key):
+            return never
         row = self._row(key)
         seen = before_the_object(key, row, now(), self.settings, self.catalogue)
         if self._is_left_out(key):
@@ -99,11 +102,12 @@ class Planner(Target):
             CommandError: it changed in each of five rounds.
             TransientServiceError: a retry helps.
         """
+        if never := self._never_taken(key):
+            return never
         if self._is_left_out(key):
             return self._left_out(key, self._row(key))
-        named = {"bucket": {"name": self.settings.source_bucket}, "object": {"key": key}}
         for _ in range(ROUNDS):
-            payload = {"event": {"detail": named}, "round": 0, "entered": now()}
+            payload = {"event": self._event(key), "round": 0, "entered": now()}
             answer = fetch(payload, self.settings, self.catalogue)
             snapshot, row = Snapshot.read(answer["found"]), self._row(key)
             if snapshot.action == "delete" and not row.revision:
@@ -127,7 +131,7 @@ class Planner(Target):
         their items.
 
         Raises as `of_object`, and KeyError when there is no such dataset. An object that is gone by
-        the time it is read is left out.
+        the time it is read is left out, and one that S3 does not give is FAILED.
         """
         keys = islice(self._keys(name), limit)
         with ThreadPoolExecutor(concurrency) as pool:
@@ -139,10 +143,16 @@ class Planner(Target):
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _summary(self, key: str) -> Plan | None:
+        from botocore.exceptions import ClientError
+
         try:
             plan = self.of_object(key)
         except UnknownError:
             return None
+        except ClientError as error:
+            if error.operation_name not in ("GetObject", "HeadObject"):
+                raise
+            return self._failed(key, self._row(key), error, str(error))
         plan.close()
         return plan
 
@@ -173,6 +183,32 @@ class Planner(Target):
 
     def _is_left_out(self, key: str) -> bool:
         return not key.startswith(self.key_prefix)
+
+    def _event(self, key: str) -> dict[str, Any]:
+        named = {"bucket": {"name": self.settings.source_bucket}, "object": {"key": key}}
+        return {"detail": named}
+
+    def _never_taken(self, key: str) -> Plan | None:
+        """The plan of a key that no execution takes, as it is too long; None for every other."""
+        bucket = self.settings.source_bucket
+        try:
+            check_key(object_of(self._event(key), bucket), bucket)
+        except InvalidEventError as error:
+            return self._failed(key, Row(), error, f"{error}. {error.advice}")
+        return None
+
+    def _failed(self, key: str, row: Row, error: Exception, cause: str) -> Plan:
+        dataset = self.catalogue.find(key)
+        return Plan(
+            key,
+            dataset.name if dataset else None,
+            None,
+            "FAILED",
+            row.revision,
+            shown_status(row),
+            type(error).__name__,
+            cause,
+        )
 
     def _left_out(self, key: str, row: Row) -> Plan:
         why = f'the stack keeps only keys that begin with "{self.key_prefix}": nothing would happen'

@@ -74,18 +74,23 @@ def look(
         InvalidEventError: the ledger cannot hold the key.
         TransientServiceError: a retry helps.
     """
-    length = len(object_uri(settings.source_bucket, key).encode())
-    if length > MAX_URI_BYTES:
-        raise InvalidEventError(
-            f"bucket and key have {length:,} bytes as s3://bucket/key; "
-            f"the ledger holds {MAX_URI_BYTES:,}"
-        )
+    check_key(key, settings.source_bucket)
     seen = before_the_object(key, *view, settings, catalogue)
     if leaves_out(key, settings):
         return Snapshot(action="ignore", **seen), None
     dataset = catalogue.find(key)
     with aws.transient_errors():
         return _read_object(seen, view.row, dataset, settings, force=flags.get("force") is True)
+
+
+def check_key(key: str, bucket: str) -> None:
+    """Raises InvalidEventError for a key that the ledger cannot hold."""
+    length = len(object_uri(bucket, key).encode())
+    if length > MAX_URI_BYTES:
+        raise InvalidEventError(
+            f"bucket and key have {length:,} bytes as s3://bucket/key; "
+            f"the ledger holds {MAX_URI_BYTES:,}"
+        )
 
 
 def leaves_out(key: str, settings: FetchSettings) -> bool:

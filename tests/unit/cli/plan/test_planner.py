@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tablekeeper import errors
+from botocore.exceptions import ClientError
+from tablekeeper import aws, errors
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.settings import FetchSettings
 
@@ -237,6 +238,32 @@ def test_an_object_in_the_bucket(pipeline: Pipeline, planner: Planner) -> None:
     assert (plan.outcome, actions(plan)) == ("DELETED", {"removed": ["a"]})
     pipeline.sync(key)
     assert planner.of_object(key).outcome == "UNCHANGED"
+
+
+def test_an_object_that_no_execution_takes_ends_no_plan_of_others(
+    pipeline: Pipeline, planner: Planner, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor one that S3 does not give."""
+    long = f"notes/{'x' * 1010}.json"
+    for key in ("notes/a.json", "notes/secret.json", long):
+        pipeline.put(key, [note(key[6])])
+    get_object = aws.s3().get_object
+
+    def refused(*names: str, **asked: Any) -> Any:
+        if asked.get("Key") == "notes/secret.json":
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
+        return get_object(*names, **asked)
+
+    monkeypatch.setattr(aws.s3(), "get_object", refused)
+    plans = {plan.key: plan for plan in planner.of_dataset("notes")}
+    assert {key: (plan.outcome, plan.error) for key, plan in plans.items()} == {
+        "notes/a.json": ("SYNCED", None),
+        "notes/secret.json": ("FAILED", "ClientError"),
+        long: ("FAILED", "InvalidEventError"),
+    }
+    for plan in (planner.of_object(long), plan_of(long, [note("a")]), plan_of("n" * 1025, [])):
+        assert (plan.outcome, plan.error) == ("FAILED", "InvalidEventError")
+        assert not plan.fine
 
 
 def test_a_changed_schema_over_the_objects_of_a_dataset(
