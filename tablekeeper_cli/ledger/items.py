@@ -54,14 +54,14 @@ def keys_of_file(stack: Stack, key: str) -> Iterator[dict[str, str]]:
     if row is None:
         raise UnknownError(f"the ledger has no row of {key}")
     held, table_key = Row.of(row), _table_key(stack)
-    listed = map(ItemKey, _listed(stack, held.keys_at)) if held.keys_at else ()
+    listed = map(ItemKey, _listed(stack, key, held.keys_at)) if held.keys_at else ()
     for each in filter(table_key.fits, chain(sorted(held.item_keys), listed)):
         yield _values(each, table_key)
 
 
-def _listed(stack: Stack, prefix: str) -> Iterator[str]:
+def _listed(stack: Stack, key: str, prefix: str) -> Iterator[str]:
     from tablekeeper import aws
-    from tablekeeper.errors import TransientServiceError
+    from tablekeeper.errors import StagedSetMissingError, TransientServiceError
     from tablekeeper.staging.partitioned_lines import PARTITIONS, Lines, copied_manifest
 
     try:
@@ -71,6 +71,11 @@ def _listed(stack: Stack, prefix: str) -> Iterator[str]:
                 yield from lines.partition(partition)
     except TransientServiceError as error:
         raise CommandError(f"{error}; try again") from None
+    except StagedSetMissingError:
+        raise CommandError(
+            f"the list of the keys of {key} is gone from the bucket {stack.staging}: "
+            "`tablekeeper reprocess --force KEY` makes it again"
+        ) from None
 
 
 def _values(key: ItemKey, table_key: TableKey) -> dict[str, str]:

@@ -19,6 +19,7 @@ from tablekeeper.errors import (
     InvalidFileError,
     KeyOwnershipError,
     SchemaViolationError,
+    StagedSetMissingError,
 )
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.items import Item, item_key, owner
@@ -44,6 +45,11 @@ VALUE_CHARACTERS = 100
 """Of a value that violates, in a plan of a local file."""
 READERS = 4
 """How many batches of items are read side by side; each is 16 MB at most."""
+
+_LIST_GONE = (
+    "the list of the file's keys is gone from the staging bucket: items that it has in the table "
+    "may be missing here; `reprocess --force` makes the list again"
+)
 
 
 class Planning:
@@ -202,9 +208,12 @@ class Planning:
         self.store.add_old(key.text for key in self.row.item_keys if table_key.fits(key))
         for prefix in key_lists(self.row):
             lines = Lines(self.target.staging_bucket, copied_manifest(prefix))
-            if prefix == self.row.keys_at or lines.exists():
+            try:
                 for partition in range(PARTITIONS):
                     self.store.add_old(keys_of_table(lines, partition, table_key.fits))
+            except StagedSetMissingError:
+                if prefix == self.row.keys_at or lines.exists():
+                    self.made.warnings.append(_LIST_GONE)
 
     def _with_current(
         self, rows: Iterable[tuple[str, int, str]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tablekeeper.errors import StagedSetMissingError
 
+from tablekeeper_cli.errors import CommandError
 from tablekeeper_cli.ledger.items import MOST, KeptKey, item_keys, items_of_partition, keys_of_file
 from tablekeeper_cli.stack import Stack
 
@@ -53,7 +55,7 @@ class Tables(Stack):
 
 
 def shop() -> Tables:
-    names = ("SourceBucketName", "LedgerTableName", "ItemsTableName")
+    names = ("SourceBucketName", "LedgerTableName", "ItemsTableName", "StagingBucketName")
     return Tables("shop", "eu-west-1", dict.fromkeys(names, "any"))
 
 
@@ -73,3 +75,13 @@ def test_a_partition_is_more_than_a_page_of_it(
     monkeypatch.setattr(Tables, "count", count)
     keys, rest = items_of_partition(shop(), "1")
     assert (len(keys), keys[-1]["sk"], rest) == (listed, str(listed - 1), more)
+
+
+def test_a_lost_list_of_keys_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any) -> Any:
+        raise StagedSetMissingError("keys/a/manifest.json is no longer staged")
+
+    monkeypatch.setattr("tablekeeper.staging.partitioned_lines.read_object", gone)
+    monkeypatch.setitem(ROW, "keys_at", {"S": "keys/a"})
+    with pytest.raises(CommandError, match="reprocess --force"):
+        list(keys_of_file(shop(), "a.json"))

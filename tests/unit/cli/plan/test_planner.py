@@ -225,6 +225,19 @@ def test_many_items_and_their_keys_in_the_staging_bucket(
     assert [each.record for each in plan.items() if each.record is not None] == list(range(250))
 
 
+def test_a_lost_list_of_keys_ends_no_plan(
+    pipeline: Pipeline, planner: Planner, plan_of: PlanOf, in_turn: None
+) -> None:
+    pipeline.put("notes/a.json", [note(f"{number:03}") for number in range(150)])
+    pipeline.sync("notes/a.json")
+    prefix = pipeline.row("notes/a.json")["keys_at"]["S"]
+    pipeline.s3.delete_object(Bucket="staging", Key=f"{prefix}/manifest.json")
+    plan = plan_of("notes/a.json", [note("000")])
+    assert (plan.outcome, actions(plan)) == ("SYNCED", {"unchanged": ["000"]})
+    assert "list of the file's keys is gone" in plan.warnings[0]
+    assert planner.of_object("notes/a.json").outcome == "UNCHANGED"
+
+
 def test_an_object_in_the_bucket(pipeline: Pipeline, planner: Planner) -> None:
     key = "notes/a.json"
     with pytest.raises(UnknownError):
