@@ -13,7 +13,7 @@ from typing import Any
 import tablekeeper
 from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
-from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue, read_schema
+from tablekeeper.datasets.catalogue import SCHEMAS, Catalogue, is_no_schema, read_schema
 from tablekeeper.datasets.dataset import KEYWORD, SUFFIX, Dataset
 from tablekeeper.datasets.expressions import Expression
 from tablekeeper.documents.compression import ENDINGS
@@ -98,7 +98,7 @@ class _Check:
         return self.findings
 
     def _read(self, path: Path) -> None:
-        if path.name == META or path.name.startswith(".") or path.is_dir():
+        if path.name == META or is_no_schema(path):
             return
         if not path.name.endswith(SUFFIX):
             if path.suffix.lower() == ".json" or ".schema." in path.name:

@@ -173,7 +173,15 @@ class Catalogue:
 
 def _files(folder: Path) -> Iterable[tuple[str, Path]]:
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        yield path.name.removesuffix(SUFFIX), path
+        if not is_no_schema(path):
+            yield path.name.removesuffix(SUFFIX), path
+
+
+def is_no_schema(path: Path) -> bool:
+    """Whether a path is passed over whatever its ending: a folder, or what begins with a dot, as
+    the files of an editor or of macOS do.
+    """
+    return path.name.startswith(".") or path.is_dir()
 
 
 def _prefix_in(text: bytes) -> str | None:

@@ -91,6 +91,16 @@ def test_a_file_that_is_cut_short_never_gives_its_keys_to_another(tmp_path: Path
         assert found.name == ("inner" if prefix in ("d/e/", "d/e") else "outer"), each
 
 
+def test_folders_and_hidden_files_are_no_schemas(tmp_path: Path) -> None:
+    """Such as the lock of Emacs, a link that leads nowhere, and the attributes of macOS."""
+    folder = folder_of(tmp_path, INNER)
+    (folder / ".#inner.schema.json").symlink_to("user@host.1:2")
+    (folder / "._inner.schema.json").write_bytes(b"\0\5\x16\7")
+    (folder / "a.schema.json").mkdir()
+    for load in (Catalogue.load, Catalogue.load_usable):
+        assert set(load(folder).schemas) == {"outer", "inner", "deeper"}
+
+
 def test_a_dataset_whose_prefix_is_unknown_fails_everything(tmp_path: Path) -> None:
     with pytest.raises(DatasetDefinitionError, match=r"inner\.schema\.json"):
         Catalogue.load_usable(folder_of(tmp_path, '{"x-tablekeeper": {"prefix": "d/e'))
