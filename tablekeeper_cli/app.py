@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Annotated, NoReturn
 
-from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, CommandError, UsageError
+from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, USAGE, CommandError, UsageError
 
 
 def _end(message: str, code: int) -> NoReturn:
@@ -94,6 +94,10 @@ def main() -> None:
         # The reader of the output has closed it: `tablekeeper failures | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if not isinstance(error.filename, str) or not error.strerror:
+            raise
+        _end(f"{printable(error.filename)}: {error.strerror}", USAGE)
     except Exception as error:
         from botocore.exceptions import BotoCoreError, ClientError
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,8 +47,25 @@ Since = Annotated[
     typer.Option(help="From a time in ISO 8601, or an age: 90min, 4h, 2d.", metavar="TIME"),
 ]
 Prefix = Annotated[str, typer.Option(help="Only keys that begin so.", metavar="P")]
+
+
+def not_empty(parameter: typer.CallbackParam, value: Any) -> Any:
+    """An argument, or several. Raises UsageError for an empty one, as of a shell variable that is
+    not set.
+    """
+    if "" in (value if isinstance(value, list | tuple) else [value]):
+        raise UsageError(f"{parameter.metavar} is empty")
+    return value
+
+
 Key = Annotated[
-    str, typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.keys)
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="An object's key.",
+        autocompletion=completion.keys,
+        callback=not_empty,
+    ),
 ]
 MOST = 1_000_000_000
 """The largest number that a limit may be."""

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.choice import Choice, Dataset, Error, Limit, Prefix, Since, Status
+from tablekeeper_cli.commands.choice import (
+    Choice,
+    Dataset,
+    Error,
+    Limit,
+    Prefix,
+    Since,
+    Status,
+    not_empty,
+)
 from tablekeeper_cli.errors import DIFFERENT
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
@@ -104,7 +113,12 @@ def failure(
     context: Context,
     key: Annotated[
         str,
-        typer.Argument(metavar="KEY", help="An object's key.", autocompletion=completion.bad_keys),
+        typer.Argument(
+            metavar="KEY",
+            help="An object's key.",
+            autocompletion=completion.bad_keys,
+            callback=not_empty,
+        ),
     ],
     report: Annotated[
         bool, typer.Option("--report", help="The report: every violation, not just the first.")

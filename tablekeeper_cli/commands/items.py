@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.choice import Key, Limit
+from tablekeeper_cli.commands.choice import Key, Limit, not_empty
 from tablekeeper_cli.terminal.context import Context, command, group, json_value
 from tablekeeper_cli.terminal.text import clean
 
@@ -60,9 +60,13 @@ def _shown_keys(keys: list[dict[str, str]], rest: bool) -> list[RenderableType]:
 )
 def item(
     context: Context,
-    pk: Annotated[str, typer.Argument(metavar="PK", help="The value of the partition key.")],
+    pk: Annotated[
+        str,
+        typer.Argument(metavar="PK", help="The value of the partition key.", callback=not_empty),
+    ],
     sk: Annotated[
-        str | None, typer.Argument(metavar="SK", help="The value of the sort key.")
+        str | None,
+        typer.Argument(metavar="SK", help="The value of the sort key.", callback=not_empty),
     ] = None,
 ) -> None:
     """Where an item came from: its file, version and execution."""

@@ -15,6 +15,7 @@ from tablekeeper_cli.commands.choice import (
     Prefix,
     Since,
     Status,
+    not_empty,
 )
 from tablekeeper_cli.errors import DIFFERENT, UnknownError, UsageError
 from tablekeeper_cli.terminal import completion
@@ -48,7 +49,9 @@ def reprocess(
     context: Context,
     keys: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY", help="Objects.", autocompletion=completion.keys),
+        typer.Argument(
+            metavar="KEY", help="Objects.", autocompletion=completion.keys, callback=not_empty
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every file that has a problem.")] = False,
     status: Status = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.choice import Key
+from tablekeeper_cli.commands.choice import Key, not_empty
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
@@ -34,6 +34,7 @@ def status(
             metavar="KEY",
             help="An object's key; all files without it.",
             autocompletion=completion.keys,
+            callback=not_empty,
         ),
     ] = None,
 ) -> None:

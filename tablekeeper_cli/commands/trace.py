@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tablekeeper_cli.commands.choice import not_empty
 from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
@@ -36,6 +37,7 @@ def trace(
             metavar="KEY|EXECUTION",
             help="An object's key, for its newest execution; or an execution's name or ARN.",
             autocompletion=completion.keys,
+            callback=not_empty,
         ),
     ],
     html: Annotated[

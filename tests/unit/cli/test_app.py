@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import resource
@@ -90,6 +91,47 @@ def test_an_argument_that_is_no_utf_8_is_wrong_use(
         main()
     assert end.value.code == USAGE
     assert capsys.readouterr().err == "tablekeeper: an argument is no UTF-8: a\\udcff\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        *(([name, ""], "KEY") for name in ("status", "history", "failure", "items")),
+        (["trace", ""], "KEY|EXECUTION"),
+        (["reprocess", "--dry-run", "a", ""], "KEY"),
+        (["item", ""], "PK"),
+        (["item", "1", ""], "SK"),
+    ],
+)
+def test_an_empty_argument_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    what: str,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tablekeeper", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == USAGE
+    assert capsys.readouterr().err == f"tablekeeper: {what} is empty\n"
+
+
+@pytest.mark.parametrize("words", [["schemas", "check"], ["plan", "--offline", "README.md"]])
+def test_a_file_that_may_not_be_read_is_wrong_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    def refused(path: Path, *_: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(Path, "read_text", refused)
+    monkeypatch.setattr(sys, "argv", ["tablekeeper", *words])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == USAGE
+    assert re.fullmatch(
+        r"tablekeeper: schemas/\S+\.schema\.json: Permission denied\n", capsys.readouterr().err
+    )
 
 
 def test_ctrl_c_while_the_command_starts_ends_it_likewise() -> None:
