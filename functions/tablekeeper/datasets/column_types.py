@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from tablekeeper.datasets.references import identifier
 from tablekeeper.documents.pointers import value_at
 
 ANY = frozenset(("string", "number", "integer", "boolean", "null", "object", "array"))
@@ -32,6 +33,11 @@ def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) ->
         types = _types(root, properties[name], steps - 1)
     for each in schema.get("allOf") or ():
         types &= _field_types(root, each, name, steps - 1)
+    for keyword in ("anyOf", "oneOf"):
+        if schema.get(keyword):
+            types &= frozenset[str]().union(
+                *(_field_types(root, each, name, steps - 1) for each in schema[keyword])
+            )
     target = _target(root, schema.get("$ref"))
     return types if target is None else types & _field_types(root, target, name, steps - 1)
 
@@ -66,7 +72,7 @@ def _target(root: Mapping[str, Any], reference: Any) -> Any:
     if not isinstance(reference, str) or not reference:
         return None
     base, _, fragment = reference.partition("#")
-    if base and base != str(root.get("$id", "")).partition("#")[0]:
+    if base and base != identifier(root).partition("#")[0]:
         return None
     if fragment and not fragment.startswith("/"):
         return anchored(root, fragment)

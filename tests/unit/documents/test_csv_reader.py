@@ -150,6 +150,37 @@ def test_a_type_is_found_wherever_the_schema_has_it(column: Any, value: Any) -> 
     assert [each.value for each in records] == [{"a": value}]
 
 
+NUMBER, TEXT, NULL = (
+    {"properties": {"a": {"type": each}}} for each in ("number", "string", "null")
+)
+
+
+@pytest.mark.parametrize("keyword", ["anyOf", "oneOf"])
+@pytest.mark.parametrize(
+    ("branches", "values"),
+    [
+        pytest.param([NUMBER], [1, ...], id="a number"),
+        pytest.param([NUMBER, NULL], [1, None], id="a number or null"),
+        pytest.param([NUMBER, {"$ref": "#/$defs/n"}], [1, ...], id="a number, and a reference"),
+        pytest.param([NUMBER, {"oneOf": [NUMBER, NULL]}], [1, None], id="within each other"),
+        pytest.param([NUMBER, TEXT], ["1", ...], id="a number or text"),
+        pytest.param([TEXT, NULL], ["1", None], id="text or null"),
+        pytest.param([NUMBER, {"required": ["b"]}], ["1", ...], id="a number, or not said"),
+        pytest.param([NUMBER, True], ["1", ...], id="a number, or anything"),
+    ],
+)
+def test_a_type_is_found_in_branches_of_the_record(
+    keyword: str, branches: Any, values: list[Any]
+) -> None:
+    schema = {
+        "$defs": {"n": NUMBER},
+        keyword: branches,
+        "x-tablekeeper": {"prefix": "", "format": "csv"},
+    }
+    records = list(read_records(["a,b\n1,1\n,1\n"], "a.csv", Dataset.read("any", schema)))
+    assert [each.value.get("a", ...) for each in records] == values
+
+
 def test_options_say_how_the_file_is_written() -> None:
     assert read("a;b\n1;'x;y'\n", delimiter=";", quote="'") == [{"a": "1", "b": "x;y"}]
     assert read('a\tb\n"1\t2\n', delimiter="\t", quote="") == [{"a": '"1', "b": "2"}]
