@@ -9,13 +9,15 @@ the moment it is written, on whatever is deployed:
 `mode` is one of MODES; on a state only `error` and `delay` make sense. `after` lets the call
 happen first and loses its answer. `times` is how often the fault still strikes. `match` is text
 that the event of the invocation (for a state: the execution's input) must hold, so that tests can
-run side by side. `error` and `cause` name an error, `seconds` is the length of a delay.
+run side by side. `error` and `cause` name an error, `seconds` is the length of a delay, which ends
+sooner once there is a file `until`.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -31,6 +33,7 @@ MODES = (
     "access-denied",
     "delay",
 )
+LOOK_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,20 @@ class Fault:
     after: bool = False
     times: int = 1
     match: str = ""
+    until: str = ""
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ValueError(f"{self.mode} is none of {', '.join(MODES)}")
+
+    def wait(self) -> None:
+        """Lets a delay pass."""
+        if not self.until:
+            time.sleep(self.seconds)
+            return
+        deadline = time.monotonic() + self.seconds
+        while time.monotonic() < deadline and not Path(self.until).exists():
+            time.sleep(LOOK_SECONDS)
 
 
 class Faults:
@@ -68,9 +81,10 @@ class Faults:
         after: bool = False,
         times: int = 1,
         match: str = "",
+        until: str = "",
     ) -> None:
         """Adds a fault; those of one target strike in the order in which they were added."""
-        fault = Fault(target, mode, error, cause, seconds, after, times, match)
+        fault = Fault(target, mode, error, cause, seconds, after, times, match, until)
         with self._open() as faults:
             faults.append(fault)
 

@@ -270,7 +270,7 @@ def _strike(fault: Fault, request_id: str) -> Json | None:
 
     match fault.mode:
         case "delay":
-            time.sleep(fault.seconds)
+            fault.wait()
             return None
         case "crash":
             return fails("Runtime.ExitError", "Error: Runtime exited with error: signal: killed")

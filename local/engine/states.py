@@ -6,7 +6,6 @@ import contextvars
 import json
 import random
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -97,7 +96,7 @@ def _resource(stock: Callable[..., Any], resource: str, data: Any) -> Any:
 def _strike_state(fault: Fault) -> None:
     if fault.mode != "delay":
         raise Failure(fault.error, fault.cause)
-    time.sleep(fault.seconds)
+    fault.wait()
 
 
 def _lambda_error(name: str, cause: str) -> tuple[str, str]:

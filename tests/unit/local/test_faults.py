@@ -39,6 +39,13 @@ def test_a_fault_strikes_only_what_it_matches(faults: Faults) -> None:
     assert faults.take("F", '{"key": "a.json"}') is not None
 
 
+def test_a_delay_ends_once_its_file_is_there(faults: Faults, tmp_path: Path) -> None:
+    faults.inject("F", "delay", seconds=600, until=str(tmp_path))
+    fault = faults.take("F", "")
+    assert fault is not None
+    fault.wait()
+
+
 def test_faults_of_one_target_strike_in_order(faults: Faults) -> None:
     faults.inject("F", error="FirstError")
     faults.inject("F", error="SecondError")
