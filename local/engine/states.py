@@ -156,6 +156,19 @@ def _start(stock: Callable[..., Any], data: Json) -> Any:
     return stock(data)
 
 
+# AWS: StopExecution documents no error for what has ended, which stays as it is. Stock: it is a
+# ValidationException, but for what was aborted.
+@mends(stepfunctions, "_stop_execution", "data")
+def _stop(stock: Callable[..., Any], data: Json) -> Any:
+    answer = stock(data)
+    execution = stepfunctions._executions.get(data.get("executionArn"))
+    if not execution:
+        return answer
+    return stepfunctions.json_response(
+        {"stopDate": execution.get("stopDate") or stepfunctions.now_iso()}
+    )
+
+
 # AWS: States.ALL matches neither of these. Stock: it matches everything.
 @mends(stepfunctions, "_error_matches", "error_equals, error")
 def _matches(stock: Callable[..., Any], names: list[str], error: str) -> bool:

@@ -49,7 +49,7 @@ def handler(event, context):
 BROKEN = "import no_such_module\n"
 TABLE = "things"
 ROLE = "arn:aws:iam::000000000000:role/any"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Engine:
             config=Config(retries={"max_attempts": 0}),
         )
 
-    def function(self, name: str, source: str = HANDLER, seconds: int = 3) -> str:
+    def function(self, name: str, source: str = HANDLER, seconds: int = 60) -> str:
         """Creates a function; returns its ARN."""
         created = self.client("lambda").create_function(
             FunctionName=name,

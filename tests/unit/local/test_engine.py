@@ -56,7 +56,7 @@ def run_python(program: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def function(engine: Engine) -> str:
-    """A function that does what its event says; it is given three seconds."""
+    """A function that does what its event says; it is given a minute."""
     return engine.function("AnyFunction")
 
 
@@ -147,7 +147,6 @@ def test_a_log_holds_all_lines_of_its_invocation_and_no_others(engine: Engine) -
     ("event", "error", "message"),
     [
         ({"exit": 1}, "Runtime.ExitError", "Runtime exited"),
-        ({"sleep": 10}, "Sandbox.Timedout", "timed out after 3.00 seconds"),
         ({"import": "samtranslator"}, "ModuleNotFoundError", "samtranslator"),
         ({"import": "jsonschema"}, "ModuleNotFoundError", "jsonschema"),
     ],
@@ -158,6 +157,12 @@ def test_errors_of_a_function_have_their_names(
     ended = engine.run({"A": task(function, event)})
     assert ended["error"] == error
     assert message in ended["cause"]
+
+
+def test_a_function_that_takes_too_long_is_timed_out(engine: Engine) -> None:
+    ended = engine.run({"A": task(engine.function("SlowFunction", seconds=3), {"sleep": 60})})
+    assert ended["error"] == "Sandbox.Timedout"
+    assert "timed out after 3.00 seconds" in ended["cause"]
 
 
 def test_a_function_finds_what_its_runtime_brings(engine: Engine, function: str) -> None:
@@ -190,7 +195,7 @@ def test_a_cause_has_at_most_32768_characters(engine: Engine, function: str) -> 
 
 
 def test_two_functions_run_at_a_time_and_waiting_is_no_time_out(engine: Engine) -> None:
-    function = engine.function("PatientFunction", seconds=60)
+    function = engine.function("PatientFunction")
     definition = {"States": {"A": task(function, {"sleep": 2}, TimeoutSeconds=7)}}
     running = [engine.start(definition) for _ in range(8)]
     times = [engine.end(execution)["output"]["Payload"] for execution in running]
@@ -199,7 +204,7 @@ def test_two_functions_run_at_a_time_and_waiting_is_no_time_out(engine: Engine) 
 
 
 def test_a_task_times_out(engine: Engine, function: str) -> None:
-    states = {"A": task(function, {"sleep": 2}, TimeoutSeconds=1)}
+    states = {"A": task(function, {"sleep": 10}, TimeoutSeconds=1)}
     assert engine.run(states)["error"] == "States.Timeout"
 
 
@@ -302,7 +307,7 @@ def test_an_expression_without_end_is_stopped_after_a_second(engine: Engine) -> 
 
 def test_a_state_machine_times_out(engine: Engine) -> None:
     queue = engine.queue_for({"source": ["aws.states"], "detail": {"status": ["TIMED_OUT"]}})
-    states = {"A": {"Type": "Wait", "Seconds": 3, "Next": "B"}, "B": passing()}
+    states = {"A": {"Type": "Wait", "Seconds": 10, "Next": "B"}, "B": passing()}
     execution = engine.start({"States": states, "TimeoutSeconds": 1})
     assert engine.end(execution)["status"] == "TIMED_OUT"
     detail = engine.events(queue, 1)[0]["detail"]
@@ -323,6 +328,14 @@ def test_an_aborted_execution_stays_aborted(engine: Engine, function: str, tmp_p
     release.touch()
     assert engine.run({"A": task(function, {})})["status"] == "SUCCEEDED"
     assert engine.end(execution)["status"] == "ABORTED"
+
+
+def test_an_execution_that_has_ended_may_be_stopped_and_stays_as_it_is(engine: Engine) -> None:
+    ended = engine.run({"A": passing()})
+    states = engine.client("stepfunctions")
+    answer = states.stop_execution(executionArn=ended["executionArn"])
+    assert answer["stopDate"] == ended["stopDate"]
+    assert engine.end(ended["executionArn"])["status"] == "SUCCEEDED"
 
 
 def dynamodb(action: str, **arguments: Any) -> dict[str, Any]:
@@ -403,7 +416,7 @@ def test_a_fault_strikes_a_function_as_often_as_it_was_told(
 
 def test_a_fault_may_make_an_answer_malformed_or_late(engine: Engine, function: str) -> None:
     engine.stack.faults.inject("AnyFunction", "malformed")
-    engine.stack.faults.inject("AnyFunction", "delay", seconds=2)
+    engine.stack.faults.inject("AnyFunction", "delay", seconds=10)
     states = {"A": task(function, {}, TimeoutSeconds=1)}
     assert engine.run(states)["output"]["Payload"] == {"unexpected": "injected"}
     assert engine.run(states)["error"] == "States.Timeout"
