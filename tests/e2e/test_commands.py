@@ -51,6 +51,7 @@ def test_what_is_bad_still_is_told_again(desk: Desk) -> None:
     text = desk.run("reprocess", "--error", "MalformedJsonError", "--status", "INVALID", code=1)
     assert "notes/still/bad.json" in text
     desk.put("notes/still/bad.json", [])
+    desk.settled("notes/still/bad.json", *["INVALID"] * 3, "SYNCED")
 
 
 def test_a_failure_names_the_record_the_pointer_and_what_to_do(desk: Desk) -> None:
@@ -81,6 +82,7 @@ def test_a_failure_names_the_record_the_pointer_and_what_to_do(desk: Desk) -> No
     assert r"\x1b[31m [red].json" in everywhere
     assert "\x1b" not in everywhere
     desk.put(key, [])
+    desk.settled(key, "INVALID", "SYNCED")
 
 
 def test_a_file_its_history_and_its_items_lead_to_each_other(desk: Desk) -> None:

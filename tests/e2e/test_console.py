@@ -41,6 +41,8 @@ def files(desk: Desk) -> None:
     desk.settled(HOSTILE, "SYNCED")
     desk.put(HOSTILE, [{"pk": "pages", "sk": "1", "stars": 9, MARKUP: MARKUP}])
     desk.settled(HOSTILE, "SYNCED", "INVALID")
+    # Its outcome is recorded before its end.
+    desk.until(lambda: desk.ask("trace", HOSTILE)["status"] == "FAILED")
 
 
 def test_a_trace_tells_the_path_of_the_newest_execution(desk: Desk, files: None) -> None:

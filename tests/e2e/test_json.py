@@ -67,6 +67,7 @@ def test_json_has_the_members_that_it_had(desk: Desk, schemas: str, tmp_path: Pa
     found["watch"] = shape(desk.first_line("watch", "notes/json/", "--problems"))
     desk.stack.client("sqs").purge_queue(QueueUrl=desk.stack.outputs["FailedEventsQueueUrl"])
     desk.put(BAD, [])
+    desk.settled(BAD, "INVALID", "INVALID", "SYNCED")
     text = json.dumps(found, indent=1) + "\n"
     if os.environ.get("UPDATE_EXPECTED"):
         EXPECTED.write_text(text)
