@@ -21,6 +21,7 @@ from tablekeeper_cli.stack import LOCAL_VARIABLE
 from tablekeeper_cli.stack import Stack as Located
 from tests.e2e.observer import Observer, until
 from tests.support.command import run_command
+from tests.support.patience import have_patience
 
 COMMAND = Path(sys.executable).with_name("tablekeeper")
 
@@ -34,6 +35,7 @@ class Desk:
         self.s3 = stack.client("s3")
         self.variable = {LOCAL_VARIABLE: f"{stack.state_dir}/stack.json"}
         with pytest.MonkeyPatch.context() as patch:
+            have_patience(patch)
             patch.setenv(*next(iter(self.variable.items())))
             self.located = Located.on_local_engine()
 

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from local.stack import Stack
 from tablekeeper_cli.app import app
 from tests.e2e.conftest import SCHEMAS
 from tests.e2e.observer import Observer
+from tests.support.command import run_command
+from tests.support.patience import have_patience
 from tests.support.plans import Documents, Step, Table, disagreements, table
 
 STEPS, AT_ONCE = 24, 4
@@ -37,18 +38,11 @@ class Shell:
         self.environment = {
             **os.environ,
             "TABLEKEEPER_LOCAL": str(Path(stack.state_dir) / "stack.json"),
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "functions"))),
         }
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`tablekeeper` with these arguments."""
-        return subprocess.run(
-            [sys.executable, "-m", "tablekeeper_cli", *arguments, "--local"],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return run_command((*arguments, "--local"), self.environment)
 
     def plan(self, *arguments: str) -> dict[str, Any]:
         """What `plan --json` answers, and its exit code."""
@@ -72,8 +66,9 @@ def seen(stack: Stack) -> Observer:
 
 
 @pytest.fixture
-def shell(stack: Stack, tmp_path: Path) -> Shell:
+def shell(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """The command on it."""
+    have_patience(monkeypatch)
     return Shell(stack, tmp_path)
 
 

@@ -10,12 +10,14 @@ from functools import cache
 from importlib import import_module
 from pkgutil import walk_packages
 
+import pytest
 from boto3.session import Session
 from botocore import session
 from typer.testing import CliRunner
 
 import tablekeeper_cli
 from tablekeeper_cli.app import app
+from tests.support.patience import have_patience
 from tests.support.project import ROOT
 
 SERVICES = ("dynamodb", "s3", "sqs", "stepfunctions")
@@ -27,6 +29,7 @@ assert CliRunner().invoke(app, ["schemas", "check", str(ROOT / "schemas")]).exit
 session.create_loader = cache(session.create_loader)
 for service in SERVICES:
     Session().client(service, "us-east-1")  # type: ignore[call-overload]
+have_patience(pytest.MonkeyPatch())
 # No collection in a fork goes through all that again.
 gc.collect()
 gc.freeze()
