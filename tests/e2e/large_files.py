@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from local.stack import Stack
@@ -138,7 +139,7 @@ def _exact(item: dict[str, Any]) -> str:
 def kill_writer(stack: Stack, function: str) -> bool:
     """Ends the process of a function's invocation that is under way; whether there was one."""
     killed = False
-    for pid, name in function_processes():
+    for pid, name in function_processes(Path(stack.state_dir)):
         if function in name:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -266,7 +267,11 @@ def turned_bad(files: LargeFiles) -> int:
     files.outcomes()
     before = files.written()
     files.put(files.lines(range(files.count // 2, files.count * 3 // 2), 2))
-    files.wait_for_items(before + files.count // 8)
+    until(
+        lambda: files.written() > before + files.count // 8 or files.see.audit_rows(files.key)[1:],
+        "the second version is not written",
+        files.patience,
+    )
     files.put(b"{bad")
     outcomes = files.outcomes()
     assert outcomes[0] == "SYNCED"

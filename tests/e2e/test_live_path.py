@@ -168,7 +168,10 @@ def test_a_record_that_moves_to_another_file_ends_there(seen: Observer) -> None:
     seen.put(source, note("moves", "stays", "goes"))
     seen.outcome(source)
     seen.put(target, note("moves", "goes"))
-    until(lambda: "Write Items" in _newest_states(seen, target), "Write Items was not entered")
+    until(
+        lambda: seen.audit_rows(target) or "Write Items" in _newest_states(seen, target),
+        "Write Items was not entered",
+    )
     seen.put(source, note("moves", "stays"))
     assert seen.outcome(source) == "SYNCED"
     seen.comes_to(target, "SYNCED")

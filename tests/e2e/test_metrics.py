@@ -47,20 +47,22 @@ class Logs:
         """The lines of JSON of the first invocation that has ended and printed a wanted one, waited
         for; some streams left aside.
         """
+        return until(lambda: self.found(function, wanted, *but), f"{function} did not print it")
 
-        def found() -> list[Any]:
-            streams: dict[str, list[str]] = {}
-            for stream, text in self.lines(function):
-                streams.setdefault(stream, []).append(text)
-            for stream, texts in streams.items():
-                if stream in but or not any(text.startswith("REPORT ") for text in texts):
-                    continue
-                printed = [json.loads(text) for text in texts if text.startswith("{")]
-                if any(map(wanted, printed)):
-                    return printed
-            return []
-
-        return until(found, f"{function} did not print it")
+    def found(
+        self, function: str, wanted: Callable[[dict[str, Any]], bool], *but: str
+    ) -> list[Any]:
+        """The same, if it is there."""
+        streams: dict[str, list[str]] = {}
+        for stream, text in self.lines(function):
+            streams.setdefault(stream, []).append(text)
+        for stream, texts in streams.items():
+            if stream in but or not any(text.startswith("REPORT ") for text in texts):
+                continue
+            printed = [json.loads(text) for text in texts if text.startswith("{")]
+            if any(map(wanted, printed)):
+                return printed
+        return []
 
     def invoke(self, function: str) -> None:
         """Invokes a function, as its schedule does."""
@@ -146,9 +148,12 @@ def test_every_metric_and_every_outcome_is_in_the_logs_and_no_content(seen: Obse
 
     # The sweep sees them as they are.
     before = {stream for stream, _ in logs.lines("Sweep")}
-    logs.invoke("Sweep")
-    mine = logs.invocation("Sweep", lambda line: line.get("message") == "swept", *before)
-    gauges = published(mine)
+
+    def swept() -> list[Any]:
+        logs.invoke("Sweep")  # It does nothing while another sweep runs.
+        return logs.found("Sweep", lambda line: bool(line.get("problems")), *before)
+
+    gauges = published(until(swept, "no sweep saw them"))
     assert {name: each[1] for name, each in gauges.items()} == {
         f"OpenProblems {status}": {"service": service, "status": status}
         for status in ("FAILED", "INVALID", "PARTIAL", "INCOMPLETE")
