@@ -22,7 +22,7 @@ from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE
 STORY = ROOT / "local" / "story"
 FILES = (STORY / "files").relative_to(ROOT)
 KEY = "products/tools.json"
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 240
 COLUMNS = 80
 
 

@@ -22,7 +22,7 @@ from local.environment import (
 from local.errors import LocalStackError
 from local.processes import engine_process
 
-START_SECONDS, ANSWER_SECONDS = 30, 5
+START_SECONDS, ANSWER_SECONDS = 120, 5
 STOP_SECONDS, SAVE_SECONDS = 5, 120
 
 _started: list[subprocess.Popen[bytes]] = []

@@ -193,7 +193,7 @@ def _recorded(workshop: Workshop, run: Run, case: Case) -> dict[str, Any]:
         with suppress(AssertionError):
             return workshop.recorded(run.key, run.execution, 5)
         workshop.invoke("SweepFunction", {})
-    return workshop.recorded(run.key, run.execution, 1)
+    return workshop.recorded(run.key, run.execution)
 
 
 def _writer(row: dict[str, str], stopped: datetime, states: set[str]) -> str:

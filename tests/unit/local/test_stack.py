@@ -115,7 +115,7 @@ def test_two_users_share_an_engine_that_ends_with_the_last(tmp_path: Path) -> No
     with running_engine(tmp_path) as first:
         with running_engine(tmp_path) as second:
             assert first == second
-        assert _reachable(first.endpoint_url)
+        until(lambda: _reachable(first.endpoint_url), "the engine has ended")
     assert not _reachable(first.endpoint_url)
 
 
@@ -135,7 +135,7 @@ def test_an_engine_does_not_outlive_a_killed_user(tmp_path: Path) -> None:
     )
     assert user.stdout is not None
     url = user.stdout.readline().strip()
-    assert _reachable(url)
+    until(lambda: _reachable(url), "there is no engine")
     user.send_signal(signal.SIGKILL)
     user.communicate()
     until(lambda: not _reachable(url), "the engine is still there")

@@ -203,7 +203,7 @@ def test_no_set_waits_until_another_was_read(
         begun.wait(60)
         lengths.append(pool.submit(len, fast))
         try:
-            assert lengths[1].result(timeout=10) == 0
+            assert lengths[1].result(timeout=60) == 0
         finally:
             go_on.set()
         assert lengths[0].result() == 0
