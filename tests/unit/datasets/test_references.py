@@ -35,12 +35,12 @@ BESIDE = {
         ),
         "other": {"$id": "https://x.example/a/b/other.json"},
     },
-    "of a schema without an $id": {
+    "of a schema without an identifier": {
         "t": at_e("common.schema.json"),
         "common": V,
         "other": {"$id": "https://x.example/other.json"},
     },
-    "of a schema with another $id": {
+    "of a schema with another identifier": {
         "t": at_e("common.schema.json"),
         "common": {"$id": "https://z.example/common.json", **V},
         "other": {"$id": "https://x.example/other.json"},
@@ -57,7 +57,7 @@ BESIDE = {
         ),
         "other": {"$id": "https://y.example/a/other.json"},
     },
-    "to an $id with an empty fragment": {
+    "to an identifier with an empty fragment": {
         "t": at_e("https://y.example/e.json#", **{"$schema": DRAFT_7}),
         "e": {"$id": "https://y.example/e.json#", "$schema": DRAFT_7, **V},
         "other": {"$id": "https://y.example/other.json#"},
@@ -67,7 +67,7 @@ BESIDE = {
         "e": {"id": "https://y.example/e.json#", "$schema": DRAFT_4, "definitions": {"v": V}},
         "other": {"id": "https://y.example/other.json", "$schema": DRAFT_4},
     },
-    "beside an $id in draft 7": {
+    "beside an identifier in draft 7": {
         "t": at_e("other.json", **{"$schema": DRAFT_7})
         | {"properties": {"e": {"properties": {"v": {"$id": "/b/", "$ref": "other.json"}}}}},
         "other": {"$id": "https://x.example/other.json"},

@@ -604,7 +604,7 @@ INNER = {"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": TEXT}}
                 "definitions": {"a": TEXT},
             },
             {"string", "null"},
-            id="beside a $ref in draft 7",
+            id="beside a reference in draft 7",
         ),
         pytest.param(
             "x",
@@ -613,7 +613,7 @@ INNER = {"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": TEXT}}
                 "$defs": {"a": {"type": ["string", "boolean"]}},
             },
             {"string", "null"},
-            id="beside a $ref in 2020-12",
+            id="beside a reference in 2020-12",
         ),
         pytest.param(
             "e.x",
