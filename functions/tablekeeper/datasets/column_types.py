@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,15 +31,7 @@ def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) ->
     properties = schema.get("properties")
     if isinstance(properties, dict) and name in properties:
         types = _types(root, properties[name], steps - 1)
-    for each in schema.get("allOf") or ():
-        types &= _field_types(root, each, name, steps - 1)
-    for keyword in ("anyOf", "oneOf"):
-        if schema.get(keyword):
-            types &= frozenset[str]().union(
-                *(_field_types(root, each, name, steps - 1) for each in schema[keyword])
-            )
-    target = _target(root, schema.get("$ref"))
-    return types if target is None else types & _field_types(root, target, name, steps - 1)
+    return _narrowed(types, root, schema, lambda each: _field_types(root, each, name, steps - 1))
 
 
 def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
@@ -54,15 +46,23 @@ def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
         types &= _types_of(schema["const"])
     if isinstance(schema.get("enum"), list):
         types &= frozenset[str]().union(*map(_types_of, schema["enum"]))
+    return _narrowed(types, root, schema, lambda each: _types(root, each, steps - 1))
+
+
+def _narrowed(
+    types: frozenset[str],
+    root: Mapping[str, Any],
+    schema: Mapping[str, Any],
+    types_of: Callable[[Any], frozenset[str]],
+) -> frozenset[str]:
+    """What a schema's `allOf`, `anyOf`, `oneOf` and `$ref` leave of these types."""
     for each in schema.get("allOf") or ():
-        types &= _types(root, each, steps - 1)
+        types &= types_of(each)
     for keyword in ("anyOf", "oneOf"):
         if schema.get(keyword):
-            types &= frozenset[str]().union(
-                *(_types(root, each, steps - 1) for each in schema[keyword])
-            )
+            types &= frozenset[str]().union(*map(types_of, schema[keyword]))
     target = _target(root, schema.get("$ref"))
-    return types if target is None else types & _types(root, target, steps - 1)
+    return types if target is None else types & types_of(target)
 
 
 def _target(root: Mapping[str, Any], reference: Any) -> Any:
