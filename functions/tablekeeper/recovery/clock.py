@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+CLOCKS_DIFFER = timedelta(seconds=10)
+"""At most, of two hosts."""
 
 
 def now() -> datetime:

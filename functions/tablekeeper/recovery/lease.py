@@ -20,19 +20,16 @@ from tablekeeper.recovery import clock
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LAPSE = timedelta(seconds=10)
-"""How long a lease outlives the function that holds it: the clocks of two hosts differ."""
-
 
 @contextmanager
 def lease(client: DynamoDBClient, ledger: str, job: str, seconds: float) -> Iterator[bool]:
     """Whether this is the only one that does the job, for so many seconds at most; a function that
-    dies holds it so long.
+    dies holds it so long, by the clocks of all hosts.
 
     Raises TransientServiceError.
     """
     holder = uuid.uuid4().hex
-    until = clock.now() + timedelta(seconds=min(seconds, 900)) + LAPSE
+    until = clock.now() + timedelta(seconds=min(seconds, 900)) + clock.CLOCKS_DIFFER
     held = _put(client, ledger, job, holder, iso_milliseconds(until))
     try:
         yield held

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,6 @@ MAX_LOOKS = 2000
 """Refused files whose items' owners one sweep looks at."""
 LAST_SECONDS = 150.0
 """Left to the executions."""
-CLOCKS_DIFFER = timedelta(seconds=10)
-"""At most, of two hosts."""
 FLAGS = ("force", "release", RELEASE)
 """Of one execution; what is started again has none."""
 PROBLEM_OF_ROW = (("pk", "S"), ("revision", "N"), ("problem_at", "S"))
@@ -94,7 +92,7 @@ def _count(waiting: OpenProblems, status: str, entry: Mapping[str, Any], now: da
     error, at = entry["problem_error"]["S"], entry["problem_at"]["S"]
     # A write that replaces items since the problem may be the one that mends it.
     mixed = entry.get("incomplete_since", {}).get("S")
-    if mixed and datetime.fromisoformat(mixed) <= datetime.fromisoformat(at) + CLOCKS_DIFFER:
+    if mixed and datetime.fromisoformat(mixed) <= datetime.fromisoformat(at) + clock.CLOCKS_DIFFER:
         waiting.counts[INCOMPLETE] += 1
     if error == KeyOwnershipError.__name__:
         waiting.refused.append(entry["pk"]["S"])
