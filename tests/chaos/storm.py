@@ -24,7 +24,7 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError
 from tablekeeper.model.keys import TableKey
-from tablekeeper.recovery import lease, waiting_files
+from tablekeeper.recovery import clock, lease, notes, waiting_files
 from tablekeeper.recovery.quotas import Pace
 from tablekeeper.recovery.sweep import Sweep, SweepResult
 from tablekeeper.tables import Tables
@@ -64,6 +64,8 @@ class Storm:
         self.auditor = Auditor(desk, self.operations, self.account)
         self.states, self.deployment = self.stack.client("stepfunctions"), seed % 3
         self.lost: Counter[str] = Counter()
+        self.passed_over: list[dict[str, str]] = []
+        """By the last sweep."""
         self._lock, self._running, self._looked_at = threading.Lock(), 0, 0.0
 
     def run(self) -> Account:
@@ -207,6 +209,7 @@ class Storm:
             swept = self._sweep(hour)
             self._until(lambda: not self.auditor.running(), "what a sweep started")
             self.account.sweeps.append(swept.restarted)
+            self.account.wrong += [f"a sweep passed over {each}" for each in self.passed_over]
             if not swept.restarted and not swept.recorded and swept.problems is not None:
                 return
         self.account.wrong.append(f"{SWEEPS} sweeps did not come to an end")
@@ -223,14 +226,17 @@ class Storm:
             34_560_000,
         )
         at = datetime.now(UTC) + timedelta(hours=hours)
-        clock = SimpleNamespace(now=lambda: at)
+        later = SimpleNamespace(**vars(clock) | {"now": lambda: at})
         with (
-            patch.object(waiting_files, "clock", clock),
-            patch.object(lease, "clock", clock),
+            patch.object(waiting_files, "clock", later),
+            patch.object(lease, "clock", later),
             patch.object(Pace, "wait"),
+            patch.object(notes, "logger") as logger,
             redirect_stdout(io.StringIO()),  # Its metrics.
         ):
-            return Sweep(self.states, tables, outputs["StateMachineArn"], lambda: 900.0).run()
+            swept = Sweep(self.states, tables, outputs["StateMachineArn"], lambda: 900.0).run()
+        self.passed_over = [call.kwargs["extra"] for call in logger().error.call_args_list]
+        return swept
 
     def _has_ended(self, arn: str) -> bool:
         return bool(self.states.describe_execution(executionArn=arn)["status"] != "RUNNING")
