@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tablekeeper_cli.smoke.place import LARGE_RECORDS, Place
 from tablekeeper_cli.smoke.points import BrokenError, NotReachedError
 
@@ -45,10 +47,13 @@ def vanished_record(place: Place) -> str:
 
 def vanished_object(place: Place) -> str:
     """A delete removes the items."""
-    key = f"{place.prefix}{NEW}"
+    return _deleted(place, f"{place.prefix}{NEW}", place.records(NEW, 3, begin=2))
+
+
+def _deleted(place: Place, key: str, records: list[dict[str, Any]]) -> str:
     place.stack.client("s3").delete_object(Bucket=place.stack.bucket, Key=key)
     place.becomes(key, "DELETED")
-    if any(map(place.item, place.records(NEW, 3, begin=2))):
+    if any(map(place.item, records)):
         raise BrokenError(f"{key} is DELETED, and its items are there")
     return f"{key} is DELETED, without items"
 
@@ -76,6 +81,15 @@ def large_file(place: Place) -> str:
     if missing:
         raise BrokenError(f"{key} is SYNCED, and {missing[0]['id']} is missing")
     return f"{key} is SYNCED, with {LARGE_RECORDS:,} items"
+
+
+def large_items(place: Place) -> str:
+    """One transaction removes items that have more bytes than one can put."""
+    records = place.records("items.json", 15)
+    text = place.secret * (300_000 // len(place.secret))
+    key = place.put("items.json", [each | {"text": text} for each in records])
+    place.becomes(key, "SYNCED")
+    return _deleted(place, key, records)
 
 
 def bad_file(place: Place) -> str:

@@ -27,6 +27,7 @@ POINTS: tuple[tuple[str, Callable[[Place], str]], ...] = (
     ("a vanished object", files.vanished_object),
     ("a restored object", files.restored_object),
     ("a large file", files.large_file),
+    ("large items", files.large_items),
     ("a bad file", files.bad_file),
     ("a mended file", files.mended_file),
     ("an input that names no object", recorders.no_object),

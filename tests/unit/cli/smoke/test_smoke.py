@@ -129,6 +129,7 @@ LIMITS: dict[str, tuple[str, ...]] = {
     "the dead-letter queue of the rule": ("the failed events queue",),
     "the state machine's own time-out": (),
     "the text of a cancelled transaction's cause": ("a bad file",),
+    "the 4 MB of a transaction": ("large items",),
     "CloudWatch taking the metrics": ("metrics", "alarms", "the dashboard"),
     "links from the command": (),
     "X-Ray tracing, log delivery": ("logs",),
