@@ -13,9 +13,8 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.column_types import anchored
-from tablekeeper.datasets.references import has_plain_id, identifier
+from tablekeeper.datasets.references import has_plain_id, identifier, ref_stands_alone
 from tablekeeper.documents.pointers import value_at
-from tablekeeper.validation.ref_targets import ref_stands_alone
 
 STRING, NUMBER, BOOLEAN, NULL, ARRAY, OBJECT = (
     "string",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from tablekeeper.datasets.references import identifier
+from tablekeeper.datasets.references import identifier, ref_stands_alone
 from tablekeeper.documents.pointers import value_at
 
 ANY = frozenset(("string", "number", "integer", "boolean", "null", "object", "array"))
@@ -27,7 +27,7 @@ def column_types(schema: Mapping[str, Any], name: str) -> frozenset[str]:
 def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) -> frozenset[str]:
     if not isinstance(schema, dict) or not steps:
         return ANY
-    types = ANY
+    schema, types = _counting(root, schema), ANY
     properties = schema.get("properties")
     if isinstance(properties, dict) and name in properties:
         types = _types(root, properties[name], steps - 1)
@@ -37,7 +37,7 @@ def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) ->
 def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
     if not isinstance(schema, dict) or not steps:
         return ANY
-    types = ANY
+    schema, types = _counting(root, schema), ANY
     named = schema.get("type")
     if isinstance(named, str | list):
         names = frozenset([named] if isinstance(named, str) else named)
@@ -47,6 +47,12 @@ def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
     if isinstance(schema.get("enum"), list):
         types &= frozenset[str]().union(*map(_types_of, schema["enum"]))
     return _narrowed(types, root, schema, lambda each: _types(root, each, steps - 1))
+
+
+def _counting(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a schema means something: of one with a `$ref` in an old draft, that alone."""
+    alone = "$ref" in schema and ref_stands_alone(root)
+    return {"$ref": schema["$ref"]} if alone else schema
 
 
 def _narrowed(

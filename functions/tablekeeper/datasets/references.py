@@ -6,13 +6,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urldefrag, urljoin
 
-_DRAFTS_WITH_ID = tuple(f"http://json-schema.org/draft-0{each}/schema" for each in (3, 4))
+_OLD_DRAFTS = tuple(f"http://json-schema.org/draft-0{each}/schema" for each in (3, 4, 6, 7))
+_DRAFTS_WITH_ID = _OLD_DRAFTS[:2]
 REFERENCES = ("$ref", "$dynamicRef")
 
 
 def has_plain_id(schema: Mapping[str, Any]) -> bool:
     """Whether the draft that a schema names says `id` for what is `$id` in later ones."""
     return _bare(schema.get("$schema")) in _DRAFTS_WITH_ID
+
+
+def ref_stands_alone(schema: Mapping[str, Any]) -> bool:
+    """Whether in the draft that a schema names what stands beside a `$ref` means nothing."""
+    return _bare(schema.get("$schema")) in _OLD_DRAFTS
 
 
 def identifier(schema: Mapping[str, Any], *, plain_id: bool | None = None) -> str:

@@ -9,25 +9,17 @@ from urllib.parse import urldefrag
 from jsonschema_specifications import REGISTRY
 from referencing import Registry, Resource, Specification
 from referencing.exceptions import NoSuchResource, Unresolvable
-from referencing.jsonschema import DRAFT3, DRAFT4, DRAFT6, DRAFT7, DRAFT202012, specification_with
+from referencing.jsonschema import DRAFT202012, specification_with
 
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.datasets.dataset import SUFFIX
+from tablekeeper.datasets.references import ref_stands_alone
 
 _DEFINITIONS = ("$defs", "definitions")
 
 
-_REF_STANDS_ALONE = (DRAFT3, DRAFT4, DRAFT6, DRAFT7)
-"""The drafts in which what stands beside a `$ref` means nothing."""
-
-
 def _specification(schema: Mapping[str, Any]) -> Specification[Any]:
     return specification_with(str(schema.get("$schema", "")), default=DRAFT202012)
-
-
-def ref_stands_alone(schema: Mapping[str, Any]) -> bool:
-    """Whether in the draft that a schema names what stands beside a `$ref` means nothing."""
-    return _specification(schema) in _REF_STANDS_ALONE
 
 
 def _registry(catalogue: Catalogue, specification: Specification[Any]) -> Registry[Any]:
@@ -57,7 +49,7 @@ def unresolvable(
     `definitions`: also where nothing uses it. `base` is the URI by which another schema reaches it.
     """
     schema = catalogue.schemas[name]
-    specification = _specification(schema)
+    specification, stands_alone = _specification(schema), ref_stands_alone(schema)
     registry = REGISTRY.combine(_registry(catalogue, specification))
     resource = specification.create_resource(schema)
     base = resource.id() or "" if base is None else base
@@ -77,7 +69,7 @@ def unresolvable(
                     yield schema[keyword]
                 else:
                     pending.append((resolved.contents, resolved.resolver))
-        alone = "$ref" in schema and specification in _REF_STANDS_ALONE
+        alone = "$ref" in schema and stands_alone
         walked = {
             keyword: value
             for keyword, value in schema.items()

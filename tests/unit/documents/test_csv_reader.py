@@ -150,6 +150,27 @@ def test_a_type_is_found_wherever_the_schema_has_it(column: Any, value: Any) -> 
     assert [each.value for each in records] == [{"a": value}]
 
 
+@pytest.mark.parametrize(
+    ("draft", "value"),
+    [
+        ("http://json-schema.org/draft-04/schema#", 1),
+        ("http://json-schema.org/draft-07/schema#", 1),
+        ("http://json-schema.org/draft-07/schema", 1),
+        ("https://json-schema.org/draft/2019-09/schema", "1"),
+        ("https://json-schema.org/draft/2020-12/schema", "1"),
+    ],
+)
+def test_what_stands_beside_a_reference_means_nothing_in_old_drafts(draft: str, value: Any) -> None:
+    schema = {
+        "$schema": draft,
+        "definitions": {"n": {"type": "number"}},
+        "properties": {"a": {"$ref": "#/definitions/n", "type": "string"}},
+        "x-tablekeeper": {"prefix": "", "format": "csv"},
+    }
+    records = list(read_records(["a\n1\n"], "a.csv", Dataset.read("any", schema)))
+    assert [each.value for each in records] == [{"a": value}]
+
+
 NUMBER, TEXT, NULL = (
     {"properties": {"a": {"type": each}}} for each in ("number", "string", "null")
 )
