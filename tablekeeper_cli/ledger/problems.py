@@ -22,9 +22,9 @@ PROBLEMS = ("FAILED", "INVALID", "PARTIAL")
 
 @dataclass(frozen=True)
 class Failure:
-    """A file's problem, as the index `open-problems` lists it. Times are ISO 8601: since is the
-    first failure of this content, at the last one, next_try from when on the sweep starts the file
-    again; None when it waits for a person.
+    """A file's problem, as the index `problems` lists it. Times are ISO 8601: since is the first
+    failure of this content, at the last one, next_try from when on the sweep starts the file again;
+    None when it waits for a person.
     """
 
     key: str
@@ -113,7 +113,7 @@ def failures(stack: Stack, wanted: ProblemFilter = ANY) -> Iterator[Failure]:
         if wanted.since:
             condition += " AND problem_at >= :since"
             values[":since"] = {"S": iso_milliseconds(wanted.since)}
-        query = Query("open-problems", condition, values, backwards=True)
+        query = Query("problems", condition, values, backwards=True)
         for row in rows_of(stack, query):
             failure = Failure(
                 key=stack.key(row["pk"]["S"]),

@@ -69,8 +69,8 @@ def failures(section: Section, stack: Stack) -> None:
     section.say(
         f"`tablekeeper failures`: {told['count']:,} problems among {ROWS:,} rows",
         f"{took:.1f} s, capacity units {consumed}",
-        "of the index `open-problems` alone",
-        set(consumed) == {"open-problems"},
+        "of the index `problems` alone",
+        set(consumed) == {"problems"},
     )
 
 

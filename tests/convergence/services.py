@@ -233,7 +233,7 @@ def _empty_tables() -> None:
         )
 
 
-INDEXES = {"open-problems": ("problem_status", "problem_at"), "files": ("file_shard", "pk")}
+INDEXES = {"problems": ("problem_status", "problem_at"), "files": ("file_shard", "pk")}
 """Of the ledger, and what their keys are."""
 
 

@@ -250,7 +250,7 @@ def test_a_lasting_fault_ends_red_with_everything_in_the_ledger(workshop: Worksh
     at = workshop.current(subject.key)["problem_at"]
     listed = workshop.client("dynamodb").query(
         TableName=workshop.stack.outputs["LedgerTableName"],
-        IndexName="open-problems",
+        IndexName="problems",
         KeyConditionExpression="problem_status = :status AND problem_at = :at",
         ExpressionAttributeValues={":status": {"S": "FAILED"}, ":at": {"S": at}},
     )

@@ -89,7 +89,7 @@ GRANTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "SweepRole": {
         LEDGER: ("dynamodb:GetItem", *RECORDS),
-        f"{LEDGER}/index/open-problems": ("dynamodb:Query",),
+        f"{LEDGER}/index/problems": ("dynamodb:Query",),
         ITEMS: ("dynamodb:BatchGetItem",),
         EXECUTIONS: ("states:DescribeExecution", "states:GetExecutionHistory"),
         MACHINE: ("states:ListExecutions", "states:StartExecution"),

@@ -212,7 +212,7 @@ class FakeDynamoDB:
         return {}
 
     def query(self, TableName: str, ExpressionAttributeValues: Item, **more: Any) -> Any:  # noqa: N803
-        """By pk; on the indexes `open-problems` and `files` by what they are indexes of."""
+        """By pk; on the indexes `problems` and `files` by what they are indexes of."""
         items = self._table(TableName).values()
         if more.get("IndexName") == "files":
             shard, uri = (ExpressionAttributeValues[name] for name in (":shard", ":uri"))
@@ -229,10 +229,11 @@ class FakeDynamoDB:
                 "ExpressionAttributeValues": ExpressionAttributeValues,
             }
             return {"Items": _copy([each for each in of_shard if holds(action, each)])}
-        if more.get("IndexName") == "open-problems":
+        if more.get("IndexName") == "problems":
             status = ExpressionAttributeValues[":status"]
             found = [each for each in items if each.get("problem_status") == status]
         else:
+            assert "IndexName" not in more, "there is no such index"
             (prefix,) = [
                 value["S"] for name, value in ExpressionAttributeValues.items() if name != ":pk"
             ] or [""]

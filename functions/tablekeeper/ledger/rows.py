@@ -25,7 +25,7 @@ PROBLEM = (
     "problem_error",
     "problem_dataset",
 )
-"""The problem, and what the sparse index `open-problems` holds of it. problem_at is the last
+"""The problem, and what the sparse index `problems` holds of it. problem_at is the last
 failure, problem_since the first one of the same content.
 """
 RELEASED = "RELEASED"

@@ -68,12 +68,12 @@ class OpenProblems:
 
 
 def count_files(tables: Tables, notes: Notes) -> OpenProblems:
-    """From the index `open-problems`. Raises TransientServiceError, ServicesDownError."""
+    """From the index `problems`. Raises TransientServiceError, ServicesDownError."""
     waiting, now = OpenProblems(), clock.now()
     for status in ("FAILED", "INVALID", PARTIAL):
         pages = tables.client.get_paginator("query").paginate(
             TableName=tables.ledger,
-            IndexName="open-problems",
+            IndexName="problems",
             KeyConditionExpression="problem_status = :status",
             ExpressionAttributeValues={":status": {"S": status}},
         )

@@ -209,6 +209,6 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
             made.dynamodb,
             "ledger",
             files=("file_shard", "pk"),
-            **{"open-problems": ("problem_status", "problem_at")},
+            problems=("problem_status", "problem_at"),
         )
         yield made
