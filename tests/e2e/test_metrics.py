@@ -149,9 +149,12 @@ def test_every_metric_and_every_outcome_is_in_the_logs_and_no_content(seen: Obse
     # The sweep sees them as they are.
     before = {stream for stream, _ in logs.lines("Sweep")}
 
+    def did_both(line: dict[str, Any]) -> bool:
+        return bool(line.get("problems")) and line["passed_over"] is not None
+
     def swept() -> list[Any]:
         logs.invoke("Sweep")  # It does nothing while another sweep runs.
-        return logs.found("Sweep", lambda line: bool(line.get("problems")), *before)
+        return logs.found("Sweep", did_both, *before)
 
     gauges = published(until(swept, "no sweep saw them"))
     assert {name: each[1] for name, each in gauges.items()} == {

@@ -28,13 +28,14 @@ FILES, EXECUTIONS = "files", "executions"
 class SweepResult(NamedTuple):
     """What a sweep did: failures recorded that were missing, files tried again; how many files it
     found with a problem, by status, None when it could not count them or another sweep was at it;
-    and how many rows, files and executions it passed over.
+    and how many rows, files and executions it passed over, None for none when another sweep was at
+    the executions: its zero would hide one that dies there each time.
     """
 
     recorded: tuple[BadEnd, ...]
     restarted: int
     problems: Mapping[str, int] | None
-    passed_over: int
+    passed_over: int | None
 
 
 class Sweep:
@@ -47,6 +48,7 @@ class Sweep:
         self.remaining, self.notes = remaining, Notes()
         self.problems: Mapping[str, int] | None = None
         self.restarted, self.recorded = 0, list[BadEnd]()
+        self.compares = False
 
     def run(self) -> SweepResult:
         """Both jobs. What fails is noted, and left to the next sweep."""
@@ -55,8 +57,10 @@ class Sweep:
         self.notes.in_a_row = 0
         with self.notes.ending(EXECUTIONS):
             self._executions()
-        metrics.count_passed_over(self.notes.count)
-        return SweepResult(tuple(self.recorded), self.restarted, self.problems, self.notes.count)
+        passed_over = self.notes.count or (0 if self.compares else None)
+        if passed_over is not None:
+            metrics.count_passed_over(passed_over)
+        return SweepResult(tuple(self.recorded), self.restarted, self.problems, passed_over)
 
     def _files(self) -> None:
         with self._lease(FILES) as held:
@@ -75,8 +79,8 @@ class Sweep:
         net = SafetyNet(
             self.states, self.tables.client, self.tables.ledger, self.tables.audit_retention
         )
-        with self._lease(EXECUTIONS) as held:
-            if held:
+        with self._lease(EXECUTIONS) as self.compares:
+            if self.compares:
                 ends = BadEnds(net, self.state_machine, self.remaining, self.notes)
                 self.recorded = ends.recorded
                 ends.sweep()
