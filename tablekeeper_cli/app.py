@@ -94,11 +94,10 @@ def main() -> None:
         # The reader of the output has closed it: `tablekeeper failures | head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as error:
-        if not isinstance(error.filename, str) or not error.strerror:
-            raise
-        _end(f"{printable(error.filename)}: {error.strerror}", USAGE)
     except Exception as error:
+        if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
+            _end(f"{printable(error.filename)}: {error.strerror}", USAGE)
+        # Some of botocore's are OSErrors, too.
         from botocore.exceptions import BotoCoreError, ClientError
 
         if not isinstance(error, BotoCoreError | ClientError):

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 import typer
+from botocore import exceptions
 
 from tablekeeper_cli.app import app, main
-from tablekeeper_cli.errors import INTERRUPTED, USAGE, CommandError, UsageError
+from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, USAGE, CommandError, UsageError
 from tablekeeper_cli.ledger.history import hint
 from tablekeeper_cli.stack import LOCAL_VARIABLE, STACK_VARIABLE, Stack
 from tablekeeper_cli.terminal.context import Context
@@ -132,6 +133,31 @@ def test_a_file_that_may_not_be_read_is_wrong_use(
     assert re.fullmatch(
         r"tablekeeper: schemas/\S+\.schema\.json: Permission denied\n", capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ReadTimeoutError(endpoint_url="https://a"),
+        exceptions.ConnectTimeoutError(endpoint_url="https://a"),
+        exceptions.SSLError(endpoint_url="https://a", error="no certificate"),
+        exceptions.ProxyConnectionError(proxy_url="https://a"),
+        exceptions.EndpointConnectionError(endpoint_url="https://a"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_service_that_is_not_reached_is_told_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("tablekeeper_cli.app.app", refused)
+    monkeypatch.setattr(sys, "argv", ["tablekeeper", "failures"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == UNREACHABLE
+    assert capsys.readouterr().err == f"tablekeeper: {error}\n"
 
 
 def test_ctrl_c_while_the_command_starts_ends_it_likewise() -> None:
