@@ -17,24 +17,31 @@ MAX_STEPS = 50
 
 
 def column_types(schema: Mapping[str, Any], name: str) -> frozenset[str]:
-    """The types that the schema of a record allows its field: by `type`, `const` and `enum`, and
-    through `$ref` within the file, `allOf`, `anyOf` and `oneOf`. Empty where no type is given.
+    """The types that the schema of a record allows its field: by `type`, `const` and `enum`,
+    through `$ref` within the file, `allOf`, `anyOf`, `oneOf` and `additionalProperties`. Empty
+    where no type is given.
     """
     types = _field_types(schema, schema, name, MAX_STEPS)
     return types if types != ANY else frozenset()
 
 
 def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) -> frozenset[str]:
+    if schema is False:
+        return frozenset()
     if not isinstance(schema, dict) or not steps:
         return ANY
     schema, types = _counting(root, schema), ANY
     properties = schema.get("properties")
     if isinstance(properties, dict) and name in properties:
         types = _types(root, properties[name], steps - 1)
+    elif not schema.get("patternProperties"):
+        types = _types(root, schema.get("additionalProperties"), steps - 1)
     return _narrowed(types, root, schema, lambda each: _field_types(root, each, name, steps - 1))
 
 
 def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
+    if schema is False:
+        return frozenset()
     if not isinstance(schema, dict) or not steps:
         return ANY
     schema, types = _counting(root, schema), ANY

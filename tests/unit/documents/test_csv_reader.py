@@ -176,6 +176,11 @@ NUMBER, TEXT, NULL = (
 )
 
 
+CLOSED = {"properties": {"b": {"type": "string"}}, "additionalProperties": False}
+PATTERN = {"patternProperties": {"^a$": {"type": "string"}}}
+OTHERS = {"additionalProperties": {"type": "number"}}
+
+
 @pytest.mark.parametrize("keyword", ["anyOf", "oneOf"])
 @pytest.mark.parametrize(
     ("branches", "values"),
@@ -188,6 +193,12 @@ NUMBER, TEXT, NULL = (
         pytest.param([TEXT, NULL], ["1", None], id="text or null"),
         pytest.param([NUMBER, {"required": ["b"]}], ["1", ...], id="a number, or not said"),
         pytest.param([NUMBER, True], ["1", ...], id="a number, or anything"),
+        pytest.param([NUMBER, False], [1, ...], id="a number, or nothing"),
+        pytest.param([NUMBER, {"properties": {"a": False}}], [1, ...], id="a number, or no field"),
+        pytest.param([NUMBER, CLOSED], [1, ...], id="a number, or no other field"),
+        pytest.param([OTHERS, NULL], [1, None], id="a number as any other field"),
+        pytest.param([OTHERS | PATTERN], ["1", ...], id="a number, or what a pattern says"),
+        pytest.param([CLOSED], ["1", ...], id="no other field alone"),
     ],
 )
 def test_a_type_is_found_in_branches_of_the_record(
