@@ -248,6 +248,11 @@ def test_the_ledger_has_the_keys_and_the_index_that_the_code_uses() -> None:
     }
 
 
+def test_what_sees_another_dataset_is_updated_before_what_reads_the_ledger() -> None:
+    fetch = resources("AWS::Serverless::Function")["FetchObjectFunction"]
+    assert fetch["DependsOn"] == ["ValidateRecordsFunction", "TransformRecordsFunction"]
+
+
 def test_logs_hold_no_documents_unless_asked_and_do_not_stay_for_ever() -> None:
     for machine in resources("AWS::Serverless::StateMachine").values():
         logging = machine["Properties"]["Logging"]

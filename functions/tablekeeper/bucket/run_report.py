@@ -62,7 +62,8 @@ def added_up(
         "ended": now(),
         "results": f"s3://{bucket}/{run['place']}",
         "files": files,
-        "findings": {name: findings[name] for name in FINDINGS},
+        # Those of batches that ran with the functions of another release, too.
+        "findings": dict.fromkeys(FINDINGS, 0) | findings,
         "outcomes": {} if look else dict(+outcomes),
         "failed_batches": unread["FAILED"],
         "pending_batches": unread["PENDING"],

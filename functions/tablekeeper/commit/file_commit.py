@@ -77,8 +77,13 @@ class FileCommit:
         return _recorded(release.commit)
 
     def absence(self) -> CommitResult:
-        """Removes this file's items: the object is gone (DELETED), or not to be read (IGNORED)."""
-        outcome = "IGNORED" if self.snapshot.action == "ignore" else "DELETED"
+        """Removes this file's items: the object is gone (DELETED), or not to be read (IGNORED).
+
+        Raises StaleRevisionError for another action, which a function of 0.2.0 found.
+        """
+        outcome = {"delete": "DELETED", "ignore": "IGNORED"}.get(self.snapshot.action)
+        if outcome is None:
+            raise StaleRevisionError(f"{self.file.uri} is there: it is read again")
         nothing = ItemSet(self.tables.staging_bucket, {"items": []}, self.tables.table_key)
         return _recorded(lambda: self._commit(outcome, nothing))
 

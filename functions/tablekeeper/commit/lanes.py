@@ -74,10 +74,13 @@ def lane_action(
     """Sets a lane's claim and progress, on condition that the claim `held` holds it."""
     sets, values = ["claim = :claim"], {":claim": {"N": str(claim)}}
     if progress:
-        sets += ["phase = :phase", "done = :done", "removed = :removed", "items_put = :put"]
+        # 0.2.0 believes `done` by whatever limits its transactions were cut.
+        sets += ["phase = :phase", "done = :none", "transactions = :transactions"]
+        sets += ["removed = :removed", "items_put = :put"]
         values |= {
             ":phase": {"S": progress.phase},
-            ":done": {"N": str(progress.done)},
+            ":none": {"N": "0"},
+            ":transactions": {"S": f"{progress.phase} {progress.done}"},
             ":removed": {"N": str(progress.removed)},
             ":put": {"N": str(progress.put)},
         }
@@ -135,9 +138,11 @@ class Lanes:
                 ConsistentRead=True,
             )
         for each in answer["Items"]:
+            phase, _, done = each.get("transactions", {"S": ""})["S"].partition(" ")
+            counts = phase == each["phase"]["S"] and each["done"]["N"] == "0"
             self.progress[int(each["sk"]["S"].removeprefix("CLAIM#"))] = Progress(
                 each["phase"]["S"],
-                int(each["done"]["N"]),
+                int(done) if counts else 0,
                 int(each["removed"]["N"]),
                 int(each.get("items_put", {}).get("N", "0")),
             )

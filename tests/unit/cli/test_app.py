@@ -140,7 +140,7 @@ def test_a_file_that_may_not_be_read_is_wrong_use(
     [
         exceptions.ReadTimeoutError(endpoint_url="https://a"),
         exceptions.ConnectTimeoutError(endpoint_url="https://a"),
-        exceptions.SSLError(endpoint_url="https://a", error="no certificate"),
+        exceptions.SSLError(endpoint_url="https://a", error=OSError("no certificate")),
         exceptions.ProxyConnectionError(proxy_url="https://a"),
         exceptions.EndpointConnectionError(endpoint_url="https://a"),
     ],

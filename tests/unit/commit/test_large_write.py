@@ -98,6 +98,31 @@ def test_few_items_of_many_bytes_are_a_large_write(
     assert "keys_at" in pipeline.row(KEY)
 
 
+@pytest.mark.parametrize("of_0_2_0", ["ADD 1", "UNDO 0"])
+def test_the_progress_of_a_lane_is_of_one_release(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, of_0_2_0: str
+) -> None:
+    """Of a rollback in the middle, and of the upgrade behind it: each does its phase again."""
+    monkeypatch.setattr(lanes, "LANES", 1)
+    pipeline.put(KEY, records("abcdefgh", v=1))
+    happens(pipeline, monkeypatch, cut_off_at(4))
+    fetched, execution = pipeline.fetch(KEY), pipeline.execution(KEY)
+    with pytest.raises(CutOffError):
+        pipeline.commit(fetched, execution)
+    monkeypatch.setattr(tables, "dynamodb", lambda: pipeline.dynamodb)
+    row = pipeline.row(KEY, "CLAIM#0")
+    assert (row["phase"]["S"], row["done"]["N"], row["transactions"]["S"]) == ("ADD", "0", "ADD 2")
+    phase, done = of_0_2_0.split()
+    pipeline.dynamodb.put_item(
+        TableName="ledger", Item=row | {"phase": {"S": phase}, "done": {"N": done}}
+    )
+    for each in held(pipeline):
+        key = {"pk": {"S": each}, "sk": {"S": "1"}}
+        pipeline.dynamodb.delete_item(TableName="items", Key=key)
+    assert pipeline.commit(fetched, execution)["outcome"] == "SYNCED"
+    assert held(pipeline) == dict.fromkeys("abcdefgh", "1")
+
+
 def test_what_vanished_goes_and_so_does_the_old_key_list(pipeline: Pipeline) -> None:
     pipeline.put(KEY, records("abcdefgh", v=1))
     pipeline.sync(KEY)

@@ -1,6 +1,7 @@
 """Delete Items: the file's items go, its row stays as a tombstone."""
 
 import pytest
+from handlers import delete_items
 from tablekeeper.errors import StaleRevisionError
 
 from tests.unit.conftest import Pipeline
@@ -30,6 +31,16 @@ def test_the_row_stays_as_a_tombstone(pipeline: Pipeline) -> None:
     assert (row["status"], row["revision"]) == ({"S": "DELETED"}, {"N": "2"})
     assert not {"item_keys", "etag", "digest", "expires_at"} & row.keys()
     assert pipeline.sync("notes/a.json")["outcome"] == "UNCHANGED"
+
+
+def test_what_a_function_of_0_2_0_found_for_a_release_is_no_absence(pipeline: Pipeline) -> None:
+    pipeline.put("notes/a.json", GOOD)
+    pipeline.sync("notes/a.json")
+    found = pipeline.fetch("notes/a.json")["found"] | {"action": "release"}
+    payload = {"found": found, "execution": pipeline.execution("notes/a.json")}
+    with pytest.raises(StaleRevisionError, match="it is read again"):
+        delete_items.handler(payload, None)
+    assert len(pipeline.items()) == 2
 
 
 def test_an_object_that_returns_brings_its_items_back(pipeline: Pipeline) -> None:

@@ -19,7 +19,7 @@ RUN = {
     "place": "sync/run/",
     "error": "",
 }
-RESULTS = [
+RESULTS: list[dict[str, Any]] = [
     {"files": 100, "ends": []},
     {
         "files": 100,
@@ -74,6 +74,16 @@ def test_everything_is_added_up(pipeline: Pipeline) -> None:
     assert told["outcomes"] == {"SYNCED": 1, "INVALID": 2, "FAILED": 2, "DELETED": 2}
     assert told["results"] == "s3://staging/sync/run/"
     assert last(pipeline) == told
+
+
+def test_a_finding_of_another_release_counts(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a batch that ran before the functions were updated: 0.2.0 says MISSING for UNKNOWN."""
+    monkeypatch.setitem(RESULTS[0], "ends", [{"key": "z", "finding": "MISSING"}])
+    told = report(pipeline, how="look")
+    assert told["findings"]["MISSING"] == 1
+    assert sum(told["findings"].values()) == told["differences"]
 
 
 @pytest.mark.parametrize("how", ["look", "Bulk"], ids=["look", "unknown"])
