@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from tablekeeper.model.outcome import NO_DATASET
 
 from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.stack import SCHEMAS_VARIABLE
@@ -40,7 +41,11 @@ Error = Annotated[
 ]
 Dataset = Annotated[
     str | None,
-    typer.Option(help="Only this dataset.", metavar="NAME", autocompletion=completion.datasets),
+    typer.Option(
+        help="Only this dataset, and failures of an unknown one.",
+        metavar="NAME",
+        autocompletion=completion.datasets,
+    ),
 ]
 Since = Annotated[
     str | None,
@@ -149,7 +154,7 @@ class Choice:
             if each.dataset == self.dataset:
                 return
             known.add(each.dataset)
-        there_are = _there_are("the ledger has", known - {files.NO_DATASET})
+        there_are = _there_are("the ledger has", known - {NO_DATASET})
         if looked_at < LOOKED_AT:
             raise UsageError(f"no file belongs to a dataset {self.dataset!r}; {there_are}")
         typer.echo(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from tablekeeper.model.outcome import NO_DATASET
 
 from tablekeeper_cli.commands.choice import Key, not_empty
 from tablekeeper_cli.errors import UnknownError
@@ -89,7 +90,6 @@ def _status_of_all(context: Context) -> None:
 
 def _shown_files(data: dict[str, Any], statuses: list[str]) -> list[RenderableType]:
     from tablekeeper_cli.executions import bucket_runs
-    from tablekeeper_cli.ledger import files
     from tablekeeper_cli.terminal.showing import outcome, plain, plural, when
     from tablekeeper_cli.terminal.tables import Column, Fields, Table
 
@@ -104,7 +104,7 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> list[RenderableTy
     shown.header[1:] = map(outcome, statuses)
     for dataset, numbers in counts.items():
         cells = (f"{numbers[each]:,}" if each in numbers else "" for each in statuses)
-        shown.add_row(plain("no dataset" if dataset == files.NO_DATASET else dataset), *cells)
+        shown.add_row(plain("no dataset" if dataset == NO_DATASET else dataset), *cells)
     if len(counts) > 1:
         sums = (sum(each.get(status, 0) for each in counts.values()) for status in statuses)
         shown.add_row("all", *(f"{number:,}" for number in sums), style="bold")

@@ -10,13 +10,12 @@ from typing import Any
 
 from tablekeeper.ledger.rows import CURRENT, SHARDS, Row
 from tablekeeper.model.objects import MAX_URI_BYTES
+from tablekeeper.model.outcome import NO_DATASET
 
 from tablekeeper_cli.errors import UnknownError, UsageError
 from tablekeeper_cli.ledger.problems import INCOMPLETE, WRITING, Problem, problem_of
 from tablekeeper_cli.ledger.queries import Attributes, Query, get_row, rows_of, text_of
 from tablekeeper_cli.stack import Stack
-
-NO_DATASET = "-"
 
 
 @dataclass(frozen=True)

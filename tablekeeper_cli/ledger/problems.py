@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tablekeeper import causes, errors
+from tablekeeper.model.outcome import NO_DATASET
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery.schedule import next_try
 
@@ -85,7 +86,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class ProblemFilter:
-    """Which problems are asked for: those that agree with each of these that is not empty."""
+    """Which problems are asked for: those that agree with each of these that is not empty. A file
+    that FAILED before its dataset was known may be of any.
+    """
 
     status: str | None = None
     error: str | None = None
@@ -97,10 +100,16 @@ class ProblemFilter:
         """Whether a problem is one of these, by all but the time."""
         return (
             self.error in (None, "", failure.error)
-            and self.dataset in (None, "", failure.dataset)
+            and may_be_of(self.dataset, failure.dataset, failure.status)
             and failure.key.startswith(self.prefix)
             and (self.status != INCOMPLETE or failure.incomplete_since is not None)
         )
+
+
+def may_be_of(wanted: str | None, dataset: str, status: str) -> bool:
+    """Whether a problem is one of a dataset, or of any where none is wanted."""
+    unknown = (dataset, status) == (NO_DATASET, "FAILED")
+    return unknown or wanted in (None, "", dataset)
 
 
 ANY = ProblemFilter()

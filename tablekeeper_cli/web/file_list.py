@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from tablekeeper.model.outcome import NO_DATASET
+
 from tablekeeper_cli.executions.running import Running
 from tablekeeper_cli.executions.visits import RUNNING
 from tablekeeper_cli.ledger import facts, files
 from tablekeeper_cli.ledger.facts import Facts
-from tablekeeper_cli.ledger.files import NO_DATASET, ListedFile
+from tablekeeper_cli.ledger.files import ListedFile
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.web import looks
 from tablekeeper_cli.web.now import UnderWay

@@ -29,12 +29,14 @@ class Problems:
     def files(self) -> int:
         return self.counts.total()
 
-    def files_like(self, *wanted: str) -> int:
+    def files_like(self, status: str, error: str, dataset: str) -> int:
         """Files whose problem has this status, this error and this dataset, where one is named."""
         return sum(
             count
-            for kind, count in self.counts.items()
-            if all(name in ("", each) for name, each in zip(wanted, kind, strict=True))
+            for (its_status, its_error, its_dataset), count in self.counts.items()
+            if status in ("", its_status)
+            and error in ("", its_error)
+            and problems.may_be_of(dataset, its_dataset, its_status)
         )
 
 

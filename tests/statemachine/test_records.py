@@ -199,6 +199,19 @@ def test_a_problem_is_as_old_as_the_first_failure_of_its_content(
     assert at == since if since else re.fullmatch(r"\d{4}-.*Z", at)
 
 
+@pytest.mark.parametrize(
+    ("dataset", "expression"),
+    [("-", "if_not_exists(dataset, :dataset)"), ("notes", ":dataset")],
+    ids=["failed before it was known", "known"],
+)
+def test_a_file_that_fails_before_it_is_looked_at_keeps_its_dataset(
+    dataset: str, expression: str
+) -> None:
+    problem = {"status": "FAILED", "since": "", "dataset": dataset}
+    changed = _evaluate(_update()["UpdateExpression"][2:-2], STARTS[0], {}, 0, problem=problem)
+    assert f"problem_dataset = {expression}, " in changed
+
+
 def test_both_rows_of_a_failure_are_one_and_the_same() -> None:
     """But for the object's row, which the late one leaves alone."""
     assert _audit_item(PROMPT) == _audit_item(LATE)

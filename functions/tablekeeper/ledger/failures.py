@@ -18,6 +18,7 @@ from tablekeeper.ledger.rows import CURRENT, attribute, shard_of
 from tablekeeper.ledger.writes import AuditTable, audit_row, problem_attributes, put_audit_row
 from tablekeeper.model.execution import RELEASE, Execution
 from tablekeeper.model.objects import MAX_URI_BYTES, object_uri
+from tablekeeper.model.outcome import NO_DATASET
 from tablekeeper.model.snapshot import Snapshot
 from tablekeeper.model.times import iso_milliseconds, now
 
@@ -193,6 +194,9 @@ def _problem(
     known = changes["problem"]["M"]["status"]["S"] == "INVALID"
     since = ":problem_since" if known else "if_not_exists(problem_since, :problem_since)"
     values = {name: f":{name}" for name in changes} | {"problem_since": since}
+    if changes["problem_dataset"] == attribute(NO_DATASET):
+        # It failed before it was looked at: the file was of that dataset so far.
+        values["problem_dataset"] = "if_not_exists(dataset, :problem_dataset)"
     sets = ", ".join(f"{name} = {value}" for name, value in values.items())
     return {
         "Update": {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tablekeeper.errors import VALIDATE, BadRecordsError
 from tablekeeper.ledger.rows import CURRENT, OBJECT, PROBLEM, RELEASED, attribute, shard_of
 from tablekeeper.model.execution import Execution, event_text
-from tablekeeper.model.outcome import PARTIAL, CommitResult
+from tablekeeper.model.outcome import NO_DATASET, PARTIAL, CommitResult
 from tablekeeper.model.snapshot import SetAside, Snapshot
 from tablekeeper.model.times import looked_at, now
 
@@ -182,7 +182,7 @@ def problem_attributes(
         "problem_at": attribute(problem["at"]),
         "problem_since": attribute(since),
         "problem_error": attribute(problem["error"]),
-        "problem_dataset": attribute(dataset or "-"),
+        "problem_dataset": attribute(dataset or NO_DATASET),
     }
 
 

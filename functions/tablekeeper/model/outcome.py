@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+NO_DATASET = "-"
+"""In place of a name: there is none, or the execution failed before it was looked for."""
 SYNCED, PARTIAL = "SYNCED", "PARTIAL"
 """The outcomes with which the items of a file are in the table. PARTIAL: those of its good records,
 and that the bad ones are set aside is a problem of the file.

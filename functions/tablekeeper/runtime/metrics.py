@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from tablekeeper.model.execution import occurred_at
-from tablekeeper.model.outcome import PARTIAL, SYNCED
+from tablekeeper.model.outcome import NO_DATASET, PARTIAL, SYNCED
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.metrics import EphemeralMetrics
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from tablekeeper.model.snapshot import Snapshot
 
 NAMESPACE = "Tablekeeper"
-NO_DATASET = "-"
 
 
 class Metric(NamedTuple):

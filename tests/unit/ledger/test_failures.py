@@ -42,6 +42,16 @@ def test_a_failure_is_the_execution_s_outcome_and_the_file_s_problem(dynamodb: A
     assert dynamodb.tables["ledger"][CURRENT]["problem_status"] == {"S": "FAILED"}
 
 
+@pytest.mark.parametrize(("was_of", "shown"), [("notes", "notes"), (None, "-")])
+def test_the_dataset_of_a_failure_is_the_one_that_the_file_had(
+    dynamodb: Any, was_of: str | None, shown: str
+) -> None:
+    row: dict[str, Any] = {"pk": {"S": "s3://b/k"}, "sk": {"S": "CURRENT"}}
+    dynamodb.put_item(TableName="ledger", Item=row | ({"dataset": {"S": was_of}} if was_of else {}))
+    assert record(dynamodb)
+    assert dynamodb.tables["ledger"][CURRENT]["problem_dataset"] == {"S": shown}
+
+
 def test_a_failure_is_recorded_once(dynamodb: Any) -> None:
     record(dynamodb)
     before = json.dumps(dynamodb.tables["ledger"][CURRENT])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from tablekeeper.model.outcome import NO_DATASET
 
 from tablekeeper_cli.commands import choice
 from tablekeeper_cli.commands.choice import Choice
@@ -62,7 +63,7 @@ def test_a_dataset_that_a_file_has_is_one(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_dataset_that_no_file_has_is_wrong_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = ledger(monkeypatch, "b", "a", files.NO_DATASET)
+    reads = ledger(monkeypatch, "b", "a", NO_DATASET)
     with pytest.raises(UsageError, match=r"dataset 'typo'; the ledger has a, b$"):
         list(Choice(dataset="typo").failures(STACK))
     assert next(reads) == 3

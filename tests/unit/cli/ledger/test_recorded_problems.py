@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from tablekeeper.errors import KeyOwnershipError, SchemaViolationError
@@ -86,3 +87,11 @@ def test_an_empty_choice_of_an_error_or_a_dataset_is_none() -> None:
     assert ProblemFilter(error="", dataset="").has(failure)
     assert not ProblemFilter(error="x").has(failure)
     assert not ProblemFilter(dataset="x").has(failure)
+
+
+def test_what_failed_before_its_dataset_was_known_may_be_of_any() -> None:
+    """`failures --dataset notes` would say that nothing is wrong."""
+    unknown = Failure(KEY, "FAILED", "TransientServiceError", "-", AT, AT, None, None)
+    assert ProblemFilter(dataset="notes").has(unknown)
+    assert not ProblemFilter(dataset="notes", error="x").has(unknown)
+    assert not ProblemFilter(dataset="notes").has(replace(unknown, status="INVALID"))

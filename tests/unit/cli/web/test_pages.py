@@ -205,8 +205,11 @@ def test_failures_are_chosen_and_say_when_they_are_tried_again(
     shop.file(KEY, problem=BAD)
     shop.file("a/slow", None, problem=("FAILED", "TransientServiceError", "S3"), failed=before(5))
     shop.file("a/own", None, problem=("INVALID", "KeyOwnershipError", "S3"))
+    # It failed before its dataset was known.
+    early: Any = {"problem": ("FAILED", "ClientError", "S3"), "problem_dataset": "-"}
+    shop.file("a/early", None, **early)
     text = text_of(client, "/failures")
-    assert "Failures 3" in text
+    assert "Failures 4" in text
     assert re.search(r"a/slow ✗ FAILED TransientServiceError .*\] in \d+ (s|min)", text)
     assert "when it is mended" in text
     assert "when no other file has the item" in text
@@ -215,7 +218,9 @@ def test_failures_are_chosen_and_say_when_they_are_tried_again(
     assert "a/slow" not in chosen
     command = "failures --error SchemaViolationError --stack shop --region eu-west-1"
     assert command in chosen
-    assert "No file has a problem like that" in text_of(client, "/failures?dataset=none")
+    of_none = "/failures?dataset=none"
+    assert "Failures 1" in text_of(client, of_none)
+    assert "No file has a problem like that" in text_of(client, f"{of_none}&status=INVALID")
 
 
 def test_files_are_chosen_ordered_and_paged(
