@@ -356,7 +356,7 @@ class World(Mishaps, Deployments):
         machine = ENVIRONMENT["STATE_MACHINE_ARN"]
         with patch.object(clock, "sleep", lambda _seconds: None):
             swept = Sweep(self.states(), self.tables(), machine, lambda: 300).run()
-        return len(swept.recorded) + swept.restarted + (swept.passed_over or 0)
+        return len(swept.recorded) + swept.restarted + swept.passed_over
 
     def states(self) -> Any:
         return StepFunctions(self)

@@ -8,7 +8,6 @@ time, and a failure of one does not stop the other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
 from tablekeeper.recovery.bad_ends import BadEnds
@@ -28,14 +27,13 @@ FILES, EXECUTIONS = "files", "executions"
 class SweepResult(NamedTuple):
     """What a sweep did: failures recorded that were missing, files tried again; how many files it
     found with a problem, by status, None when it could not count them or another sweep was at it;
-    and how many rows, files and executions it passed over, None for none when another sweep was at
-    the executions: its zero would hide one that dies there each time.
+    and how many rows, files and executions it passed over.
     """
 
     recorded: tuple[BadEnd, ...]
     restarted: int
     problems: Mapping[str, int] | None
-    passed_over: int | None
+    passed_over: int
 
 
 class Sweep:
@@ -48,42 +46,45 @@ class Sweep:
         self.remaining, self.notes = remaining, Notes()
         self.problems: Mapping[str, int] | None = None
         self.restarted, self.recorded = 0, list[BadEnd]()
-        self.compares = False
 
     def run(self) -> SweepResult:
         """Both jobs. What fails is noted, and left to the next sweep."""
-        with self.notes.ending(FILES):
-            self._files()
+        self._alone(FILES, self._files)
         self.notes.in_a_row = 0
-        with self.notes.ending(EXECUTIONS):
-            self._executions()
-        passed_over = self.notes.count or (0 if self.compares else None)
-        if passed_over is not None:
-            metrics.count_passed_over(passed_over)
-        return SweepResult(tuple(self.recorded), self.restarted, self.problems, passed_over)
+        self._alone(EXECUTIONS, self._executions)
+        return SweepResult(tuple(self.recorded), self.restarted, self.problems, self.notes.count)
+
+    def _alone(self, job: str, work: Callable[[], None]) -> None:
+        """A job, unless another sweep is at it: then it says nothing of it, because its zero would
+        hide that the other one dies of it each time.
+        """
+        before, ours = self.notes.count, False
+        tables, remaining = self.tables, self.remaining()
+        with (
+            self.notes.ending(job),
+            lease(tables.client, tables.ledger, job, remaining) as held,
+        ):
+            ours = held
+            if held:
+                work()
+        passed_over = self.notes.count - before
+        if ours or passed_over:
+            metrics.count_passed_over(job, passed_over)
 
     def _files(self) -> None:
-        with self._lease(FILES) as held:
-            if not held:
-                return
-            waiting = count_files(self.tables, self.notes)
-            self.problems = waiting.counts
-            # Before the rest, which may take long, or fail.
-            metrics.gauge_problems(waiting.counts)
-            files = WaitingFiles(
-                self.states, self.tables, self.state_machine, self.remaining, self.notes
-            )
-            self.restarted = files.try_again(waiting)
+        waiting = count_files(self.tables, self.notes)
+        self.problems = waiting.counts
+        # Before the rest, which may take long, or fail.
+        metrics.gauge_problems(waiting.counts)
+        files = WaitingFiles(
+            self.states, self.tables, self.state_machine, self.remaining, self.notes
+        )
+        self.restarted = files.try_again(waiting)
 
     def _executions(self) -> None:
         net = SafetyNet(
             self.states, self.tables.client, self.tables.ledger, self.tables.audit_retention
         )
-        with self._lease(EXECUTIONS) as self.compares:
-            if self.compares:
-                ends = BadEnds(net, self.state_machine, self.remaining, self.notes)
-                self.recorded = ends.recorded
-                ends.sweep()
-
-    def _lease(self, job: str) -> AbstractContextManager[bool]:
-        return lease(self.tables.client, self.tables.ledger, job, self.remaining())
+        ends = BadEnds(net, self.state_machine, self.remaining, self.notes)
+        self.recorded = ends.recorded
+        ends.sweep()

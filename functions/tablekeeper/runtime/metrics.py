@@ -47,7 +47,7 @@ METRICS: Mapping[str, Metric] = {
     "Lag": Metric("Seconds"),
     "ReadAgain": Metric("Count"),
     "OpenProblems": Metric("Count", ("status",)),
-    "PassedOver": Metric("Count"),
+    "PassedOver": Metric("Count", ("job",)),
     "Differences": Metric("Count", ("finding",)),
 }
 
@@ -89,9 +89,11 @@ def gauge_problems(problems: Mapping[str, int]) -> None:
         _publish({"OpenProblems": count}, status=status)
 
 
-def count_passed_over(count: int) -> None:
-    """Rows, files and executions that a sweep could do nothing with. Zeros too."""
-    _publish({"PassedOver": count})
+def count_passed_over(job: str, count: int) -> None:
+    """Rows, files and executions that a job of the sweep could do nothing with. Zeros too: a
+    missing value is an alarm.
+    """
+    _publish({"PassedOver": count}, job=job)
 
 
 def gauge_differences(findings: Mapping[str, int]) -> None:

@@ -302,7 +302,7 @@ def test_every_metric_is_published_by_something(printed: Printed) -> None:
     metrics.count_commit(partial, execution, CommitResult("PARTIAL", 1, 1))
     metrics.count_read_again()
     metrics.gauge_problems({"FAILED": 0})
-    metrics.count_passed_over(0)
+    metrics.count_passed_over("files", 0)
     metrics.gauge_differences({"UNKNOWN": 0})
     assert set(printed.metrics()) == set(METRICS)
     assert later.dataset is None
@@ -311,7 +311,7 @@ def test_every_metric_is_published_by_something(printed: Printed) -> None:
 def test_a_metric_has_no_dimension_whose_values_are_many() -> None:
     """No key, no execution, no error: each value of a dimension costs a metric of its own."""
     for name, metric in METRICS.items():
-        assert {*metric.dimensions} <= {"dataset", "outcome", "status", "finding"}, name
+        assert {*metric.dimensions} <= {"dataset", "outcome", "status", "finding", "job"}, name
 
 
 def test_metrics_are_loaded_when_the_work_is_done() -> None:
