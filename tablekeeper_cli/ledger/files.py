@@ -13,9 +13,9 @@ from tablekeeper.model.objects import MAX_URI_BYTES
 from tablekeeper.model.outcome import NO_DATASET
 
 from tablekeeper_cli.errors import UnknownError, UsageError
-from tablekeeper_cli.ledger.problems import INCOMPLETE, WRITING, Problem, problem_of
+from tablekeeper_cli.ledger.problems import INCOMPLETE, WRITING, Problem, failures, problem_of
 from tablekeeper_cli.ledger.queries import Attributes, Query, get_row, rows_of, text_of
-from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.stack import NO_OBJECT, Stack
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,17 @@ class File:
 
 
 def counts(stack: Stack) -> Counter[tuple[str, str]]:
-    """The number of files by status and dataset; incomplete files count as INCOMPLETE, too."""
+    """The number of files by status and dataset; incomplete files count as INCOMPLETE, too, and an
+    input that names no object of the bucket as a file.
+    """
     counted: Counter[tuple[str, str]] = Counter()
     for each in _listed(stack, ""):
         counted[each.status, each.dataset] += 1
         if each.incomplete_since:
             counted[INCOMPLETE, each.dataset] += 1
+    for failure in failures(stack):
+        if failure.key.startswith(NO_OBJECT):
+            counted[failure.status, failure.dataset] += 1
     return counted
 
 

@@ -13,7 +13,7 @@ from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery.schedule import next_try
 
 from tablekeeper_cli.ledger.queries import Attributes, Query, rows_at, rows_of, text_of
-from tablekeeper_cli.stack import Stack
+from tablekeeper_cli.stack import NO_OBJECT, Stack
 
 INCOMPLETE, WRITING = "INCOMPLETE", "WRITING"
 
@@ -87,7 +87,8 @@ class Problem:
 @dataclass(frozen=True)
 class ProblemFilter:
     """Which problems are asked for: those that agree with each of these that is not empty. A file
-    that FAILED before its dataset was known may be of any.
+    that FAILED before its dataset was known may be of any, and one whose key is not known has any
+    prefix.
     """
 
     status: str | None = None
@@ -101,7 +102,7 @@ class ProblemFilter:
         return (
             self.error in (None, "", failure.error)
             and may_be_of(self.dataset, failure.dataset, failure.status)
-            and failure.key.startswith(self.prefix)
+            and (failure.key.startswith(self.prefix) or failure.key == NO_OBJECT)
             and (self.status != INCOMPLETE or failure.incomplete_since is not None)
         )
 

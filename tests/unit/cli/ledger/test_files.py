@@ -13,7 +13,9 @@ from tablekeeper_cli.app import app
 from tablekeeper_cli.commands import verify
 from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.executions import bucket_runs
+from tablekeeper_cli.ledger import files
 from tablekeeper_cli.ledger.files import _last, check_prefix
+from tablekeeper_cli.ledger.problems import Failure
 from tablekeeper_cli.stack import Stack
 from tablekeeper_cli.verify.verifier import Summary, Verifier
 
@@ -54,6 +56,20 @@ def test_a_prefix_is_one_of_a_file_in_the_bucket_or_in_the_ledger(stack: Kept) -
     for prefix, in_bucket in (("typo", True), ("new/", False)):
         with pytest.raises(UsageError, match=f"no file whose key begins with '{prefix}'"):
             check_prefix(stack, prefix, in_bucket=in_bucket)
+
+
+def test_what_names_no_object_of_the_bucket_counts_too(
+    stack: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`status` would say that nothing is FAILED while the alarm goes off."""
+    keys = ("a.json", "s3:///", "s3:///other/a.json")
+    problems = [
+        Failure(key, "FAILED", "InvalidEventError", "-", "", "", None, None) for key in keys
+    ]
+    listed = files.ListedFile("a.json", "FAILED", "notes", None, "InvalidEventError", None)
+    monkeypatch.setattr(files, "failures", lambda _: iter(problems))
+    monkeypatch.setattr(files, "_listed", lambda *_: iter([listed]))
+    assert files.counts(stack) == {("FAILED", "notes"): 1, ("FAILED", "-"): 2}
 
 
 def test_a_run_has_a_prefix_that_a_file_has(stack: Kept) -> None:
