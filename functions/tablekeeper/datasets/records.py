@@ -10,6 +10,7 @@ from tablekeeper.documents.csv_reader import read_csv
 from tablekeeper.documents.dynamodb_json import read_dynamodb_json
 from tablekeeper.documents.json_lines import read_json_lines
 from tablekeeper.documents.json_reader import read_json
+from tablekeeper.documents.likeness import ENCODED_TWICE, is_encoded_twice
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import DocumentShapeError, InvalidFileError, ReservedAttributeError
 
@@ -111,7 +112,8 @@ def _no_record(element: Value, place: int, *, lines: bool) -> str:
             f"{holds}; in `jsonl` a line is one record. In a dataset whose `format` is json, the "
             "elements of an array are the records"
         )
-    return f"{holds}; a record is an object"
+    hint = ENCODED_TWICE if is_encoded_twice(element.value) else ""
+    return f"{holds}; a record is an object{hint}"
 
 
 def _json_type(value: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tablekeeper.documents.json_parser import error_at
 from tablekeeper.documents.json_stream import Document
+from tablekeeper.documents.likeness import ENCODED_TWICE, is_encoded_twice
 from tablekeeper.documents.numbers import OutOfRangeError, parse_number
 from tablekeeper.documents.pointers import Path, shown
 from tablekeeper.documents.value import Value
@@ -70,8 +71,8 @@ def read_dynamodb_json(text: Iterable[str]) -> Iterator[Value]:
     while document.next_document():
         line, has_item = document.line, False
         if document.peek() != "{":
-            document.value()
-            no_object = DocumentShapeError(f"the value is no object with {_WHERE}")
+            hint = ENCODED_TWICE if is_encoded_twice(document.value()) else ""
+            no_object = DocumentShapeError(f"the value is no object with {_WHERE}{hint}")
             yield Value(None, line, error=document.placed(no_object))
             continue
         names = list[str]()

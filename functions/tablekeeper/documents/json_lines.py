@@ -14,7 +14,8 @@ from tablekeeper.documents.json_parser import (
     not_parsed,
     raise_first_mark,
 )
-from tablekeeper.documents.json_stream import DELIMITER, TOO_LONG, Window
+from tablekeeper.documents.json_stream import TOO_LONG, Window
+from tablekeeper.documents.likeness import looks_like_csv
 from tablekeeper.documents.text import BYTE_ORDER_MARK
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import InvalidFileError, RecordTooLargeError
@@ -42,10 +43,12 @@ class _Lines(Window):
     def __init__(self, chunks: Iterable[str]) -> None:
         super().__init__(chunks)
         self._parser = Parser()
+        self._begins = ""
 
     def values(self) -> Iterator[Value]:
         """The values of all lines. Raises RecordTooLargeError."""
         number, ended = 0, False
+        self._begins = self._head()
         while not ended:
             number += 1
             start, stop = self._place, self._text.find("\n", self._place)
@@ -68,7 +71,8 @@ class _Lines(Window):
             if _goes_on(line, error):
                 yield from self._values_of(line, number)
             else:
-                yield Value(None, number, error=_bad_line(line, number, error))
+                is_csv = number == 1 and looks_like_csv(self._begins)
+                yield Value(None, number, error=_bad_line(line, number, error, is_csv=is_csv))
         else:
             yield self._kept(value, line, number)
 
@@ -111,14 +115,18 @@ def _goes_on(line: str, error: json.JSONDecodeError | RecursionError) -> bool:
 
 
 def _bad_line(
-    line: str, number: int, error: json.JSONDecodeError | RecursionError
+    line: str,
+    number: int,
+    error: json.JSONDecodeError | RecursionError,
+    *,
+    is_csv: bool = False,
 ) -> InvalidFileError:
     unfit = not_parsed(error, line, 0, 0, lambda at: (number, at + 1))
     hint = ""
     if isinstance(error, json.JSONDecodeError):
         if error.msg == "Extra data" or error.pos >= len(line.rstrip()):
             hint = _ONE_LINE
-        if number == 1 and error.pos == 0 and DELIMITER.search(line):
+        if is_csv:
             hint = _CSV
     unfit = type(unfit)(f"{unfit}{hint}", **unfit.values)
     return _within(unfit, number)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tablekeeper.documents.json_stream import Document
+from tablekeeper.documents.likeness import ENCODED_TWICE
 from tablekeeper.documents.pointers import Path
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import DocumentShapeError, FileFormatError
@@ -51,10 +52,11 @@ def read_json(text: Iterable[str], location: Location = WHOLE) -> Iterator[Value
         raise FileFormatError("the file looks like CSV: set `format` to csv in its dataset")
     ahead = _Ahead(text, location)
     while document.next_document():
+        hint = ENCODED_TWICE if document.peek() == '"' else ""
         has_records = yield from _Reader(document, location, ahead).records()
         if location.text and not has_records:
             raise document.placed(
-                DocumentShapeError(f'"{location.text}" finds nothing in the document')
+                DocumentShapeError(f'"{location.text}" finds nothing in the document{hint}')
             )
         ahead.passed += 1
 

@@ -21,6 +21,7 @@ from tablekeeper.documents.json_parser import (
     raise_first_mark,
     unseen,
 )
+from tablekeeper.documents.likeness import HEAD_CHARACTERS, looks_like_csv
 from tablekeeper.documents.names import NamesSeen
 from tablekeeper.documents.pointers import Path
 from tablekeeper.documents.text import BYTE_ORDER_MARK
@@ -49,7 +50,6 @@ _BEGINS = frozenset('{["-0123456789tfnNI')
 
 TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
 _TOO_MANY = f"the names of the object's members have more than {names.MAX_NAMES_BYTES:,} bytes"
-DELIMITER = re.compile(r"[,;\t]")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -93,13 +93,14 @@ class Window:
                 return ""
 
     def looks_like_csv(self) -> bool:
-        """Whether what comes next is no record in JSON and its line has a delimiter of CSV."""
-        if self.peek() in "{[)":  # a program that guards its JSON writes )]}',
-            return False
-        while True:
-            line, ended, _ = self._text[self._place : self._place + 1000].partition("\n")
-            if ended or len(line) == 1000 or not self._read_on():
-                return bool(DELIMITER.search(line))
+        """Whether what comes next is a row of CSV, and no object and no array."""
+        return self.peek() not in "{[" and looks_like_csv(self._head())
+
+    def _head(self) -> str:
+        """The first characters of what comes next."""
+        while len(self._text) - self._place < HEAD_CHARACTERS and self._read_on():
+            pass
+        return self._text[self._place : self._place + HEAD_CHARACTERS]
 
     def _pass_separators(self) -> None:
         while self.peek() in (RECORD_SEPARATOR, BYTE_ORDER_MARK):

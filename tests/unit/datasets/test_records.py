@@ -260,9 +260,90 @@ def test_an_array_in_json_lines_is_said_to_be_one() -> None:
     )
 
 
-def test_csv_in_json_lines_is_said_to_be_csv() -> None:
-    said = outcome(["id,n\n1,2\n"], None, "a.jsonl")[1]
-    assert said.endswith("line 1 column 1; if the file is CSV, set `format` to csv in its dataset")
+CSV = [
+    "id,n\n1,2\n",
+    "id;n",
+    "\nid\tn\r\n1\t2\r\n",
+    '"id","n"\r\n"1","a ""b"""\r\n',
+    '"id", "a name"\n',
+    '1,"{""a"": 1}"\n',
+    "#date,time\n2026-01-01,12:00\n",
+    "price (EUR),weight [kg],\n1,2,\n",
+    "guid,n\n{6F9619FF-8B86},2\n",
+    "id," * 3_000 + "n\n",
+    '"id","' + "x" * 5_000 + '"\n',
+]
+NO_CSV = [
+    'callback([{"a":"b","c":1.1}]);',
+    'callback({\n"a": 1, "b": 2});',
+    "// written by x 1.2, do not edit\n[{}]",
+    "// written by x, y\n// and z, do not edit\n[\n  {}]",
+    "/* a, b */ [\n{}]",
+    "/* a, b\n * c, d */\n{}",
+    "# written by x 1.2, do not edit\n[{}]",
+    '# a, b\n{"a": 1}\n{"a": 2}\n',
+    "<!-- a, b -->\n[]",
+    "-- a, b\n[]",
+    'var x = [{"a": 1, "b": 2}];',
+    "export default a, [\n",
+    ")]}',\n[{}]",
+    "while(1);[{}]",
+    "for(;;);\n{}",
+    'data: {"a": 1, "b": 2}',
+]
+
+
+@pytest.mark.parametrize("text", CSV)
+def test_csv_is_said_to_be_csv(text: str) -> None:
+    said = "FileFormatError: the file looks like CSV: set `format` to csv in its dataset"
+    assert outcome([text], None) == outcome(list(text), None) == ([], said)
+    said = outcome([text.lstrip()], None, "a.jsonl")[1]
+    assert said.startswith("MalformedJsonError: line 1 of the file: ")
+    assert said.endswith("; if the file is CSV, set `format` to csv in its dataset")
+    assert outcome(list(text.lstrip()), None, "a.jsonl")[1] == said
+
+
+@pytest.mark.parametrize("text", NO_CSV)
+def test_what_stands_around_json_is_no_csv(text: str) -> None:
+    said = "MalformedJsonError: Expecting value: line 1 column 1"
+    assert outcome([text], None) == outcome(list(text), None) == ([], said)
+    said = outcome([text], None, "a.jsonl")[1]
+    assert said == "MalformedJsonError: line 1 of the file: Expecting value: line 1 column 1"
+    assert outcome(list(text), None, "a.jsonl")[1] == said
+
+
+ONCE = '[{"a": "b", "c": "d;"}]'
+
+
+@pytest.mark.parametrize(
+    ("text", "records", "key"),
+    [
+        (json.dumps(ONCE), None, "a.json"),
+        (json.dumps(json.dumps(ONCE)), None, "a.json"),
+        (json.dumps(ONCE), "a", "a.json"),
+        (json.dumps(ONCE), "a.*", "a.json"),
+        (json.dumps(ONCE), "a[]", "a.json"),
+        (json.dumps({"a": ONCE}), "a", "a.json"),
+        (json.dumps([ONCE[1:-1]]), None, "a.json"),
+        (f"{json.dumps(ONCE[1:-1])}\n{json.dumps(ONCE[1:-1])}\n", None, "a.json"),
+        (f"{json.dumps(ONCE[1:-1])}\n{json.dumps(ONCE[1:-1])}\n", None, "a.jsonl"),
+    ],
+)
+def test_json_that_was_encoded_twice_is_asked_about(
+    text: str, records: str | None, key: str
+) -> None:
+    values, said = outcome([text], records, key)
+    assert values == []
+    assert said.startswith("DocumentShapeError: ")
+    assert said.endswith(" (was its JSON encoded twice?)")
+    assert outcome(list(text), records, key) == (values, said)
+
+
+@pytest.mark.parametrize("text", ['"4711"', '"a, b"', '"[redacted]"', '"{a}"', '["a,b"]', "5"])
+def test_another_string_is_not_asked_about(text: str) -> None:
+    said = outcome([text], None)[1]
+    assert said.startswith("DocumentShapeError: ")
+    assert said.endswith("; a record is an object")
 
 
 def test_where_records_are_to_be_found_no_line_is_a_record() -> None:

@@ -143,6 +143,11 @@ def test_both_validators_see_plain_json() -> None:
         ),
         ('{"Keys": {}, "NewImage": {}}', "this is an incremental export"),
         ("[]", 'the value is no object with "Item"'),
+        (
+            '"{}"',
+            'the value is no object with "Item", as in an export, or "Items", as in a scan (was '
+            "its JSON encoded twice?)",
+        ),
     ],
     ids=[
         *(
@@ -156,7 +161,8 @@ def test_both_validators_see_plain_json() -> None:
             "letters",
             "empty",
         ),
-        *("twice", "twice by value", "mixed", "array", "nothing", "second", "incremental", "value"),
+        *("twice", "twice by value", "mixed", "array", "nothing", "second", "incremental"),
+        *("value", "encoded twice"),
     ],
 )
 def test_what_is_no_item_is_named_with_its_place(text: str, message: str) -> None:
