@@ -142,7 +142,11 @@ class DatasetCheck:
             self._say((KEYWORD,), what, advice)
 
     def _check_key_type(self, name: str, wanted: str, expression: Expression, place: Path_) -> None:
+        """A file whose document lacks a field is refused, and no schema can say that it has it:
+        only what the record gives is warned of.
+        """
         given = self.types.of(expression.syntax)
+        of_record = self.types.with_document(frozenset((wanted,))).of(expression.syntax)
         it = f'the key attribute "{name}", by `{expression.text}`,'
         if wanted not in given:
             gives = " or ".join(sorted(given - {NULL} or given)).replace(NULL, "nothing")
@@ -151,11 +155,13 @@ class DatasetCheck:
                 f": to_string({expression.text})" if wanted == STRING and given != {NULL} else "."
             )
             self._say(place, what, advice)
-        elif given == ANY:
+        elif of_record == ANY:
+            if expression.document_paths():
+                return
             what = f"{it} may be anything: the schema does not say that it is a {wanted}"
             self._say(place, what, f"Require it, with `type` {wanted}.", WARNING)
-        elif given != {wanted}:
-            others = " or ".join(sorted(given - {wanted})).replace(NULL, "missing")
+        elif of_record != {wanted}:
+            others = " or ".join(sorted(of_record - {wanted})).replace(NULL, "missing")
             what = f"{it} may be {others}"
             advice = f"Make the schema require a {wanted}: else the whole file is refused."
             self._say(place, what, advice, WARNING)

@@ -7,8 +7,9 @@ is not.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urldefrag, urljoin
 
 from tablekeeper.datasets.catalogue import Catalogue
@@ -85,12 +86,19 @@ class ExpressionTypes:
         self._catalogue = catalogue
         self._root = catalogue.schemas[name]
         self._record = self._parts(self._root, _Place(name, identifier(self._root)))
+        self._document = ANY
         self._own_names = catalogue.datasets[name].own_names if name in catalogue.datasets else ()
 
     @classmethod
     def unknown(cls) -> ExpressionTypes:
         """The types of expressions on documents without a schema."""
         return cls(Catalogue({"unknown": {}}), "unknown")
+
+    def with_document(self, types: Types) -> Self:
+        """The types where each field of `_document`, which no schema describes, has these."""
+        taken = copy(self)
+        taken._document = types
+        return taken
 
     @property
     def record(self) -> Types:
@@ -110,6 +118,8 @@ class ExpressionTypes:
             if node["value"] == "to_string" and len(children) == 1:
                 given = self.of(children[0])
                 return frozenset((STRING,) if given - {NULL} else ()) | (given & {NULL})
+            if node["value"] == "to_number" and all(self.of(each) == {NUMBER} for each in children):
+                return frozenset((NUMBER,))
             return _RESULTS.get(node["value"], ANY)
         if kind == "or_expression":
             first, second = map(self.of, children)
@@ -130,7 +140,8 @@ class ExpressionTypes:
         if steps[0] == "_object":
             return _of_object(steps[1:])
         if steps[0] in self._own_names:
-            return frozenset((STRING,)) if steps == ("_name",) else ANY
+            of_document = self._document if steps[0] == "_document" else ANY
+            return frozenset((STRING,)) if steps == ("_name",) else of_document
         parts, missing = self._record, False
         for step in steps:
             types = self._types(parts)

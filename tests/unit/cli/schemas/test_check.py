@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -442,6 +443,58 @@ def test_finds(tmp_path: Path, files: Any, place: str, severity: str, what: str)
 )
 def test_no_mistake_is_seen_where_there_is_none(schema: Any) -> None:
     assert list(mistakes(schema)) == []
+
+
+DOCUMENTS = (ROOT / "docs/datasets.md").read_text("utf-8")
+ROWS = re.findall(r"^\| ([^|]+) \| `(\{.*\})` \|$", DOCUMENTS, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("what", "keyword"), ROWS, ids=[row[0] for row in ROWS])
+def test_the_datasets_of_the_documents_are_warned_of_what_can_be_mended(
+    what: str, keyword: str, tmp_path: Path
+) -> None:
+    """In the record's schema, that is: nothing there can require `_document`."""
+    for each in checked(tmp_path, {"d.schema.json": {KEYWORD: json.loads(keyword)}}):
+        assert each.severity == WARNING
+        assert "_document" not in each.what, what
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("_document.name", None),
+        ("to_string(_document.name)", None),
+        ("(_document.names)[0]", None),
+        ("_document.names[?@ != 'x'] | [0]", None),
+        ("m || _document.name", None),
+        ("join('-', [pk, to_string(_document.version)])", None),
+        ("_document.name && m", "may be missing"),
+        ("n || _document.name", "may be number"),
+        ("to_number(_document.name)", "is never a string"),
+    ],
+)
+def test_what_no_schema_can_require_of_a_document_is_not_warned_of(
+    key: str, said: str | None, tmp_path: Path
+) -> None:
+    more = {"m": {"type": "string"}, "n": {"type": "number"}}
+    schema = dataset(
+        properties={**dataset()["properties"], **more},
+        keyword={"records": "data", "key": {"sk": key}, "attributes": {"pk": "pk"}},
+    )
+    found = checked(tmp_path, {"d.schema.json": schema})
+    assert [said in each.what for each in found] == [True] * bool(said) if said else not found
+
+
+@pytest.mark.parametrize(("key", "warnings"), [("_document.n", 0), ("n", 0), ("m", 1)])
+def test_a_number_that_is_made_a_number_is_one(key: str, warnings: int, tmp_path: Path) -> None:
+    schema = dataset(
+        properties={"pk": {"type": "string"}, "n": {"type": "number"}},
+        required=["pk", "n"],
+        examples=[{"pk": "a", "n": 1, "m": 1}],
+        keyword={"records": "data", "key": {"sk": f"to_number({key})"}, "attributes": {"pk": "pk"}},
+    )
+    found = checked(tmp_path, {"d.schema.json": schema}, TableKey.parse("pk:S,sk:N"))
+    assert len(found) == warnings
 
 
 def test_a_reference_is_relative_to_the_uri_by_which_its_file_is_reached(tmp_path: Path) -> None:
