@@ -29,13 +29,15 @@ ItemSettings = FetchSettings | TransformSettings | ValidateSettings
 
 class Refusal(NamedTuple):
     """Why a record that can be read makes no item, or why it cannot be read: an error's name, and
-    its message. `line` is the line of the file where the record begins, from 1.
+    its message. `line` is the line of the file where the record begins, from 1, `pointer` the place
+    that the message names, or "".
     """
 
     record: int
     line: int | None
     error: str
     message: str
+    pointer: str = ""
 
     def __str__(self) -> str:
         record = f"record {self.record}" + (f" (line {self.line:,})" if self.line else "")
@@ -174,4 +176,5 @@ def _table(settings: ItemSettings) -> tuple[TableKey, str]:
 
 
 def _refusal(record: Record, error: InvalidFileError) -> Refusal:
-    return Refusal(record.place, record.line, type(error).__name__, str(error))
+    where = error.values.get("pointer", "")
+    return Refusal(record.place, record.line, type(error).__name__, str(error), where)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from handlers import transform_records, validate_records
 from tablekeeper import errors
-from tablekeeper.causes import message_of
+from tablekeeper.causes import message_of, values_of
 from tablekeeper.model.snapshot import INLINE_BYTES
 
 from tests.support.quick import quick_pipeline
@@ -85,6 +85,32 @@ def test_the_report_has_every_bad_record_with_its_place(pipeline: Pipeline) -> N
     assert (violation["record"], violation["pointer"]) == (1, "/count")
     assert (refusal["record"], refusal["error"]) == (2, "KeyMissingError")
     assert "Report: s3://staging/reports/e1.json. " in message_of(problem(pipeline)["cause"])
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "pointer"),
+    [
+        ("NaN", "NonFiniteNumberError", "/1/x/1"),
+        ('"\\ud800"', "LoneSurrogateError", "/1/x/1"),
+        ('{"a": 1, "a": 2}', "DuplicateJsonKeyError", "/1/x/1/a"),
+        ("1e200", "NumberRangeError", "/1/x/1"),
+        ("[" * 40 + "]" * 40, "NestingError", "/x/1/0/0…"),
+        ('{"": 1}', "FieldNameError", "/x/1"),
+    ],
+)
+def test_the_place_in_a_record_that_makes_no_item_is_a_value(
+    pipeline: Pipeline, value: str, error: str, pointer: str
+) -> None:
+    """In the report, and among the first in the cause; it is the place that the message names."""
+    text = f'[{{"pk": "a", "sk": "1"}}, {{"pk": "b", "sk": "1", "x": [0, {value}]}}]'
+    pipeline.put(KEY, text.encode())
+    assert pipeline.sync(KEY)["outcome"] == "PARTIAL"
+    body = pipeline.s3.get_object(Bucket="staging", Key="reports/e1.json")["Body"].read()
+    (listed,) = json.loads(body)["listed"]
+    (first,) = values_of(problem(pipeline)["cause"])["first"]
+    for each in (listed, first):
+        assert (each["record"], each["error"], each["pointer"]) == (1, error, pointer)
+        assert pointer in each["message"]
 
 
 def test_unchanged_does_not_remove_the_problem(pipeline: Pipeline) -> None:
