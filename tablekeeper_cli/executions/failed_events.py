@@ -100,10 +100,10 @@ def _all(stack: Stack, at_once: int) -> Iterator[FailedEvent]:
         new = [each for each in messages if each["MessageId"] not in seen]
         again = 0 if new else again + len(messages)
         seen |= {each["MessageId"] for each in new}
-        yield from map(_event, new)
+        yield from (_event(stack, each) for each in new)
 
 
-def _event(message: Any) -> FailedEvent:
+def _event(stack: Stack, message: Any) -> FailedEvent:
     body = message["Body"]
     reason, requester = hint(body)
     attributes = {
@@ -114,7 +114,7 @@ def _event(message: Any) -> FailedEvent:
     sent = datetime.fromtimestamp(int(message["Attributes"]["SentTimestamp"]) / 1000, UTC)
     return FailedEvent(
         message=message["MessageId"],
-        key=object_key(body),
+        key=object_key(stack, body),
         reason=reason,
         requester=requester,
         error=": ".join(each for each in why if each),

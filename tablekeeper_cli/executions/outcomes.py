@@ -115,7 +115,7 @@ class Watch:
     def _outcome(self, arn: str) -> Outcome:
         said = self.stack.client("stepfunctions").describe_execution(executionArn=arn)
         error, cause = said.get("error"), said.get("cause")
-        key = object_key(said.get("input", ""))
+        key = object_key(self.stack, said.get("input", ""))
         return Outcome(
             at=iso_milliseconds(said["stopDate"]),
             outcome=outcome_of(self.stack, key, said),

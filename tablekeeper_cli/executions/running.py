@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from tablekeeper.model.objects import object_uri
 from tablekeeper.model.times import iso_milliseconds
 
 from tablekeeper_cli.executions.visits import FAILED, visits
@@ -105,7 +106,7 @@ def described(stack: Stack, arns: Sequence[str]) -> list[Running]:
         return [
             Running(
                 each["executionArn"],
-                object_key(each.get("input", "")),
+                object_key(stack, each.get("input", "")),
                 iso_milliseconds(each["startDate"]),
                 each.get("input", "{}"),
             )
@@ -141,13 +142,17 @@ def progress(stack: Stack, each: Running) -> Progress:
     )
 
 
-def object_key(text: str) -> str | None:
-    """The key of the object that an execution's input names."""
+def object_key(stack: Stack, text: str) -> str | None:
+    """The key of the object that an execution's input names; as `Stack.key` has it, so that an
+    object of another bucket is not taken for one of this.
+    """
     try:
-        key = json.loads(text)["detail"]["object"]["key"]
-    except (ValueError, LookupError, TypeError):
+        detail = json.loads(text)["detail"]
+        bucket, key = detail["bucket"]["name"], detail["object"]["key"]
+    except (ValueError, LookupError, TypeError, RecursionError):
         return None
-    return key if isinstance(key, str) else None
+    named = isinstance(bucket, str) and isinstance(key, str)
+    return stack.key(object_uri(bucket, key)) if named else None
 
 
 def listed(stack: Stack, most: int) -> list[Any]:

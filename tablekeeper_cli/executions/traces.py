@@ -91,7 +91,7 @@ def read(stack: Stack, what: str, *, data: bool = False) -> Trace:
     return Trace(
         execution=arn,
         name=arn.rpartition(":")[2],
-        key=object_key(text),
+        key=object_key(stack, text),
         event=text,
         status=described["status"],
         started=iso_milliseconds(described["startDate"]),

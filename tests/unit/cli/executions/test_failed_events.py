@@ -48,7 +48,10 @@ class Queue:
 def redriven(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> list[failed_events.Redrive]:
     monkeypatch.setattr(failed_events, "within_rate", lambda each, _: each)
     stack: Any = SimpleNamespace(
-        client=lambda _: queue, failed_events="q", state_machine="arn:x:stateMachine:y"
+        client=lambda _: queue,
+        key=str,
+        failed_events="q",
+        state_machine="arn:x:stateMachine:y",
     )
     return list(failed_events.redrive(stack, 10))
 

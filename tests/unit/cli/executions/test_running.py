@@ -28,14 +28,14 @@ class States:
         self.recorded: dict[str, str] = {}
         self.described = 0
 
-    def start(self, name: str, key: str) -> str:
+    def start(self, name: str, key: str, bucket: str = "b") -> str:
         arn, number = f"{MACHINE}:{name}", len(self.executions)
         self.executions[arn] = {
             "executionArn": arn,
             "name": name,
             "status": "RUNNING",
             "startDate": BEGIN + timedelta(seconds=number),
-            "input": json.dumps({"detail": {"object": {"key": key}}}),
+            "input": json.dumps({"detail": {"bucket": {"name": bucket}, "object": {"key": key}}}),
         }
         return arn
 
@@ -276,3 +276,25 @@ def test_a_delete_marker_that_was_removed_is_called_that() -> None:
     assert [each.reason for each in history(stack, "a.json", 3)] == [
         each.reason for each in found[:3]
     ]
+
+
+def test_an_object_of_another_bucket_is_not_taken_for_one_of_this(
+    states: States, stack: Stack
+) -> None:
+    """Every page and list names it as the ledger's rows are shown."""
+    here, there = states.start("here", "a.json"), states.start("there", "a.json", "other")
+    assert [each.execution for each in running.of_file(stack, "a.json")] == [here]
+    (found,) = running.of_file(stack, "s3:///other/a.json")
+    assert (found.execution, found.key) == (there, "s3:///other/a.json")
+    assert [each.key for each in running.running(stack)] == ["s3:///other/a.json", "a.json"]
+    states.start("odd", "s3://b/a.json")
+    assert running.running(stack)[0].key == "s3://b/s3://b/a.json"
+    states.end(there, "FAILED", "InvalidEventError")
+    assert keys(Watch(stack).poll()) == [("s3:///other/a.json", "FAILED")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", "[" * 10_000, '{"detail": {"object": {"key": "a"}}}', '{"detail": 1}']
+)
+def test_an_input_may_name_no_object(text: str, stack: Stack) -> None:
+    assert running.object_key(stack, text) is None
