@@ -12,6 +12,7 @@ from tablekeeper.model.outcome import NO_DATASET
 from tablekeeper.model.times import iso_milliseconds
 from tablekeeper.recovery.schedule import next_try
 
+from tablekeeper_cli.ledger.advice import advice
 from tablekeeper_cli.ledger.queries import Attributes, Query, rows_at, rows_of, text_of
 from tablekeeper_cli.stack import NO_OBJECT, Stack
 
@@ -213,15 +214,4 @@ def error_names() -> list[str]:
         if isinstance(known, type)
         and issubclass(known, errors.TablekeeperError)
         and known.status in PROBLEMS
-    )
-
-
-def advice(error: str) -> str:
-    """What to do about an error; an AWS error's is to look at the cause."""
-    known = getattr(errors, error, None)
-    if isinstance(known, type) and issubclass(known, errors.TablekeeperError) and known.advice:
-        return known.advice
-    return (
-        "Look at the cause and the trace, mend what it names, then reprocess; docs/runbook.md "
-        "has an entry for each error."
     )
