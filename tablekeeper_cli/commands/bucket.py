@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 app = group()
 
 SHOWN = 30
+NEXT = "`tablekeeper status` shows what runs, `tablekeeper failures` what ended badly"
 Prefix = Annotated[str | None, typer.Option(metavar="P", help="Only objects whose keys begin so.")]
 InBulk = Annotated[
     bool, typer.Option("--bulk", help="Batches in one function, not an execution for each file.")
@@ -134,7 +135,7 @@ def _followed(context: Context, execution: str) -> RunEnd:
 
 
 def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> list[RenderableType]:
-    from tablekeeper.bucket.ends import FINDINGS
+    from tablekeeper.bucket.ends import FINDINGS, TRACED
 
     from tablekeeper_cli.terminal.showing import outcome, plain, plural
     from tablekeeper_cli.terminal.tables import Column, Fields, Table
@@ -163,9 +164,12 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> li
     differ = summary["differences"]
     verdict = f"{plural(differ, 'file')} {'differs' if differ == 1 else 'differ'}"
     failed = summary["failed_batches"]
+    traced = summary["outcomes"].get(TRACED, 0)
+    removals = f"{plural(traced, 'file')}, each being removed by an execution of its own: {NEXT}"
     lines = [
         ("objects", f"{summary['files']:,}"),
         ("failed batches", plain(f"{failed:,}", "bold red") if failed else None),
+        ("under way", removals if traced else None),
         ("error", plain(ended.error, "bold red") if ended.error else None),
         ("report", str(report) if report else None),
         ("results", summary["results"]),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tablekeeper.bucket.ends import TRACED
 from tablekeeper.bucket.run_report import LAST_RUN, ends
 
 from tablekeeper_cli.errors import CommandError, UsageError
@@ -102,8 +103,12 @@ def sentence(summary: dict[str, Any]) -> str:
     dry = " --dry-run" if summary["how"] == "look" else ""
     differences = plural(sum(summary["findings"].values()), "difference")
     left = f", {summary['differences']:,} left" if summary["differences"] else ""
+    traced = summary["outcomes"].get(TRACED)
+    by_others = f", {traced:,} of them to executions of their own" if traced else ""
     error = f", {summary['error']}" if summary["error"] else ""
-    return f"{what}{dry} ended {when(summary['ended'])}: {differences} found{left}{error}"
+    return (
+        f"{what}{dry} ended {when(summary['ended'])}: {differences} found{left}{by_others}{error}"
+    )
 
 
 def is_bad(summary: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tablekeeper import aws
-from tablekeeper.bucket.ends import FINDINGS, ORPHAN, ORPHANS
+from tablekeeper.bucket.ends import FINDINGS, ORPHAN, ORPHANS, TRACED
 from tablekeeper.causes import error_status
 from tablekeeper.errors import ListingError
 from tablekeeper.ledger.rows import CURRENT, attribute
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 LAST_RUN = {"pk": {"S": "BUCKET"}, "sk": {"S": CURRENT}}
 """The key of the ledger's row of the last run."""
-BAD = ("INVALID", "FAILED")
+LEFT = ("INVALID", "FAILED", TRACED)
+"""The outcomes of files that still differ when a run ends. A batch waits for the executions of its
+files, a shard for none: TRACED is an orphan whose items may still be in the table.
+"""
 
 
 def added_up(
@@ -56,7 +59,7 @@ def added_up(
         outcomes.update(orphans)
     # Sync Objects writes for these two alone; a run that is started by hand may name anything.
     look = run["how"] not in ("bulk", "traced")
-    differences = findings.total() if look else sum(outcomes[bad] for bad in BAD)
+    differences = findings.total() if look else sum(outcomes[each] for each in LEFT)
     return {
         **run,
         "ended": now(),

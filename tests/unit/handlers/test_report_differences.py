@@ -7,7 +7,7 @@ import pytest
 from handlers import report_differences
 from tablekeeper.errors import ListingError
 
-from tablekeeper_cli.executions.bucket_runs import is_bad
+from tablekeeper_cli.executions.bucket_runs import is_bad, sentence
 from tests.unit.conftest import Pipeline
 
 RUN = {
@@ -90,6 +90,18 @@ def test_a_finding_of_another_release_counts(
 def test_after_a_look_everything_that_was_found_differs(pipeline: Pipeline, how: str) -> None:
     told = report(pipeline, how=how)
     assert (told["differences"], told["outcomes"]) == (7, {})
+
+
+def test_an_orphan_that_is_left_to_an_execution_of_its_own_still_differs(
+    pipeline: Pipeline,
+) -> None:
+    """Nothing waits for that execution."""
+    run = {**RUN, "place": "sync/none/"}
+    told = report_differences.handler(
+        {"run": run, "shards": [{"outcomes": {"TRACED": 2, "DELETED": 3}}]}, None
+    )
+    assert (told["findings"]["ORPHAN"], told["differences"]) == (5, 2)
+    assert ": 5 differences found, 2 left, 2 of them to executions of their own" in sentence(told)
 
 
 def test_of_two_runs_the_one_that_began_later_stays(pipeline: Pipeline) -> None:

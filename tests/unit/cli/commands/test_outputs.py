@@ -288,6 +288,16 @@ SHOWN: dict[str, Callable[[], Any]] = {
         ],
         Path("found.jsonl"),
     ),
+    "reconcile-of-many-items": lambda: bucket._shown(
+        bucket_runs.RunEnd(
+            ARN,
+            "SUCCEEDED",
+            None,
+            {**SUMMARY, "how": "bulk", "findings": {"ORPHAN": 1}, "outcomes": {"TRACED": 1}},
+        ),
+        [{"finding": "ORPHAN", "outcome": "TRACED", "key": KEY}],
+        None,
+    ),
 }
 
 
