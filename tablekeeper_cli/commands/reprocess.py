@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import RenderableType
+    from rich.text import Text
 
     from tablekeeper_cli.executions.reprocess import ExecutionEnd, StartedExecution
     from tablekeeper_cli.ledger.problems import Problem
@@ -240,7 +241,9 @@ def list_events(
     """
     from tablekeeper_cli.executions import failed_events
 
+    others = failed_events.OtherReaders(context.stack)
     events = failed_events.waiting(context.stack, limit)
+    held = others.held()
     context.answer(
         [
             {
@@ -249,9 +252,9 @@ def list_events(
             }
             for each in events
         ],
-        lambda: _shown_events(events),
+        lambda: _shown_events(events, held),
     )
-    if events:
+    if events or held:
         raise typer.Exit(DIFFERENT)
 
 
@@ -259,12 +262,20 @@ failed_events = group(list_events, examples=("events", "events redrive"))
 app.add_typer(failed_events, name="events")
 
 
-def _shown_events(events: Sequence[Any]) -> RenderableType:
+def _held(events: int) -> Text:
+    from tablekeeper_cli.terminal.showing import plain, plural
+
+    are = "is" if events == 1 else "are"
+    text = f"{plural(events, 'event')} {are} held by another reader, for two minutes at most"
+    return plain(text, "bold red")
+
+
+def _shown_events(events: Sequence[Any], held: int) -> RenderableType:
     from tablekeeper_cli.terminal.showing import moment_ago, plain, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not events:
-        return plain("no event waits", "green")
+        return _held(held) if held else plain("no event waits", "green")
     shown = Table(
         Column("sent", goes=3),
         Column("age", goes=2, number=True),
@@ -297,36 +308,39 @@ def redrive(
     """
     from tablekeeper_cli.executions import failed_events
 
+    others = failed_events.OtherReaders(context.stack)
     done: list[failed_events.Redrive] = []
     with context.progress() as progress:
         task = progress.add_task("events", total=limit)
         for each in failed_events.redrive(context.stack, rate, limit):
             done.append(each)
             progress.advance(task)
-    stay = [each for each in done if each.problem]
+    stay, held = [each for each in done if each.problem], others.held()
     data = {
         "started": len(done) - len(stay),
         "stay": len(stay),
+        "held": held,
         "events": [
             {"key": each.event.key, "execution": each.execution, "problem": each.problem}
             for each in done
         ],
     }
-    context.answer(data, lambda: _shown_redriven(done, stay))
-    if stay:
+    context.answer(data, lambda: _shown_redriven(done, stay, held))
+    if stay or held:
         raise typer.Exit(DIFFERENT)
 
 
-def _shown_redriven(done: Sequence[Any], stay: Sequence[Any]) -> list[RenderableType]:
+def _shown_redriven(done: Sequence[Any], stay: Sequence[Any], held: int) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import plain, plural
     from tablekeeper_cli.terminal.tables import Column, Table
 
-    summary = plain(f"{plural(len(done) - len(stay), 'execution')} started")
+    started = plain(f"{plural(len(done) - len(stay), 'execution')} started")
+    summary: list[RenderableType] = [started, _held(held)] if held else [started]
     if not stay:
-        return [summary]
+        return summary
     shown = Table(
         Column("file", least=24, middle=True), Column("why it stays", least=22, wraps=True)
     )
     for each in stay:
         shown.add_row(plain(each.event.key), plain(each.problem))
-    return [summary, "", shown]
+    return [*summary, "", shown]

@@ -20,6 +20,7 @@ from tablekeeper_cli.stack import Stack
 
 HOLD_SECONDS = 120
 """How long messages stay hidden from others while they are worked on."""
+HIDDEN = "ApproximateNumberOfMessagesNotVisible"
 MOST_AT_ONCE = 10
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html"""
 
@@ -49,6 +50,26 @@ def waiting(stack: Stack, most: int) -> list[FailedEvent]:
     with _shown_again(stack, events):
         events.extend(islice(_all(stack, min(MOST_AT_ONCE, most)), most))
     return events
+
+
+class OtherReaders:
+    """Other readers of the queue, from before this one begins."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.before = self._hidden()
+
+    def held(self) -> int:
+        """How many events they still hold. SQS counts late: what this reader had may be among those
+        that are hidden now.
+        """
+        return min(self.before, self._hidden()) if self.before else 0
+
+    def _hidden(self) -> int:
+        queue = self.stack.client("sqs").get_queue_attributes(
+            QueueUrl=self.stack.failed_events, AttributeNames=[HIDDEN]
+        )["Attributes"]
+        return int(queue[HIDDEN])
 
 
 @dataclass(frozen=True)

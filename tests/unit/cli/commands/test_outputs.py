@@ -271,10 +271,12 @@ SHOWN: dict[str, Callable[[], Any]] = {
         wait=True,
     ),
     "reprocess-dry-run": lambda: reprocess._shown_plan([KEY], {KEY: PROBLEM}),
-    "events": lambda: reprocess._shown_events([FAILED_EVENT]),
+    "events": lambda: reprocess._shown_events([FAILED_EVENT], 0),
+    "events-held": lambda: reprocess._shown_events([], 2),
     "events-redrive": lambda: reprocess._shown_redriven(
         [Redrive(FAILED_EVENT, None, "it names no object")],
         [Redrive(FAILED_EVENT, None, "it names no object: look at it, and delete it by hand")],
+        0,
     ),
     "reconcile": lambda: bucket._shown(
         bucket_runs.RunEnd(ARN, "SUCCEEDED", None, SUMMARY),
