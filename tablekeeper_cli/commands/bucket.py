@@ -161,8 +161,6 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> li
     for each in some:
         ends_as, error = each.get("outcome"), plain(each.get("error"))
         named.add_row(each["finding"], outcome(ends_as or ""), error, plain(each["key"]))
-    differ = summary["differences"]
-    verdict = f"{plural(differ, 'file')} {'differs' if differ == 1 else 'differ'}"
     failed = summary["failed_batches"]
     traced = summary["outcomes"].get(TRACED, 0)
     removals = f"{plural(traced, 'file')}, each being removed by an execution of its own: {NEXT}"
@@ -176,5 +174,22 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> li
     ]
     shown = [each for each in (findings, outcomes, named) if each.rows]
     parts: list[RenderableType] = [part for each in shown for part in (each, "")]
-    good = plain("nothing differs", "bold green")
-    return [*parts, Fields(lines), plain(verdict, "bold red") if ended.is_different else good]
+    style = "bold red" if ended.is_different else "bold green"
+    return [*parts, Fields(lines), plain(_verdict(ended, summary), style)]
+
+
+def _verdict(ended: RunEnd, summary: dict[str, Any]) -> str:
+    from tablekeeper_cli.executions.bucket_runs import batches
+    from tablekeeper_cli.terminal.showing import plural
+
+    differ = summary["differences"]
+    under = f" under {summary['prefix']}" if summary["prefix"] else ""
+    parts = []
+    if differ or not ended.is_different:
+        files = plural(differ, "file") if differ else "nothing"
+        parts.append(f"{files} {'differ' if differ > 1 else 'differs'}{under}")
+    if summary["failed_batches"]:
+        parts.append(f"{batches(summary)} failed")
+    if ended.status != "SUCCEEDED":
+        parts.append(f"the run{under} {ended.status}: not every file was looked at")
+    return ", ".join(parts)

@@ -69,7 +69,7 @@ def _status_of_all(context: Context) -> None:
     from tablekeeper_cli.terminal.showing import STYLES
 
     counts = files.counts(context.stack)
-    work, run = running.work(context.stack), bucket_runs.last(context.stack)
+    work, runs = running.work(context.stack), bucket_runs.last(context.stack)
     statuses = sorted({each for each, _ in counts}, key=list(STYLES).index)
     datasets = sorted({dataset for _, dataset in counts})
     data = {
@@ -82,7 +82,8 @@ def _status_of_all(context: Context) -> None:
         "running_executions_at_least": work.running_at_least,
         "oldest_running_execution": work.oldest_running,
         "failed_events": work.failed_events,
-        "last_run": run,
+        "last_run": runs.newest,
+        "last_whole_run": runs.whole,
     }
 
     context.answer(data, lambda: _shown_files(data, statuses))
@@ -93,7 +94,8 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> list[RenderableTy
     from tablekeeper_cli.terminal.showing import outcome, plain, plural, when
     from tablekeeper_cli.terminal.tables import Column, Fields, Table
 
-    counts, run, events = data["files"], data["last_run"], data["failed_events"]
+    counts, events = data["files"], data["failed_events"]
+    runs = bucket_runs.LastRuns(data["last_run"], data["last_whole_run"]).shown
     shown = Table(
         Column("dataset", least=10, middle=True),
         *(
@@ -111,15 +113,21 @@ def _shown_files(data: dict[str, Any], statuses: list[str]) -> list[RenderableTy
     more = "more than " if data["running_executions_at_least"] else ""
     since = data["oldest_running_execution"]
     oldest = f", the oldest since {when(since)}" if since else ""
-    bad = "bold red" if run and bucket_runs.is_bad(run) else ""
     lines = Fields(
         [
             ("running", f"{more}{plural(data['running_executions'], 'execution')}{oldest}"),
             ("failed events", plain(plural(events, "event"), "bold red" if events else "")),
-            ("last run", plain(bucket_runs.sentence(run), bad) if run else None),
+            *zip(("last run", "last whole run"), map(_shown_run, runs), strict=False),
         ]
     )
     return [shown if counts else "no files yet", "", lines]
+
+
+def _shown_run(run: dict[str, Any]) -> RenderableType:
+    from tablekeeper_cli.executions import bucket_runs
+    from tablekeeper_cli.terminal.showing import plain
+
+    return plain(bucket_runs.sentence(run), "bold red" if bucket_runs.is_bad(run) else "")
 
 
 def _shown_file(file: File, now: list[Progress]) -> list[RenderableType]:

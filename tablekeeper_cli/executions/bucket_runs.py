@@ -6,10 +6,10 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tablekeeper.bucket.ends import TRACED
-from tablekeeper.bucket.run_report import LAST_RUN, ends
+from tablekeeper.bucket.run_report import LAST_RUN, ends, last_run_over
 
 from tablekeeper_cli.errors import CommandError, UsageError
 from tablekeeper_cli.ledger.files import check_prefix
@@ -81,17 +81,39 @@ def follow(stack: Stack, execution: str, show: Callable[[Counts], None]) -> RunE
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
     summary = json.loads(said["output"]) if said["status"] == "SUCCEEDED" else None
-    report = summary or last(stack)
+    report = summary or _kept(stack, LAST_RUN)
     if not report or report["execution"] != execution:
         report = None
     return RunEnd(execution, said["status"], said.get("error"), report)
 
 
-def last(stack: Stack) -> dict[str, Any] | None:
-    """The summary of the last run, by the ledger."""
-    row = stack.client("dynamodb").get_item(
-        TableName=stack.ledger, Key=LAST_RUN, ConsistentRead=True
-    )
+class LastRuns(NamedTuple):
+    """The summaries of the last run, which may be one over a folder, and of the last one over all
+    that the stack keeps.
+    """
+
+    newest: dict[str, Any] | None
+    whole: dict[str, Any] | None
+
+    @property
+    def shown(self) -> list[dict[str, Any]]:
+        """Each of them once, the newest first."""
+        both = (self.newest, None if self.whole == self.newest else self.whole)
+        return [each for each in both if each]
+
+
+def last(stack: Stack) -> LastRuns:
+    """The last runs, by the ledger."""
+    newest = _kept(stack, LAST_RUN)
+    if not newest or not newest["prefix"]:
+        return LastRuns(newest, newest)
+    prefix = stack.parameters.get("KeyPrefix", "")
+    is_whole = newest["prefix"] == prefix
+    return LastRuns(newest, newest if is_whole else _kept(stack, last_run_over(prefix)))
+
+
+def _kept(stack: Stack, key: Any) -> dict[str, Any] | None:
+    row = stack.client("dynamodb").get_item(TableName=stack.ledger, Key=key, ConsistentRead=True)
     summary: dict[str, Any] | None = (
         json.loads(row["Item"]["summary"]["S"]) if "Item" in row else None
     )
@@ -100,15 +122,22 @@ def last(stack: Stack) -> dict[str, Any] | None:
 
 def sentence(summary: dict[str, Any]) -> str:
     what = "reconcile" if summary["orphans"] else "backfill"
-    dry = " --dry-run" if summary["how"] == "look" else ""
+    what += f" --prefix {summary['prefix']}" if summary["prefix"] else ""
+    what += " --dry-run" if summary["how"] == "look" else ""
     differences = plural(sum(summary["findings"].values()), "difference")
     left = f", {summary['differences']:,} left" if summary["differences"] else ""
     traced = summary["outcomes"].get(TRACED)
     by_others = f", {traced:,} of them to executions of their own" if traced else ""
+    failed = f", {batches(summary)} failed" if summary["failed_batches"] else ""
     error = f", {summary['error']}" if summary["error"] else ""
-    return (
-        f"{what}{dry} ended {when(summary['ended'])}: {differences} found{left}{by_others}{error}"
-    )
+    found = f"{differences} found{left}{by_others}{failed}{error}"
+    return f"{what} ended {when(summary['ended'])}: {found}"
+
+
+def batches(summary: dict[str, Any]) -> str:
+    """Those that failed: `1 batch`, `2 batches`."""
+    failed = summary["failed_batches"]
+    return "1 batch" if failed == 1 else f"{failed:,} batches"
 
 
 def is_bad(summary: dict[str, Any]) -> bool:

@@ -138,7 +138,7 @@ class _Views:
             problems=_of(reader.problems),
             work=now.work,
             now=self._progress(oldest),
-            run=_of(reader.run),
+            runs=_of(reader.runs),
             hour=_of(reader.hour),
         )
 

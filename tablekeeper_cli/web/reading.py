@@ -72,7 +72,7 @@ class Reader:
         self.problems = Cached(self._problems, CACHE_SECONDS)
         self.now = Cached(Now(stack).read, CACHE_SECONDS)
         self.hour = Cached(Recent(stack).read, CACHE_SECONDS)
-        self.run = Cached(lambda: bucket_runs.last(stack), CACHE_SECONDS)
+        self.runs = Cached(lambda: bucket_runs.last(stack).shown, CACHE_SECONDS)
         self.ended = _EndedTraces(CACHE_TRACES)
 
     def trace(self, name: str) -> traces.Trace:

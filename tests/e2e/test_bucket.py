@@ -135,7 +135,7 @@ def test_what_no_event_told_is_found_and_mended_and_nothing_else(
     assert desk.ask("verify", "--schemas", schemas, "--prefix", prefix)["findings"] == []
     assert desk.ask("status")["last_run"]["differences"] == 0
     overview = create_app(desk.located).test_client().get("/").text
-    assert "The last run over the bucket: reconcile ended" in overview
+    assert f"The last run: reconcile --prefix {prefix} ended" in overview
 
 
 def test_a_run_that_is_stopped_is_finished_by_the_next(desk: Desk) -> None:

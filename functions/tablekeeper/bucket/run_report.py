@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 LAST_RUN = {"pk": {"S": "BUCKET"}, "sk": {"S": CURRENT}}
-"""The key of the ledger's row of the last run."""
+"""The key of the ledger's row of the last run, over any prefix."""
 LEFT = ("INVALID", "FAILED", TRACED)
 """The outcomes of files that still differ when a run ends. A batch waits for the executions of its
 files, a shard for none: TRACED is an orphan whose items may still be in the table.
@@ -72,6 +72,11 @@ def added_up(
         "pending_batches": unread["PENDING"],
         "differences": differences,
     }
+
+
+def last_run_over(prefix: str) -> dict[str, Any]:
+    """The key of the ledger's row of the last run over this prefix."""
+    return {**LAST_RUN, "pk": {"S": f"BUCKET#{prefix}"}}
 
 
 def empty_listing(bucket: str, run: Mapping[str, Any]) -> ListingError | None:
@@ -147,14 +152,20 @@ def _lines(client: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]:
 
 
 def keep(ledger: str, summary: Mapping[str, Any]) -> None:
-    """Writes a summary to the ledger; of two runs the one that started later stays.
+    """Writes a summary to the ledger, as that of the last run and of the last one over its prefix;
+    of two runs the one that started later stays.
 
     Raises TransientServiceError.
     """
+    for key in (LAST_RUN, last_run_over(summary["prefix"])):
+        _keep(ledger, key, summary)
+
+
+def _keep(ledger: str, key: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
     from botocore.exceptions import ClientError
 
     row = {
-        **LAST_RUN,
+        **key,
         "execution": attribute(summary["execution"]),
         "started": attribute(summary["started"]),
         "differences": attribute(summary["differences"]),

@@ -8,6 +8,8 @@ from handlers import report_differences
 from tablekeeper.errors import ListingError
 
 from tablekeeper_cli.executions.bucket_runs import is_bad, sentence
+from tablekeeper_cli.executions.bucket_runs import last as last_runs
+from tablekeeper_cli.stack import Stack
 from tests.unit.conftest import Pipeline
 
 RUN = {
@@ -108,6 +110,24 @@ def test_of_two_runs_the_one_that_began_later_stays(pipeline: Pipeline) -> None:
     later = report(pipeline, started="2026-01-03T00:00:00.000Z")
     report(pipeline, started="2026-01-02T23:59:59.999Z")
     assert last(pipeline) == later
+
+
+@pytest.mark.parametrize("kept", ["", "a/"])
+def test_a_run_over_a_folder_hides_no_run_over_the_whole(pipeline: Pipeline, kept: str) -> None:
+    stack = Stack("s", "r", {"LedgerTableName": "ledger"}, _clients={"dynamodb": pipeline.dynamodb})
+    stack.__dict__["parameters"] = {"KeyPrefix": kept}
+    assert last_runs(stack).shown == []
+    folder = report(pipeline, prefix="a/b/", started="2026-01-01T00:00:00.000Z")
+    assert last_runs(stack) == (folder, None)
+    whole = report(pipeline, prefix=kept)
+    assert last_runs(stack) == (whole, whole)
+    assert last_runs(stack).shown == [whole]
+    folder = report(pipeline, prefix="a/b/", started="2026-01-03T00:00:00.000Z", how="look")
+    assert last_runs(stack).shown == [folder, whole]
+    assert sentence(folder).startswith("reconcile --prefix a/b/ --dry-run ended ")
+    assert sentence(folder).endswith(": 7 differences found, 7 left, 2 batches failed")
+    later = report(pipeline, prefix=kept, started="2026-01-04T00:00:00.000Z")
+    assert last_runs(stack) == (later, later)
 
 
 def test_a_run_that_was_cut_short_is_told_too(pipeline: Pipeline) -> None:

@@ -210,6 +210,7 @@ TRACE = Trace(
     console_url="https://eu-west-1.console.aws.amazon.com/states/home",
 )  # fmt: skip
 SUMMARY = {
+    "prefix": "",
     "orphans": True,
     "how": "look",
     "ended": AT,
@@ -233,6 +234,7 @@ STATUS = {
     "oldest_running_execution": None,
     "failed_events": 2,
     "last_run": SUMMARY,
+    "last_whole_run": SUMMARY,
 }
 STATUSES = [
     each
@@ -250,6 +252,9 @@ ITEM = Item(
 
 SHOWN: dict[str, Callable[[], Any]] = {
     "status": lambda: status._shown_files(STATUS, STATUSES),
+    "status-after-a-run-over-a-folder": lambda: status._shown_files(
+        {**STATUS, "files": {}, "last_run": {**SUMMARY, "prefix": "a/", "differences": 0}}, []
+    ),
     "status-of-nothing": lambda: status._shown_files({**STATUS, "files": {}}, []),
     "status-of-a-file": lambda: status._shown_file(FILE, []),
     "status-of-a-file-that-runs": lambda: status._shown_file(FILE, [PROGRESS]),
@@ -289,6 +294,26 @@ SHOWN: dict[str, Callable[[], Any]] = {
             }
         ],
         Path("found.jsonl"),
+    ),
+    "reconcile-with-failed-batches": lambda: bucket._shown(
+        bucket_runs.RunEnd(
+            ARN,
+            "SUCCEEDED",
+            None,
+            {**SUMMARY, "prefix": "a/", "findings": {}, "differences": 0, "failed_batches": 2},
+        ),
+        [],
+        None,
+    ),
+    "reconcile-that-failed": lambda: bucket._shown(
+        bucket_runs.RunEnd(
+            ARN,
+            "FAILED",
+            "States.ExceedToleratedFailureThreshold",
+            {**SUMMARY, "differences": 0, "failed_batches": 1},
+        ),
+        [],
+        None,
     ),
     "reconcile-of-many-items": lambda: bucket._shown(
         bucket_runs.RunEnd(

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from tablekeeper import aws
+from tablekeeper.bucket.run_report import keep
 from tablekeeper.model.messages import with_values
 from tablekeeper.validation.violation import Violation
 from typer.testing import CliRunner
@@ -36,7 +38,8 @@ SLOW = {"error": "TransientServiceError", "cause": json.dumps({"errorMessage": "
 
 
 @pytest.fixture
-def client(shop: Shop) -> FlaskClient:
+def client(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    monkeypatch.setattr(aws, "dynamodb", lambda: shop.dynamodb)
     return create_app(shop.stack).test_client()
 
 
@@ -85,6 +88,31 @@ def test_the_overview_has_what_is_wrong_first(shop: Shop, client: FlaskClient) -
     places = [text.find(each) for each in told]
     assert -1 not in places, told[places.index(-1)]
     assert places == sorted(places)
+
+
+def test_what_a_run_left_does_not_need_anybody_for_ever(shop: Shop, client: FlaskClient) -> None:
+    """It may be mended since then; the console cannot know. What no run looked at needs one."""
+    run = {"execution": "arn", "how": "look", "orphans": True, "prefix": "", "error": ""}
+    run |= {"findings": {"PROBLEM": 1}, "outcomes": {}, "failed_batches": 0, "differences": 1}
+    keep("ledger", run | {"started": before(90), "ended": before(80)})
+    shop.file(KEY)
+    text = text_of(client, "/")
+    assert "A run left differences" in text
+    assert "✗ differences The last run: reconcile --dry-run ended" in text
+    assert "What differs now tablekeeper reconcile --dry-run --stack shop" in text
+    shop.file("products/bad.json", problem=BAD)
+    assert "Something needs you" in text_of(create_app(shop.stack).test_client(), "/")
+    shop.file("products/bad.json")
+    fine = run | {"findings": {}, "differences": 0}
+    keep("ledger", fine | {"started": before(70), "ended": before(60), "failed_batches": 7})
+    text = text_of(create_app(shop.stack).test_client(), "/")
+    assert "Something needs you" in text
+    assert "✗ failed The last run:" in text
+    assert "0 differences found, 7 batches failed" in text
+    keep("ledger", fine | {"started": before(50), "ended": before(40)})
+    text = text_of(create_app(shop.stack).test_client(), "/")
+    assert "All is well" in text
+    assert "What differs now" not in text
 
 
 def test_a_stack_without_files_says_what_to_do_first(shop: Shop, client: FlaskClient) -> None:
