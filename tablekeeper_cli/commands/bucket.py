@@ -83,6 +83,8 @@ class _Run(NamedTuple):
 
 
 def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
+    from tablekeeper.bucket.run_report import LEFT
+
     from tablekeeper_cli.executions import bucket_runs
 
     stack = context.stack
@@ -100,7 +102,8 @@ def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
     some: list[dict[str, Any]] = []
     if ended.summary and (file or not context.json):
         for each in bucket_runs.files(stack, ended.summary):
-            if len(some) < SHOWN and (each.get("error") or run.how == "look"):
+            # A look has no outcomes, and an execution that was aborted has no error.
+            if len(some) < SHOWN and each.get("outcome") in (None, *LEFT):
                 some.append(each)
             if file:
                 file.write(json.dumps(each, ensure_ascii=False) + "\n")
