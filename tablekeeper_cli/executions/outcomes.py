@@ -20,6 +20,8 @@ from tablekeeper_cli.stack import NO_OBJECT, Stack
 
 POLL_SECONDS = 2.0
 """ListExecutions allows two to five requests a second."""
+LISTED, PAGES = 1000, 10
+"""Executions on a page of the list, and pages that are read in one poll."""
 DESCRIBED = 20
 """Executions that are described in one poll: DescribeExecution allows ten a second."""
 WAITING = 200
@@ -58,6 +60,7 @@ class Watch:
         self.seen: set[str] = set()
         self.running: set[str] = set()
         self.waiting: list[Any] = []
+        self.has_begun = False
 
     def follow(self, newest: int) -> Iterator[Outcome | LeftOut]:
         """The newest outcomes that there are, then each as it comes, without an end."""
@@ -78,13 +81,10 @@ class Watch:
 
     def _list(self) -> None:
         """Notes what has ended since the last time."""
-        states = self.stack.client("stepfunctions")
-        listed = states.list_executions(stateMachineArn=self.stack.state_machine, maxResults=1000)[
-            "executions"
-        ]
-        names = {each["executionArn"] for each in listed}
-        for arn in sorted(self.running - names)[:DESCRIBED]:  # too old for the first page
-            listed.append(states.describe_execution(executionArn=arn))
+        states, newest = self.stack.client("stepfunctions"), self._newest()
+        names, listed = set(newest), [*newest.values()]
+        old = sorted(self.running - names)[:DESCRIBED]  # too old for these pages
+        listed += [states.describe_execution(executionArn=arn) for arn in old]
         ended = [each for each in listed if each["status"] != "RUNNING"]
         new = [each for each in ended if each["executionArn"] not in self.seen]
         self.running = (self.running - {each["executionArn"] for each in ended}) | {
@@ -96,6 +96,26 @@ class Watch:
             partial = self._partial(good) if good else ()
             new = [each for each in new if each not in good or each["executionArn"] in partial]
         self.waiting += sorted(new, key=lambda each: each["stopDate"])
+
+    def _newest(self) -> dict[str, Any]:
+        """The list's first page; after the first time, its pages up to one with what was there
+        then, and of older ones what ran, until few enough are missing to be described.
+        """
+        asked = {"stateMachineArn": self.stack.state_machine, "maxResults": LISTED}
+        known, is_old = self.seen | self.running, not self.has_begun
+        found: dict[str, Any] = {}
+        for _ in range(PAGES):
+            page = self.stack.client("stepfunctions").list_executions(**asked)
+            each_of = {each["executionArn"]: each for each in page["executions"]}
+            wanted = each_of.keys() & self.running if found and is_old else each_of.keys()
+            found |= {arn: each_of[arn] for arn in wanted}
+            is_old = is_old or bool(known & found.keys())
+            few = len(self.running - found.keys()) <= DESCRIBED
+            if "nextToken" not in page or (is_old and few):
+                break
+            asked["nextToken"] = page["nextToken"]
+        self.has_begun = True
+        return found
 
     def _partial(self, ended: Sequence[Any]) -> set[str]:
         """Those of executions that ended well that left their file PARTIAL. The list of executions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,9 +50,16 @@ class States:
             output = json.dumps({"outcome": outcome})
             execution |= {"status": "SUCCEEDED", "output": output, "stopDate": stop}
 
-    def list_executions(self, maxResults: int = 1000, **_: Any) -> Any:  # noqa: N803
-        newest = list(reversed(self.executions.values()))[:maxResults]
-        return {"executions": [{k: v for k, v in each.items() if k != "input"} for each in newest]}
+    def list_executions(
+        self,
+        maxResults: int = 1000,  # noqa: N803
+        nextToken: str = "0",  # noqa: N803
+        **_: Any,
+    ) -> Any:
+        newest, begin = list(reversed(self.executions.values())), int(nextToken)
+        end = begin + maxResults
+        page = [{k: v for k, v in each.items() if k != "input"} for each in newest[begin:end]]
+        return {"executions": page} | ({"nextToken": str(end)} if newest[end:] else {})
 
     def describe_execution(self, executionArn: str) -> Any:  # noqa: N803
         self.described += 1
@@ -186,11 +194,50 @@ def test_an_execution_that_outlives_the_list_is_still_told(
 ) -> None:
     watch, old = Watch(stack), states.start("old", "old.json")
     assert keys(watch.poll()) == []
-    listing = states.list_executions
-    monkeypatch.setattr(states, "list_executions", lambda **_: listing(maxResults=1))
+    monkeypatch.setattr(outcomes, "LISTED", 1)
     states.end(states.start("new", "new.json"), "SYNCED")
     states.end(old, "SYNCED")
     assert keys(watch.poll()) == [("old.json", "SYNCED"), ("new.json", "SYNCED")]
+
+
+def test_more_executions_between_two_looks_than_a_page_has_are_told(
+    states: States, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "LISTED", 2)
+    monkeypatch.setattr(outcomes, "DESCRIBED", 3)
+    for number in range(5):
+        states.end(states.start(f"old-{number}", "old.json"), "SYNCED")
+    watch = Watch(stack)
+    assert len(keys(watch.poll())) == 2, "what was there before is not read to its end"
+    for number in range(7):
+        states.end(states.start(str(number), f"{number}.json"), "SYNCED")
+    running = [states.start(f"slow-{number}", f"slow-{number}.json") for number in range(6)]
+    told = [each for _ in range(3) for each in keys(watch.poll())]
+    assert told == [(f"{number}.json", "SYNCED") for number in range(7)]
+    for number in range(8):
+        states.end(states.start(f"new-{number}", "new.json"), "SYNCED")
+    for arn in running:
+        states.end(arn, "INVALID", "Boom")
+    told = [each for _ in range(5) for each in keys(watch.poll())]
+    assert Counter(outcome for _, outcome in told) == {"SYNCED": 8, "INVALID": 6}
+
+
+def test_a_page_with_an_old_execution_that_runs_tells_nothing_twice(
+    states: States, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "LISTED", 3)
+    monkeypatch.setattr(outcomes, "DESCRIBED", 1)
+    watch = Watch(stack)
+    states.end(states.start("old", "old.json"), "SYNCED")
+    assert keys(watch.poll()) == [("old.json", "SYNCED")]
+    for number in range(5):
+        states.start(f"slow-{number}", "slow.json")
+    told = keys(watch.poll())
+    for names in ("a", "bc"):  # `old` ends a page, is on none that is read, and ends one again
+        for name in names:
+            states.end(states.start(name, name), "SYNCED")
+        told += [each for _ in names for each in keys(watch.poll())]
+    assert told == [("a", "SYNCED"), ("b", "SYNCED"), ("c", "SYNCED")]
 
 
 def test_more_outcomes_than_can_be_read_are_counted(
