@@ -88,11 +88,8 @@ def empty_listing(bucket: str, run: Mapping[str, Any]) -> ListingError | None:
 
     Raises TransientServiceError.
     """
-    prefix = {"Prefix": run["prefix"]} if run["prefix"] else {}
-    with aws.transient_errors():
-        page = aws.s3().list_objects_v2(Bucket=bucket, **prefix)
     started = datetime.fromisoformat(run["started"])
-    for each in page.get("Contents", ()):
+    for each in _objects(aws.s3(), bucket, run["prefix"]):
         if not each["Key"].endswith("/") and each["LastModified"] < started:
             return ListingError(
                 f"Step Functions listed no object of s3://{bucket}/{run['prefix']}, S3 lists "
@@ -136,9 +133,15 @@ def ends(client: S3Client, bucket: str, place: str) -> Iterator[dict[str, Any]]:
 
 
 def _names(client: S3Client, bucket: str, prefix: str) -> list[str]:
+    return [each["Key"] for each in _objects(client, bucket, prefix)]
+
+
+def _objects(client: S3Client, bucket: str, prefix: str) -> Iterator[Any]:
+    """Objects as S3 lists them, a page at a time."""
     with aws.transient_errors():
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        return [each["Key"] for page in pages for each in page.get("Contents", ())]
+        for page in pages:
+            yield from page.get("Contents", ())
 
 
 def _lines(client: S3Client, bucket: str, key: str) -> Iterator[dict[str, Any]]:

@@ -138,8 +138,9 @@ def test_a_run_that_was_cut_short_is_told_too(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "or"], ids=["whole bucket", "prefix"])
 def test_a_run_that_listed_nothing_of_a_bucket_with_objects_fails(
-    pipeline: Pipeline, prefix: str
+    pipeline: Pipeline, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "1")  # a page has one key
     run = {**RUN, "started": "2999-01-01T00:00:00.000Z", "prefix": prefix}
 
     def ends(**values: Any) -> Any:
