@@ -113,6 +113,11 @@ def test_what_a_run_left_does_not_need_anybody_for_ever(shop: Shop, client: Flas
     text = text_of(create_app(shop.stack).test_client(), "/")
     assert "All is well" in text
     assert "What differs now" not in text
+    shop.stack.__dict__["parameters"] = {"KeyPrefix": ""}
+    keep("ledger", fine | {"started": before(30), "ended": before(20), "prefix": "products/"})
+    text = text_of(create_app(shop.stack).test_client(), "/")
+    assert "The last run: reconcile --prefix products/ --dry-run ended" in text
+    assert "The last whole run: reconcile --dry-run ended" in text
 
 
 def test_a_stack_without_files_says_what_to_do_first(shop: Shop, client: FlaskClient) -> None:
