@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from tablekeeper.bucket.run_report import last_run_over
 from tablekeeper.ledger.rows import CURRENT
 from tablekeeper.model.keys import TableKey
 
@@ -214,5 +215,6 @@ class Place:
         if problem.get("execution", {}).get("S") in self.executions:
             uris.append(NO_OBJECT)
         keys += [{"pk": {"S": uri}, "sk": {"S": CURRENT}} for uri in uris]
+        keys.append(last_run_over(self.prefix))
         for each in keys:
             dynamodb.delete_item(TableName=self.stack.ledger, Key=each)

@@ -25,3 +25,7 @@ def test_every_point_that_the_engine_has_is_held_and_nothing_is_left(desk: Desk)
     Observer(desk.stack).sweep()  # It lists the executions that ended badly, which stay.
     assert desk.ask("status")["files"] == before["files"]
     assert desk.ask("failures", "--error", "InvalidEventError", code=None)["count"] == 0
+    ledger = desk.stack.outputs["LedgerTableName"]
+    pages = desk.stack.client("dynamodb").get_paginator("scan").paginate(TableName=ledger)
+    names = [row["pk"]["S"] for page in pages for row in page["Items"]]
+    assert not [name for name in names if "tablekeeper-smoke/" in name]
