@@ -57,7 +57,7 @@ def plan(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="All objects in the bucket that belong to a dataset.",
+            help="All files that belong to a dataset, or did.",
             autocompletion=completion.datasets,
         ),
     ] = None,
@@ -121,6 +121,7 @@ def plan(
     from tablekeeper import aws
     from tablekeeper.errors import TransientServiceError
 
+    from tablekeeper_cli.plan.dataset import plans_of_dataset
     from tablekeeper_cli.plan.planner import Planner
 
     planner = Planner.of(context.stack, catalogue)
@@ -128,7 +129,7 @@ def plan(
     try:
         with aws.clients_by(context.stack.client):
             if dataset:
-                plans = planner.of_dataset(dataset, limit=limit, concurrency=concurrency)
+                plans = plans_of_dataset(planner, dataset, limit=limit, concurrency=concurrency)
                 fine = _all(context, dataset, plans, limit, where)
             else:
                 key = str(key).removeprefix(context.stack.address)

@@ -10,9 +10,10 @@ from typing import Any
 from tablekeeper.datasets.catalogue import Catalogue
 from tablekeeper.ledger.rows import Row
 from tablekeeper.model.items import Item
-from tablekeeper.model.keys import ItemKey, TableKey
+from tablekeeper.model.keys import TableKey
 from tablekeeper.settings import FetchSettings
 
+from tablekeeper_cli.plan.claims import Claims
 from tablekeeper_cli.plan.plan import Plan
 from tablekeeper_cli.plan.planner import Planner
 
@@ -30,7 +31,7 @@ class OfflinePlanner(Planner):
     a file whose item another one has is refused.
     """
 
-    owners: dict[str, str] = field(default_factory=dict)
+    claims: Claims = field(default_factory=Claims)
 
     @classmethod
     def with_keys(cls, catalogue: Catalogue, item_keys: TableKey) -> OfflinePlanner:
@@ -59,18 +60,12 @@ class OfflinePlanner(Planner):
     def of_file(self, path: Path, key: str) -> Plan:
         """As Planner.of_file; the file has its items from now on."""
         made = super().of_file(path, key)
-        if made.is_written:
-            for each in made.items():
-                self.owners[ItemKey.of(dict(each.key)).text] = key
+        self.claims.add(made)
         return made
 
     def read_items(self, keys: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
-        """The items that the files before have, with nothing but key and lineage."""
-        for key in keys:
-            owner = self.owners.get(ItemKey.of(dict(key)).text)
-            if owner is not None:
-                source = {"bucket": {"S": BUCKET}, "key": {"S": owner}}
-                yield {**key, "_source": {"M": source}}
+        """The items that the files before have."""
+        return self.claims.items(keys, (), self.settings)
 
     def _row(self, key: str) -> Row:
         return Row()

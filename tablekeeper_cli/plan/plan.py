@@ -10,7 +10,7 @@ from tablekeeper.model.outcome import PARTIAL
 
 from tablekeeper_cli.ledger.problems import PROBLEMS
 from tablekeeper_cli.plan.fault import Fault
-from tablekeeper_cli.plan.planned_item import ACTIONS, PlannedItem
+from tablekeeper_cli.plan.planned_item import ACTIONS, PUT, PlannedItem
 from tablekeeper_cli.plan.store import LocalStore
 
 GOOD = ("SYNCED", "UNCHANGED", "DELETED")
@@ -61,6 +61,18 @@ class Plan:
     def is_written(self) -> bool:
         """Whether the table would have the file's items."""
         return self.outcome in (*GOOD, PARTIAL)
+
+    def puts(self) -> Iterator[str]:
+        """The keys of the items that the file would have and nobody has."""
+        return self._store.keys(PUT) if self._store else iter(())
+
+    def lets_go(self) -> Iterator[str]:
+        """The keys of the items that the file has and its content does not make: one that is
+        refused for an item of another file gives up these, too, and any other bad one none.
+        """
+        if self._store is None or self.outcome == "UNCHANGED":
+            return iter(())
+        return self._store.vanished()
 
     def violations(self) -> Iterator[Fault]:
         """What is wrong with records, in their order."""

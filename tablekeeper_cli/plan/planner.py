@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tablekeeper import aws
 from tablekeeper.datasets.catalogue import Catalogue, is_ignored
@@ -29,7 +27,6 @@ from tablekeeper.steps.events import object_of
 from tablekeeper.steps.fetch import before_the_object, check_key, fetch, judge
 from tablekeeper.steps.file_content import FileContent
 
-from tablekeeper_cli.compare.side_by_side import side_by_side
 from tablekeeper_cli.compare.target import Target, fetch_settings
 from tablekeeper_cli.errors import CommandError, UnknownError
 from tablekeeper_cli.plan.plan import Plan
@@ -50,7 +47,7 @@ class Planner(Target):
     """
 
     @classmethod
-    def of(cls, stack: Stack, catalogue: Catalogue) -> Planner:
+    def of(cls, stack: Stack, catalogue: Catalogue) -> Self:
         """The planner of a deployed stack, by its parameters."""
         return cls(
             catalogue=catalogue,
@@ -123,55 +120,6 @@ class Planner(Target):
             except ObjectChangedError:
                 continue
         raise CommandError(f"{key} changed in each of {ROUNDS} rounds; try again when it is quiet")
-
-    def of_dataset(
-        self, name: str, *, limit: int | None = None, concurrency: int = 8
-    ) -> Iterator[Plan]:
-        """The plans of the objects in the bucket that belong to a dataset, at most `limit`, without
-        their items.
-
-        Raises as `of_object`, and KeyError when there is no such dataset. An object that is gone by
-        the time it is read is left out, and one that S3 does not give is FAILED.
-        """
-        keys = islice(self._keys(name), limit)
-        with ThreadPoolExecutor(concurrency) as pool:
-            try:
-                for plan in side_by_side(pool, self._summary, keys, 2 * concurrency):
-                    if plan:
-                        yield plan
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _summary(self, key: str) -> Plan | None:
-        from botocore.exceptions import ClientError
-
-        try:
-            plan = self.of_object(key)
-        except UnknownError:
-            return None
-        except ClientError as error:
-            if error.operation_name not in ("GetObject", "HeadObject"):
-                raise
-            return self._failed(key, self._row(key), error, str(error))
-        plan.close()
-        return plan
-
-    def _keys(self, name: str) -> Iterator[str]:
-        prefix = self.catalogue.datasets[name].prefix
-        if not prefix.startswith(self.key_prefix):
-            prefix = self.key_prefix
-        pages = (
-            aws.s3()
-            .get_paginator("list_objects_v2")
-            .paginate(Bucket=self.settings.source_bucket, Prefix=prefix)
-        )
-        for page in pages:
-            for each in page.get("Contents", ()):
-                key = each["Key"]
-                dataset = self.catalogue.find(key)
-                mine = dataset is not None and dataset.name == name
-                if mine and not is_ignored(key, self.settings.ignore_patterns):
-                    yield key
 
     def _row(self, key: str) -> Row:
         uri = object_uri(self.settings.source_bucket, key)

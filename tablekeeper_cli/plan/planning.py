@@ -92,6 +92,7 @@ class Planning:
                 self._all_unchanged()
         elif self.snapshot.action in ("ignore", "delete"):
             made.outcome = "IGNORED" if self.snapshot.action == "ignore" else "DELETED"
+            self._read_old()
             self._remove_vanished()
         else:
             self._synced_or_refused()
@@ -102,6 +103,7 @@ class Planning:
         try:
             self._validate()
             self._transform()
+            self._read_old()
             self._compare()
             self._remove_vanished()
         except InvalidFileError as error:
@@ -191,7 +193,6 @@ class Planning:
             raise first[1]
 
     def _remove_vanished(self) -> None:
-        self._read_old()
         vanished = ((key, -1, "") for key in self.store.vanished())
         for key, _, _, have in self._with_current(vanished):
             if have is not None and owner(have) == self.snapshot.uri:

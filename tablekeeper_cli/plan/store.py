@@ -74,6 +74,11 @@ class LocalStore:
             details["changes"] = [Change(**each) for each in details.get("changes", ())]
             yield PlannedItem(action, ItemKey(key).attributes, place, **details)
 
+    def keys(self, action: str) -> Iterator[str]:
+        """The keys of the items that this becomes of."""
+        for (key,) in self.database.execute("SELECT key FROM entry WHERE action = ?", (action,)):
+            yield key
+
     def counts(self) -> dict[str, int]:
         return dict(self.database.execute("SELECT action, count(*) FROM entry GROUP BY action"))
 

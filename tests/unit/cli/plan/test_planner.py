@@ -19,6 +19,7 @@ from tablekeeper.settings import FetchSettings
 from tablekeeper_cli.commands.plan import _Total
 from tablekeeper_cli.compare.items import Change, changes
 from tablekeeper_cli.errors import UnknownError
+from tablekeeper_cli.plan.dataset import plans_of_dataset
 from tablekeeper_cli.plan.plan import Plan
 from tablekeeper_cli.plan.planner import UNKNOWN_VERSION, Planner
 from tests.support.plans import Documents, disagreements, table
@@ -268,7 +269,7 @@ def test_an_object_that_no_execution_takes_ends_no_plan_of_others(
         return get_object(*names, **asked)
 
     monkeypatch.setattr(aws.s3(), "get_object", refused)
-    plans = {plan.key: plan for plan in planner.of_dataset("notes")}
+    plans = {plan.key: plan for plan in plans_of_dataset(planner, "notes")}
     assert {key: (plan.outcome, plan.error) for key, plan in plans.items()} == {
         "notes/a.json": ("SYNCED", None),
         "notes/secret.json": ("FAILED", "ClientError"),
@@ -287,7 +288,7 @@ def test_a_changed_schema_over_the_objects_of_a_dataset(
         executed(pipeline, f"notes/{name}.json")
     pipeline.put("notes/_SUCCESS", b"")
     pipeline.put("versions/a.json", {})
-    assert [plan.outcome for plan in planner.of_dataset("notes")] == [
+    assert [plan.outcome for plan in plans_of_dataset(planner, "notes")] == [
         "UNCHANGED",
         "INVALID",
         "UNCHANGED",
@@ -304,7 +305,7 @@ def test_a_changed_schema_over_the_objects_of_a_dataset(
             }
         }
     )
-    plans = list(replace(planner, catalogue=changed).of_dataset("notes", concurrency=2))
+    plans = list(plans_of_dataset(replace(planner, catalogue=changed), "notes", concurrency=2))
     assert [(plan.key[6:7], plan.now, plan.outcome) for plan in plans] == [
         ("a", "SYNCED", "SYNCED"),
         ("b", None, "SYNCED"),
@@ -312,7 +313,7 @@ def test_a_changed_schema_over_the_objects_of_a_dataset(
         ("d", "SYNCED", "SYNCED"),
     ]
     assert [plan.counts["changed"] for plan in plans] == [1, 0, 0, 1]
-    assert len(list(planner.of_dataset("notes", limit=2))) == 2
+    assert len(list(plans_of_dataset(planner, "notes", limit=2))) == 2
 
 
 @pytest.mark.parametrize(
