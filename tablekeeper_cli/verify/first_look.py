@@ -67,7 +67,7 @@ class FirstLook:
         self._lock = threading.Lock()
 
     def run(self, pool: ThreadPoolExecutor) -> None:
-        """Raises TransientServiceError and DatasetDefinitionError."""
+        """Raises TransientServiceError, DatasetDefinitionError and UsageError."""
         self._see_objects(pool)
         self._see_table(pool)
         self._see_rows()
@@ -85,7 +85,7 @@ class FirstLook:
         pages = (
             aws.s3()
             .get_paginator("list_objects_v2")
-            .paginate(Bucket=self.settings.source_bucket, Prefix=str(self.verifier.scope))
+            .paginate(Bucket=self.settings.source_bucket, Prefix=self.verifier.scope)
         )
         for page in pages:
             for entry in page.get("Contents", ()):
@@ -173,7 +173,7 @@ class FirstLook:
     def _held(self, item: Item) -> Sighting:
         file = self.verifier.file_of(item)
         asked = file if file != NOBODY else (None if self.verifier.prefix else NOBODY)
-        if asked and not asked.startswith(str(self.verifier.scope)):
+        if asked and not asked.startswith(self.verifier.scope):
             asked = None
         key = stored_key(item, self.settings.item_keys).text
         return Sighting(key, HELD, asked, fingerprint(item))
@@ -190,7 +190,7 @@ class FirstLook:
                 KeyConditionExpression="file_shard = :shard AND begins_with(pk, :uri)",
                 ExpressionAttributeValues={
                     ":shard": {"S": shard},
-                    ":uri": {"S": self.verifier.uri(str(self.verifier.scope))},
+                    ":uri": {"S": self.verifier.uri(self.verifier.scope)},
                 },
             )
             for page in pages:

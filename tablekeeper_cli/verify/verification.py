@@ -42,6 +42,7 @@ def verify(verifier: Verifier, progress: Progress = lambda _stage, _done: None) 
     Raises:
         DatasetDefinitionError: a schema cannot be used.
         TransientServiceError: a service kept failing; nothing is known.
+        UsageError: the stack keeps no object with this prefix.
     """
     verification = Verification(verifier, progress)
     try:
@@ -85,8 +86,6 @@ class Verification:
 
     def run(self) -> None:
         """Raises as `verify`."""
-        if self.verifier.scope is None:
-            return
         pool = ThreadPoolExecutor(self.verifier.concurrency)
         try:
             self._first_look.run(pool)

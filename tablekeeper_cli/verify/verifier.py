@@ -11,6 +11,7 @@ from tablekeeper.model.items import Item, owner
 from tablekeeper.model.objects import key_of, object_uri
 
 from tablekeeper_cli.compare.target import Target, fetch_settings
+from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.verify.notebook import NOBODY
 
 if TYPE_CHECKING:
@@ -71,11 +72,14 @@ class Verifier(Target):
         )
 
     @property
-    def scope(self) -> str | None:
-        """The prefix of the keys that are looked at; None when there can be none."""
-        if self.prefix.startswith(self.key_prefix):
+    def scope(self) -> str:
+        """The prefix of the keys that are looked at. Raises UsageError when there can be none."""
+        kept = self.key_prefix
+        if self.prefix.startswith(kept):
             return self.prefix
-        return self.key_prefix if self.key_prefix.startswith(self.prefix) else None
+        if kept.startswith(self.prefix):
+            return kept
+        raise UsageError(f'the stack keeps objects under "{kept}", and none under "{self.prefix}"')
 
     def uri(self, key: str) -> str:
         return object_uri(self.settings.source_bucket, key)

@@ -19,6 +19,7 @@ from tablekeeper.ledger.rows import SHARDS
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.settings import FetchSettings
 
+from tablekeeper_cli.errors import UsageError
 from tablekeeper_cli.verify import first_look, second_look, verification
 from tablekeeper_cli.verify.findings import Finding, Kind
 from tablekeeper_cli.verify.verification import verify
@@ -553,7 +554,8 @@ def test_a_prefix_leaves_the_rest_aside(notes: Pipeline, verifier: Verifier) -> 
     some = replace(verifier, prefix="notes/b")
     assert told(some) == [("missing", "notes/b.json", "b1")]
     assert (summary(some).files, summary(some).items, summary(some).held) == (1, 2, 1)
-    assert found(replace(some, key_prefix="other/")) == []
+    with pytest.raises(UsageError, match='keeps objects under "other/", and none under "notes/b"'):
+        found(replace(some, key_prefix="other/"))
 
 
 def test_many_items_in_partitions_and_their_list(pipeline: Pipeline, verifier: Verifier) -> None:
