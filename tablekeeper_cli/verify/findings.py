@@ -20,7 +20,7 @@ class Kind(StrEnum):
     EXTRA = "extra"
     """The item says that it is the file's, and the file does not make it."""
     FOREIGN = "foreign"
-    """No file in the bucket is named by the item's lineage, if it has any."""
+    """No file that the stack keeps is named by the item's lineage, if it has any."""
     LISTED = "listed"
     """The ledger's row lists an item that the file does not make."""
     UNLISTED = "unlisted"

@@ -19,6 +19,8 @@ from itertools import islice
 
 from tablekeeper import aws
 from tablekeeper.errors import InvalidEventError, TransientServiceError
+from tablekeeper.ledger.reads import read_rows
+from tablekeeper.model.items import owner
 from tablekeeper.model.keys import ItemKey
 from tablekeeper.steps.events import object_of
 
@@ -182,13 +184,29 @@ class Verification:
         return state
 
     def _look_at_foreign(self) -> None:
+        verifier = self.verifier
         keys = (ItemKey(key) for key, _, _ in self.notebook.suspected_keys(NOBODY))
         for batch in iter(lambda: list(islice(keys, BATCH_KEYS)), []):
             asked = [key.attributes for key in batch]
-            for item in read_items(aws.dynamodb(), self.verifier.items_table, asked):
-                if self.verifier.file_of(item) == NOBODY:
-                    key = stored_key(item, self.settings.item_keys).attributes
-                    mine = self.verifier.owns_table
-                    self.notebook.add_finding(
-                        Finding(Kind.FOREIGN, None, key, whose(item), is_difference=mine)
-                    )
+            items = [
+                each
+                for each in read_items(aws.dynamodb(), verifier.items_table, asked)
+                if verifier.file_of(each) == NOBODY
+            ]
+            left = self._left_behind({owner(each) for each in items})
+            for item in items:
+                key = stored_key(item, self.settings.item_keys).attributes
+                mine = owner(item) in left
+                detail = whose(item) + (", which is outside of KeyPrefix" if mine else "")
+                finding = Finding(
+                    Kind.FOREIGN, None, key, detail, is_difference=mine or verifier.owns_table
+                )
+                self.notebook.add_finding(finding)
+
+    def _left_behind(self, owners: set[str | None]) -> set[str | None]:
+        """Those of these files whose items the ledger has: a stack of another KeyPrefix, which may
+        write the same table, has a ledger of its own.
+        """
+        here = [each for each in owners if each and each.startswith(self.verifier.uri(""))]
+        rows = read_rows(aws.dynamodb(), self.settings.ledger_table, here)
+        return {uri for uri, row in rows.items() if row.item_keys or row.keys_at or row.claim}

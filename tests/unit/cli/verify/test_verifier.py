@@ -239,6 +239,23 @@ def test_in_a_table_that_others_use_their_items_are_no_difference(
     assert [each.is_difference for each in found(shared)] == [False, True]
 
 
+def test_items_of_files_that_a_narrower_key_prefix_leaves_behind(
+    pipeline: Pipeline, verifier: Verifier
+) -> None:
+    """They are those of the ledger's files; another stack may write others of this bucket."""
+    for key in ("notes/new/a.json", "notes/old/b.json"):
+        pipeline.put(key, [note(key[10])])
+        pipeline.sync(key)
+    source = {"bucket": {"S": "source"}, "key": {"S": "notes/theirs/c.json"}}
+    change_item(pipeline, "c", _source={"M": source})
+    narrow = replace(verifier, owns_table=False, key_prefix="notes/new/")
+    assert {each.detail: each.is_difference for each in found(narrow)} == {
+        "it belongs to s3://source/notes/old/b.json, which is outside of KeyPrefix": True,
+        "it belongs to s3://source/notes/theirs/c.json": False,
+    }
+    assert [each.is_difference for each in found(replace(narrow, owns_table=True))] == [True, True]
+
+
 def test_ledger_rows_tampered_with(notes: Pipeline, verifier: Verifier) -> None:
     notes.dynamodb.delete_item(TableName="ledger", Key=row_key("notes/a.json"))
     change_row(notes, "notes/b.json", etag={"S": "another"})
