@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 app = group()
 
 SHOWN = 30
+"""How many files a person is shown."""
 NEXT = "`tablekeeper status` shows what runs, `tablekeeper failures` what ended badly"
 Prefix = Annotated[str | None, typer.Option(metavar="P", help="Only objects whose keys begin so.")]
 InBulk = Annotated[
@@ -103,11 +104,11 @@ def _run(context: Context, run: _Run, report: Path | None, wait: bool) -> None:
     if ended.summary and (file or not context.json):
         for each in bucket_runs.files(stack, ended.summary):
             # A look has no outcomes, and an execution that was aborted has no error.
-            if len(some) < SHOWN and each.get("outcome") in (None, *LEFT):
+            if len(some) <= SHOWN and each.get("outcome") in (None, *LEFT):
                 some.append(each)
             if file:
                 file.write(json.dumps(each, ensure_ascii=False) + "\n")
-            elif len(some) == SHOWN:
+            elif len(some) > SHOWN:
                 break
     if file:
         file.close()
@@ -161,7 +162,7 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> li
         Column("error", goes=2, least=12),
         Column("file", least=30, middle=True),
     )
-    for each in some:
+    for each in some[:SHOWN]:
         ends_as, error = each.get("outcome"), plain(each.get("error"))
         named.add_row(each["finding"], outcome(ends_as or ""), error, plain(each["key"]))
     failed = summary["failed_batches"]
@@ -177,6 +178,8 @@ def _shown(ended: RunEnd, some: list[dict[str, Any]], report: Path | None) -> li
     ]
     shown = [each for each in (findings, outcomes, named) if each.rows]
     parts: list[RenderableType] = [part for each in shown for part in (each, "")]
+    if len(some) > SHOWN:
+        parts[-1:] = [plain(f"and more: {report or '--report FILE'} has all"), ""]
     style = "bold red" if ended.is_different else "bold green"
     return [*parts, Fields(lines), plain(_verdict(ended, summary), style)]
 

@@ -77,6 +77,8 @@ MOST = 1_000_000_000
 Limit = Annotated[
     int, typer.Option(min=0, max=MOST, metavar="N", help="List so many; 0 lists all.")
 ]
+AND_MORE = "and more: --limit 0 lists all"
+"""Below a list that its limit cuts."""
 Schemas = Annotated[
     Path,
     typer.Option(metavar="DIR", envvar=SCHEMAS_VARIABLE, help="The folder of the dataset files."),

@@ -204,10 +204,10 @@ def shown_problem(problem: Problem) -> list[RenderableType]:
     what: list[RenderableType]
     if problem.violations:
         summary = plain(problem.message.partition("\n")[0])
-        rest = (problem.violation_count or 0) - SHOWN_VIOLATIONS
+        listed = problem.violations[:SHOWN_VIOLATIONS]
+        rest = (problem.violation_count or 0) - len(listed)
         more = [f"and {rest:,} more; --report shows all"] if rest > 0 else []
-        shown = _violations(problem.violations[:SHOWN_VIOLATIONS])
-        what = [summary, "", shown, *more]
+        what = [summary, "", _violations(listed), *more]
     else:
         what = [plain(problem.message)]
     todo = plain(f"What to do: {problem.advice}", "bold")

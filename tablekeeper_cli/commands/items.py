@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tablekeeper_cli.commands.choice import Key, Limit, not_empty
+from tablekeeper_cli.commands.choice import AND_MORE, Key, Limit, not_empty
 from tablekeeper_cli.terminal.context import Context, command, group, json_value
 from tablekeeper_cli.terminal.text import clean
 
@@ -49,7 +49,7 @@ def _shown_keys(keys: list[dict[str, str]], rest: bool) -> list[RenderableType]:
     shown = Table(*(Column(name, least=12, middle=True) for name in names))
     for each in keys:
         shown.add_row(*(plain(each[name]) for name in names))
-    return [shown, *(["and more: --limit 0 lists all"] if rest else [])]
+    return [shown, *([AND_MORE] if rest else [])]
 
 
 @command(

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tablekeeper_cli.commands.choice import (
+    AND_MORE,
     MOST,
     Choice,
     Dataset,
     Error,
+    Limit,
     Prefix,
     Since,
     Status,
@@ -233,7 +235,7 @@ def _shown_ends(
 
 def list_events(
     context: Context,
-    limit: Annotated[int, typer.Option(min=1, max=MOST, metavar="N", help="Show so many.")] = 100,
+    limit: Limit = 100,
 ) -> None:
     """Events that could not start an execution.
 
@@ -242,17 +244,18 @@ def list_events(
     from tablekeeper_cli.executions import failed_events
 
     others = failed_events.OtherReaders(context.stack)
-    events = failed_events.waiting(context.stack, limit)
+    waiting = failed_events.waiting(context.stack, limit + 1 if limit else MOST)
+    events, more = waiting[: limit or None], 0 < limit < len(waiting)
+    listed = [
+        {
+            **{name: value for name, value in vars(each).items() if name != "receipt"},
+            "body": nested(each.body),
+        }
+        for each in events
+    ]
     held = others.held()
     context.answer(
-        [
-            {
-                **{name: value for name, value in vars(each).items() if name != "receipt"},
-                "body": nested(each.body),
-            }
-            for each in events
-        ],
-        lambda: _shown_events(events, held),
+        {"events": listed, "more": more}, lambda: _shown_events(events, held, more=more)
     )
     if events or held:
         raise typer.Exit(DIFFERENT)
@@ -270,12 +273,14 @@ def _held(events: int) -> Text:
     return plain(text, "bold red")
 
 
-def _shown_events(events: Sequence[Any], held: int) -> RenderableType:
+def _shown_events(
+    events: Sequence[Any], held: int, *, more: bool = False
+) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import moment_ago, plain, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 
     if not events:
-        return _held(held) if held else plain("no event waits", "green")
+        return [_held(held) if held else plain("no event waits", "green")]
     shown = Table(
         Column("sent", goes=3),
         Column("age", goes=2, number=True),
@@ -291,7 +296,7 @@ def _shown_events(events: Sequence[Any], held: int) -> RenderableType:
             plain(each.reason),
             plain(each.error),
         )
-    return shown
+    return [shown, *([AND_MORE] if more else [])]
 
 
 @command(failed_events, "events redrive --limit 1", "events redrive")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tablekeeper.model.outcome import NO_DATASET
 
-from tablekeeper_cli.commands.choice import Key, not_empty
+from tablekeeper_cli.commands.choice import AND_MORE, Key, Limit, not_empty
 from tablekeeper_cli.errors import UnknownError
 from tablekeeper_cli.terminal import completion
 from tablekeeper_cli.terminal.context import Context, command, group
@@ -165,9 +165,7 @@ def _shown_file(file: File, now: list[Progress]) -> list[RenderableType]:
 def history(
     context: Context,
     key: Key,
-    limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Show so many, the newest first.")
-    ] = 50,
+    limit: Limit = 50,
 ) -> None:
     """Every event of a file: when, who, and what came of it.
 
@@ -175,12 +173,14 @@ def history(
     """
     from tablekeeper_cli.ledger import history as ledger_history
 
-    events = [_event(each) for each in _running(context, key)]
-    events += ledger_history.history(context.stack, key, limit)
+    running = [_event(each) for each in _running(context, key)]
+    ended = list(ledger_history.history(context.stack, key, limit + 1 if limit else None))
+    more = 0 < limit < len(ended)
+    events = [*running, *ended[: limit or None]]
     if not events:
         raise UnknownError(f"no execution of {key} runs or has ended, or its audit rows expired")
-    data = [{**vars(each), "event": nested(each.event)} for each in events]
-    context.answer(data, lambda: _shown_history(events))
+    listed = [{**vars(each), "event": nested(each.event)} for each in events]
+    context.answer({"events": listed, "more": more}, lambda: _shown_history(events, more=more))
 
 
 def _event(now: Progress) -> Event:
@@ -191,7 +191,7 @@ def _event(now: Progress) -> Event:
     return event
 
 
-def _shown_history(events: list[Event]) -> RenderableType:
+def _shown_history(events: list[Event], *, more: bool = False) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import outcome, plain, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 
@@ -228,7 +228,7 @@ def _shown_history(events: list[Event]) -> RenderableType:
             plain(each.execution.rpartition(":")[2]),
             plain(requester),
         )
-    return shown
+    return [shown, *([AND_MORE] if more else [])]
 
 
 def _who(event: Event) -> tuple[str, str]:

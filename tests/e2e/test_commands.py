@@ -93,7 +93,7 @@ def test_a_file_its_history_and_its_items_lead_to_each_other(desk: Desk) -> None
     desk.settled(key, "SYNCED", "SYNCED")
     told = desk.ask("status", key)
     assert (told["status"], told["items"], told["problem"]) == ("SYNCED", 2, None)
-    newest, oldest = desk.ask("history", key)
+    newest, oldest = desk.ask("history", key)["events"]
     assert (newest["execution"], newest["outcome"]) == (told["execution"], "SYNCED")
     assert newest["details"]["version_id"] == told["version_id"]
     assert (oldest["details"]["items_put"], oldest["details"]["items_removed"]) == (1, 0)
@@ -143,7 +143,7 @@ def test_an_item_edited_by_hand_is_written_again_by_force(desk: Desk) -> None:
     assert desk.ask("reprocess", key)["outcomes"] == {"UNCHANGED": 1}
     assert desk.ask("item", "forced", "1")["attributes"] != before
     assert desk.ask("reprocess", key, "--force")["outcomes"] == {"SYNCED": 1}
-    assert desk.ask("history", key)[0]["who"].startswith("reprocess by arn:aws:")
+    assert desk.ask("history", key)["events"][0]["who"].startswith("reprocess by arn:aws:")
     assert desk.ask("item", "forced", "1")["attributes"] == before
 
 
@@ -202,13 +202,13 @@ def test_events_that_could_not_start_are_shown_and_started(desk: Desk) -> None:
         sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event), MessageAttributes=error)
     sqs.send_message(QueueUrl=url, MessageBody="not an event")
     assert desk.ask("status")["failed_events"] == 13
-    told = desk.ask("events", code=1)
+    told = desk.ask("events", code=1)["events"]
     assert sorted(each["key"] or "" for each in told) == ["", *sorted(keys)]
     assert {each["error"] for each in told} == {"NO_PERMISSIONS", ""}
     done = desk.ask("events", "redrive", "--rate", "50", code=1)
     assert (done["started"], done["stay"]) == (12, 1)
     desk.until(lambda: desk.statuses("notes/queued/") == {"SYNCED": 12})
-    (stays,) = desk.ask("events", code=1)
+    (stays,) = desk.ask("events", code=1)["events"]
     assert stays["body"] == "not an event"
     sqs.purge_queue(QueueUrl=url)
     assert "no event waits" in desk.run("events")

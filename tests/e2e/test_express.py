@@ -25,7 +25,7 @@ def express(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 def machine(desk: Desk, key: str) -> str:
     """The state machine whose execution is the newest in a file's history."""
-    execution: str = desk.ask("history", key)[0]["execution"]
+    execution: str = desk.ask("history", key)["events"][0]["execution"]
     return execution.split(":")[6]
 
 

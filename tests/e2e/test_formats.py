@@ -393,7 +393,7 @@ def _history(desk: Desk, key: str) -> list[str]:
     """Outcomes with how many records were set aside, the newest first."""
     return [
         f"{each['outcome']} {each['details'].get('set_aside', 0)}"
-        for each in desk.ask("history", key)
+        for each in desk.ask("history", key)["events"]
     ]
 
 
