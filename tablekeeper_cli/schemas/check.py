@@ -25,7 +25,7 @@ from tablekeeper.validation.formats import FORMATS
 from tablekeeper_cli.schemas.backtracking import backtracks_exponentially
 from tablekeeper_cli.schemas.dataset_check import DatasetCheck, expressions_of
 from tablekeeper_cli.schemas.example_check import ExampleCheck
-from tablekeeper_cli.schemas.finding import WARNING, Finding, Findings, shortened
+from tablekeeper_cli.schemas.finding import ERROR, WARNING, Finding, Findings, shortened
 from tablekeeper_cli.schemas.reference_check import check_identifiers, leads_somewhere
 from tablekeeper_cli.schemas.subschemas import Path_, subschemas
 from tablekeeper_cli.schemas.usual_mistakes import globs, mistakes
@@ -60,6 +60,7 @@ class _Check:
     def run(self) -> list[Finding]:
         for path in sorted(self.folder.iterdir()):
             self._read(path)
+        self._check_folder()
         good = {name for name, schema in self.schemas.items() if self._is_good_schema(name, schema)}
         usable = {
             name for name in good if KEYWORD in self.schemas[name] and self._is_good_keyword(name)
@@ -117,6 +118,18 @@ class _Check:
             self.findings.add(name, "", str(error), "Remove one: only the last one counts.")
         except InvalidFileError:
             pass  # Limits of records, which are none of schemas.
+
+    def _check_folder(self) -> None:
+        for path in sorted(self.folder.iterdir()):
+            if path.is_dir() and not path.name.startswith(".") and any(path.glob(f"*{SUFFIX}")):
+                what = f"nothing reads the *{SUFFIX} files of this folder"
+                advice = "Move them up, or name this folder in the place of the one around it."
+                self.findings.append(Finding(f"{path.name}/", "", WARNING, what, advice))
+        is_broken = any(each.severity == ERROR for each in self.findings)
+        if not is_broken and not any(KEYWORD in each for each in self.schemas.values()):
+            what = "no file of this folder is a dataset"
+            advice = f"Name the folder of the <dataset>{SUFFIX} files that have {KEYWORD}."
+            self.findings.append(Finding(str(self.folder), "", WARNING, what, advice))
 
     def _is_good_schema(self, name: str, schema: dict[str, Any]) -> bool:
         draft = schema.get("$schema")

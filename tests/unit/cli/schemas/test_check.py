@@ -53,6 +53,26 @@ def test_nothing_is_wrong_with_the_shipped_schemas() -> None:
     assert check(ROOT / "schemas", STRINGS) == []
 
 
+def test_a_folder_without_a_dataset_and_schemas_that_nothing_reads(tmp_path: Path) -> None:
+    """As of a wrong folder, or one whose files are sorted into folders."""
+    (tmp_path / "more").mkdir()
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples/a.json").write_text("{}")
+    none = (str(tmp_path), WARNING, "no file of this folder is a dataset")
+    unread = ("more/", WARNING, "nothing reads the *.schema.json files of this folder")
+
+    def said(files: dict[str, Any]) -> set[tuple[str, str, str]]:
+        return {(each.file, each.severity, each.what) for each in checked(tmp_path, files)}
+
+    assert said({}) == {none}
+    assert said({"more/d.schema.json": dataset()}) == {none, unread}
+    assert none in said({"unused.schema.json": {}})
+    (tmp_path / "unused.schema.json").unlink()
+    assert none not in said({"bad.schema.json": "{"})
+    (tmp_path / "bad.schema.json").unlink()
+    assert said({"d.schema.json": dataset()}) == {unread}
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/datasets.md"])
 def test_the_examples_of_the_documents_pass(page: str, tmp_path: Path) -> None:
     """What a reader copies is right."""
