@@ -255,7 +255,8 @@ def list_events(
     ]
     held = others.held()
     context.answer(
-        {"events": listed, "more": more}, lambda: _shown_events(events, held, more=more)
+        {"events": listed, "more": more, "held": held},
+        lambda: _shown_events(events, held, more=more),
     )
     if events or held:
         raise typer.Exit(DIFFERENT)
@@ -273,9 +274,7 @@ def _held(events: int) -> Text:
     return plain(text, "bold red")
 
 
-def _shown_events(
-    events: Sequence[Any], held: int, *, more: bool = False
-) -> list[RenderableType]:
+def _shown_events(events: Sequence[Any], held: int, *, more: bool = False) -> list[RenderableType]:
     from tablekeeper_cli.terminal.showing import moment_ago, plain, utc
     from tablekeeper_cli.terminal.tables import Column, Table
 

@@ -43,6 +43,7 @@ def test_history_and_events(
 ) -> None:
     monkeypatch.setattr(status, "_running", lambda *_: [])
     monkeypatch.setattr(history, "history", lambda _, __, most: iter(EVENTS[1:4][:most]))
+    monkeypatch.setattr(failed_events.OtherReaders, "_hidden", lambda _: 0)
     monkeypatch.setattr(failed_events, "waiting", lambda _, most: ([FAILED_EVENT] * 3)[:most])
     calls: list[Any] = [
         answered(capsys, status.history, key="notes/a.json", limit=limit),
