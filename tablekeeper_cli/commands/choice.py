@@ -123,15 +123,16 @@ class Choice:
         status = self.status.upper() if self.status else None
         if status not in (None, *completion.STATUSES):
             raise UsageError(f"{self.status!r} is none of {', '.join(completion.STATUSES)}")
-        any_file = False
+        any_file, unknown = False, 0
         wanted = ProblemFilter(status, self.error, self.dataset, moment(self.since), self.prefix)
         for each in failures(stack, wanted):
-            any_file = True
+            is_own = self.dataset in (None, "", each.dataset)
+            any_file, unknown = any_file or is_own, unknown + (not is_own)
             yield each
         if not any_file:
-            self._check(stack)
+            self._check(stack, unknown)
 
-    def _check(self, stack: Stack) -> None:
+    def _check(self, stack: Stack, unknown: int) -> None:
         from tablekeeper_cli.ledger import files, problems
 
         if self.error and "." not in self.error and self.error not in problems.error_names():
@@ -142,11 +143,13 @@ class Choice:
                     f"{_near(self.error, problems.error_names())}"
                 )
         if self.dataset:
-            self._check_dataset(stack)
+            self._check_dataset(stack, unknown)
         files.check_prefix(stack, self.prefix, in_bucket=False)
 
-    def _check_dataset(self, stack: Stack) -> None:
-        """Looks for a file of the dataset, among so many files that it takes seconds at most."""
+    def _check_dataset(self, stack: Stack, unknown: int) -> None:
+        """Looks for a file of the dataset, among so many files that it takes seconds at most. So
+        many failed before theirs was known: they may be all that the dataset has.
+        """
         from tablekeeper_cli.ledger import files
 
         known: set[str] = set()
@@ -157,6 +160,13 @@ class Choice:
                 return
             known.add(each.dataset)
         there_are = _there_are("the ledger has", known - {NO_DATASET})
+        if unknown:
+            typer.echo(
+                f"tablekeeper: no file is known to belong to a dataset {self.dataset!r}, and "
+                f"{unknown:,} failed before theirs was known; {there_are}",
+                err=True,
+            )
+            return
         if looked_at < LOOKED_AT:
             raise UsageError(f"no file belongs to a dataset {self.dataset!r}; {there_are}")
         typer.echo(

@@ -68,7 +68,7 @@ def _status_of_all(context: Context) -> None:
     from tablekeeper_cli.ledger import files
     from tablekeeper_cli.terminal.showing import STYLES
 
-    counts = files.counts(context.stack)
+    counts = files.counts(context.stack) + files.counts_of_no_object(context.stack)
     work, runs = running.work(context.stack), bucket_runs.last(context.stack)
     statuses = sorted({each for each, _ in counts}, key=list(STYLES).index)
     datasets = sorted({dataset for _, dataset in counts})

@@ -60,18 +60,19 @@ class File:
 
 
 def counts(stack: Stack) -> Counter[tuple[str, str]]:
-    """The number of files by status and dataset; incomplete files count as INCOMPLETE, too, and an
-    input that names no object of the bucket as a file.
-    """
+    """The number of files by status and dataset; incomplete files count as INCOMPLETE, too."""
     counted: Counter[tuple[str, str]] = Counter()
     for each in _listed(stack, ""):
         counted[each.status, each.dataset] += 1
         if each.incomplete_since:
             counted[INCOMPLETE, each.dataset] += 1
-    for failure in failures(stack):
-        if failure.key.startswith(NO_OBJECT):
-            counted[failure.status, failure.dataset] += 1
     return counted
+
+
+def counts_of_no_object(stack: Stack) -> Counter[tuple[str, str]]:
+    """The same of inputs that name no object of the bucket, which are in no list of files."""
+    others = (each for each in failures(stack) if each.key.startswith(NO_OBJECT))
+    return Counter((each.status, each.dataset) for each in others)
 
 
 def list_files(

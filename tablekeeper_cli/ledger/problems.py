@@ -14,7 +14,7 @@ from tablekeeper.recovery.schedule import next_try
 
 from tablekeeper_cli.ledger.advice import advice
 from tablekeeper_cli.ledger.queries import Attributes, Query, rows_at, rows_of, text_of
-from tablekeeper_cli.stack import NO_OBJECT, Stack
+from tablekeeper_cli.stack import Stack
 
 INCOMPLETE, WRITING = "INCOMPLETE", "WRITING"
 
@@ -88,8 +88,7 @@ class Problem:
 @dataclass(frozen=True)
 class ProblemFilter:
     """Which problems are asked for: those that agree with each of these that is not empty. A file
-    that FAILED before its dataset was known may be of any, and one whose key is not known has any
-    prefix.
+    that FAILED before its dataset was known may be of any.
     """
 
     status: str | None = None
@@ -102,15 +101,18 @@ class ProblemFilter:
         """Whether a problem is one of these, by all but the time."""
         return (
             self.error in (None, "", failure.error)
-            and may_be_of(self.dataset, failure.dataset, failure.status)
-            and (failure.key.startswith(self.prefix) or failure.key == NO_OBJECT)
+            and may_be_of(self.dataset, failure.status, failure.error, failure.dataset)
+            and failure.key.startswith(self.prefix)
             and (self.status != INCOMPLETE or failure.incomplete_since is not None)
         )
 
 
-def may_be_of(wanted: str | None, dataset: str, status: str) -> bool:
-    """Whether a problem is one of a dataset, or of any where none is wanted."""
-    unknown = (dataset, status) == (NO_DATASET, "FAILED")
+def may_be_of(wanted: str | None, status: str, error: str, dataset: str) -> bool:
+    """Whether a problem is one of a dataset, or of any where none is wanted. An input that names no
+    object of the bucket is of none.
+    """
+    is_file = error != errors.InvalidEventError.__name__
+    unknown = (status, dataset) == ("FAILED", NO_DATASET) and is_file
     return unknown or wanted in (None, "", dataset)
 
 

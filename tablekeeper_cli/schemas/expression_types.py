@@ -189,7 +189,9 @@ class ExpressionTypes:
         for schema, place in parts:
             if "type" in schema:
                 named = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-                types &= {NUMBER if each == "integer" else each for each in named}
+                # In draft 3 a schema may stand among the names.
+                if all(isinstance(each, str) for each in named):
+                    types &= {NUMBER if each == "integer" else each for each in named}
             if "const" in schema:
                 types &= {_type(schema["const"])}
             if isinstance(schema.get("enum"), list):

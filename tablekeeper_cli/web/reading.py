@@ -36,7 +36,7 @@ class Problems:
             for (its_status, its_error, its_dataset), count in self.counts.items()
             if status in ("", its_status)
             and error in ("", its_error)
-            and problems.may_be_of(dataset, its_dataset, its_status)
+            and problems.may_be_of(dataset, its_status, its_error, its_dataset)
         )
 
 

@@ -200,14 +200,18 @@ def test_a_problem_is_as_old_as_the_first_failure_of_its_content(
 
 
 @pytest.mark.parametrize(
-    ("dataset", "expression"),
-    [("-", "if_not_exists(dataset, :dataset)"), ("notes", ":dataset")],
-    ids=["failed before it was known", "known"],
+    ("status", "dataset", "expression"),
+    [
+        ("FAILED", "-", "if_not_exists(dataset, :dataset)"),
+        ("FAILED", "notes", ":dataset"),
+        ("INVALID", "-", ":dataset"),
+    ],
+    ids=["failed before it was known", "known", "none has the file any more"],
 )
 def test_a_file_that_fails_before_it_is_looked_at_keeps_its_dataset(
-    dataset: str, expression: str
+    status: str, dataset: str, expression: str
 ) -> None:
-    problem = {"status": "FAILED", "since": "", "dataset": dataset}
+    problem = {"status": status, "since": "", "dataset": dataset, "as_of": "x"}
     changed = _evaluate(_update()["UpdateExpression"][2:-2], STARTS[0], {}, 0, problem=problem)
     assert f"problem_dataset = {expression}, " in changed
 

@@ -74,12 +74,12 @@ def lane_action(
     """Sets a lane's claim and progress, on condition that the claim `held` holds it."""
     sets, values = ["claim = :claim"], {":claim": {"N": str(claim)}}
     if progress:
-        # 0.2.0 believes `done` by whatever limits its transactions were cut.
+        # 0.2.0 believes `done` by whatever limits its transactions were cut; it writes 0 and more.
         sets += ["phase = :phase", "done = :none", "transactions = :transactions"]
         sets += ["removed = :removed", "items_put = :put"]
         values |= {
             ":phase": {"S": progress.phase},
-            ":none": {"N": "0"},
+            ":none": {"N": "-1"},
             ":transactions": {"S": f"{progress.phase} {progress.done}"},
             ":removed": {"N": str(progress.removed)},
             ":put": {"N": str(progress.put)},
@@ -139,7 +139,7 @@ class Lanes:
             )
         for each in answer["Items"]:
             phase, _, done = each.get("transactions", {"S": ""})["S"].partition(" ")
-            counts = phase == each["phase"]["S"] and each["done"]["N"] == "0"
+            counts = phase == each["phase"]["S"] and each["done"]["N"] == "-1"
             self.progress[int(each["sk"]["S"].removeprefix("CLAIM#"))] = Progress(
                 each["phase"]["S"],
                 int(done) if counts else 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -18,8 +19,8 @@ MAX_STEPS = 50
 
 def column_types(schema: Mapping[str, Any], name: str) -> frozenset[str]:
     """The types that the schema of a record allows its field: by `type`, `const` and `enum`,
-    through `$ref` within the file, `allOf`, `anyOf`, `oneOf` and `additionalProperties`. Empty
-    where no type is given.
+    through `$ref` within the file, `allOf`, `anyOf`, `oneOf`, `patternProperties` and
+    `additionalProperties`. Empty where no type is given.
     """
     types = _field_types(schema, schema, name, MAX_STEPS)
     return types if types != ANY else frozenset()
@@ -31,12 +32,20 @@ def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) ->
     if not isinstance(schema, dict) or not steps:
         return ANY
     schema, types = _counting(root, schema), ANY
-    properties = schema.get("properties")
-    if isinstance(properties, dict) and name in properties:
-        types = _types(root, properties[name], steps - 1)
-    elif not schema.get("patternProperties"):
-        types = _types(root, schema.get("additionalProperties"), steps - 1)
+    named, patterns = schema.get("properties") or {}, schema.get("patternProperties") or {}
+    parts = [named[name]] if name in named else []
+    parts += [each for pattern, each in patterns.items() if _fits(pattern, name)]
+    for each in parts or [schema.get("additionalProperties")]:
+        types &= _types(root, each, steps - 1)
     return _narrowed(types, root, schema, lambda each: _field_types(root, each, name, steps - 1))
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Whether a name has the pattern; one that cannot be read is told by the validator."""
+    try:
+        return bool(re.search(pattern, name))
+    except re.error:
+        return False
 
 
 def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
@@ -46,9 +55,10 @@ def _types(root: Mapping[str, Any], schema: Any, steps: int) -> frozenset[str]:
         return ANY
     schema, types = _counting(root, schema), ANY
     named = schema.get("type")
-    if isinstance(named, str | list):
-        names = frozenset([named] if isinstance(named, str) else named)
-        types &= names | NUMBERS if "number" in names else names
+    names = [named] if isinstance(named, str) else named
+    # In draft 3 a schema may stand among the names.
+    if isinstance(names, list) and all(isinstance(each, str) for each in names):
+        types &= {*names, *NUMBERS} if "number" in names else frozenset(names)
     if "const" in schema:
         types &= _types_of(schema["const"])
     if isinstance(schema.get("enum"), list):

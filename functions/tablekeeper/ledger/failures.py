@@ -194,8 +194,8 @@ def _problem(
     known = changes["problem"]["M"]["status"]["S"] == "INVALID"
     since = ":problem_since" if known else "if_not_exists(problem_since, :problem_since)"
     values = {name: f":{name}" for name in changes} | {"problem_since": since}
-    if changes["problem_dataset"] == attribute(NO_DATASET):
-        # It failed before it was looked at: the file was of that dataset so far.
+    if not known and changes["problem_dataset"] == attribute(NO_DATASET):
+        # It failed before it was looked at: the dataset of the items that it has may be its own.
         values["problem_dataset"] = "if_not_exists(dataset, :problem_dataset)"
     sets = ", ".join(f"{name} = {value}" for name, value in values.items())
     return {

@@ -177,6 +177,7 @@ NUMBER, TEXT, NULL = (
 
 
 CLOSED = {"properties": {"b": {"type": "string"}}, "additionalProperties": False}
+ELSEWHERE = {"patternProperties": {"(": {}, "^note_": {"type": "string"}}}
 PATTERN = {"patternProperties": {"^a$": {"type": "string"}}}
 OTHERS = {"additionalProperties": {"type": "number"}}
 
@@ -197,7 +198,12 @@ OTHERS = {"additionalProperties": {"type": "number"}}
         pytest.param([NUMBER, {"properties": {"a": False}}], [1, ...], id="a number, or no field"),
         pytest.param([NUMBER, CLOSED], [1, ...], id="a number, or no other field"),
         pytest.param([OTHERS, NULL], [1, None], id="a number as any other field"),
-        pytest.param([OTHERS | PATTERN], ["1", ...], id="a number, or what a pattern says"),
+        pytest.param([OTHERS | PATTERN], ["1", ...], id="what a pattern says"),
+        pytest.param([OTHERS | ELSEWHERE], [1, ...], id="a number where no pattern says more"),
+        pytest.param([NUMBER | PATTERN], ["1", ...], id="a number, and what a pattern says"),
+        pytest.param(
+            [{"properties": {"a": {"type": ["string", NUMBER]}}}], ["1", ...], id="draft 3"
+        ),
         pytest.param([CLOSED], ["1", ...], id="no other field alone"),
     ],
 )

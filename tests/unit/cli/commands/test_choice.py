@@ -69,6 +69,19 @@ def test_a_dataset_that_no_file_has_is_wrong_use(monkeypatch: pytest.MonkeyPatch
     assert next(reads) == 3
 
 
+def test_files_whose_dataset_is_not_known_may_be_all_that_it_has(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = problems.Failure("a.json", "FAILED", "ClientError", NO_DATASET, "", "", None, None)
+    monkeypatch.setattr(problems, "failures", lambda *_: iter([early]))
+    ledger(monkeypatch, "a", NO_DATASET)
+    assert list(Choice(dataset="new").failures(STACK)) == [early]
+    assert capsys.readouterr().err == (
+        "tablekeeper: no file is known to belong to a dataset 'new', and 1 failed before theirs "
+        "was known; the ledger has a\n"
+    )
+
+
 def test_a_large_ledger_is_not_read_to_its_end(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

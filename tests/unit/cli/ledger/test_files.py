@@ -66,10 +66,8 @@ def test_what_names_no_object_of_the_bucket_counts_too(
     problems = [
         Failure(key, "FAILED", "InvalidEventError", "-", "", "", None, None) for key in keys
     ]
-    listed = files.ListedFile("a.json", "FAILED", "notes", None, "InvalidEventError", None)
     monkeypatch.setattr(files, "failures", lambda _: iter(problems))
-    monkeypatch.setattr(files, "_listed", lambda *_: iter([listed]))
-    assert files.counts(stack) == {("FAILED", "notes"): 1, ("FAILED", "-"): 2}
+    assert files.counts_of_no_object(stack) == {("FAILED", "-"): 2}
 
 
 def test_a_run_has_a_prefix_that_a_file_has(stack: Kept) -> None:

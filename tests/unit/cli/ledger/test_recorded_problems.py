@@ -95,6 +95,4 @@ def test_what_failed_before_its_dataset_was_known_may_be_of_any() -> None:
     assert ProblemFilter(dataset="notes").has(unknown)
     assert not ProblemFilter(dataset="notes", error="x").has(unknown)
     assert not ProblemFilter(dataset="notes").has(replace(unknown, status="INVALID"))
-    assert not ProblemFilter(prefix="other/").has(unknown)
-    assert ProblemFilter(prefix="other/").has(replace(unknown, key="s3:///"))
-    assert not ProblemFilter(prefix="other/").has(replace(unknown, key="s3:///bucket/key"))
+    assert not ProblemFilter(dataset="notes").has(replace(unknown, error="InvalidEventError"))
