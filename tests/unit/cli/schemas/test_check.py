@@ -469,7 +469,9 @@ DOCUMENTS = (ROOT / "docs/datasets.md").read_text("utf-8")
 ROWS = re.findall(r"^\| ([^|]+) \| `(\{.*\})` \|$", DOCUMENTS, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("what", "keyword"), ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize(
+    ("what", "keyword"), ROWS, ids=[re.sub(r"[^\w .,:/()-]", "", what)[:60] for what, _ in ROWS]
+)
 def test_the_datasets_of_the_documents_are_warned_of_what_can_be_mended(
     what: str, keyword: str, tmp_path: Path
 ) -> None:
