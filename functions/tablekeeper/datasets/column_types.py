@@ -32,7 +32,10 @@ def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) ->
     if not isinstance(schema, dict) or not steps:
         return ANY
     schema, types = _counting(root, schema), ANY
-    named, patterns = schema.get("properties") or {}, schema.get("patternProperties") or {}
+    named, patterns = (
+        value if isinstance(value := schema.get(keyword), dict) else {}
+        for keyword in ("properties", "patternProperties")
+    )
     parts = [named[name]] if name in named else []
     parts += [each for pattern, each in patterns.items() if _fits(pattern, name)]
     for each in parts or [schema.get("additionalProperties")]:
@@ -41,7 +44,7 @@ def _field_types(root: Mapping[str, Any], schema: Any, name: str, steps: int) ->
 
 
 def _fits(pattern: str, name: str) -> bool:
-    """Whether a name has the pattern; one that cannot be read is told by the validator."""
+    """Whether a name has the pattern; what cannot be read is told by the validator."""
     try:
         return bool(re.search(pattern, name))
     except re.error:

@@ -205,6 +205,9 @@ OTHERS = {"additionalProperties": {"type": "number"}}
             [{"properties": {"a": {"type": ["string", NUMBER]}}}], ["1", ...], id="draft 3"
         ),
         pytest.param([CLOSED], ["1", ...], id="no other field alone"),
+        pytest.param(
+            [{"properties": ["a"]}, {"patternProperties": "a"}], ["1", ...], id="no schema"
+        ),
     ],
 )
 def test_a_type_is_found_in_branches_of_the_record(
