@@ -59,6 +59,8 @@ _RESULTS: Mapping[str, Types] = {
 }
 _DEEPEST = 30
 _SUBEXPRESSIONS = ("subexpression", "index_expression")
+_ON_FIRST = (*_SUBEXPRESSIONS, "pipe", "projection", "filter_projection", "value_projection")
+"""Where only the first part is evaluated on the record, and the others on what that gives."""
 
 Steps = tuple[str | int, ...]
 
@@ -95,7 +97,7 @@ class ExpressionTypes:
         return cls(Catalogue({"unknown": {}}), "unknown")
 
     def with_document(self, types: Types) -> Self:
-        """The types where each field of `_document`, which no schema describes, has these."""
+        """The types where what `_document` alone gives, which no schema describes, has these."""
         taken = copy(self)
         taken._document = types
         return taken
@@ -106,6 +108,18 @@ class ExpressionTypes:
         return self._types(self._record)
 
     def of(self, node: Mapping[str, Any]) -> Types:
+        types = self._of(node)
+        if self._is_of_document(_fields_seen(node)):
+            return types & self._document or types
+        return types
+
+    def _is_of_document(self, fields: set[str]) -> bool:
+        """Whether what uses these fields sees the document around the records, and no record."""
+        if "_document" not in self._own_names:
+            return False
+        return "_document" in fields and fields <= {*self._own_names, "_object", "_index"}
+
+    def _of(self, node: Mapping[str, Any]) -> Types:
         kind, children = node["type"], node["children"]
         steps = _steps(node)
         if steps is not None:
@@ -114,7 +128,9 @@ class ExpressionTypes:
             return frozenset((_type(node["value"]),))
         if kind == "function_expression":
             if node["value"] == "not_null":
-                return frozenset().union(*map(self.of, children))
+                each_gives = [self.of(each) for each in children]
+                always = any(NULL not in types for types in each_gives)
+                return frozenset().union(*each_gives) - ({NULL} if always else set())
             if node["value"] == "to_string" and len(children) == 1:
                 given = self.of(children[0])
                 return frozenset((STRING,) if given - {NULL} else ()) | (given & {NULL})
@@ -140,8 +156,7 @@ class ExpressionTypes:
         if steps[0] == "_object":
             return _of_object(steps[1:])
         if steps[0] in self._own_names:
-            of_document = self._document if steps[0] == "_document" else ANY
-            return frozenset((STRING,)) if steps == ("_name",) else of_document
+            return frozenset((STRING,)) if steps == ("_name",) else ANY
         parts, missing = self._record, False
         for step in steps:
             types = self._types(parts)
@@ -268,6 +283,19 @@ def _steps(node: Mapping[str, Any]) -> Steps | None:
             return None
         steps += more
     return steps
+
+
+def _fields_seen(node: Mapping[str, Any]) -> set[str]:
+    """The fields of the record that an expression uses, and "*" where it takes it whole."""
+    kind, children = node["type"], node["children"]
+    if kind == "field":
+        return {node["value"]}
+    if kind in ("current", "identity"):
+        return {"*"}
+    if kind == "expref":
+        return set()
+    parts = children[:1] if kind in _ON_FIRST else children
+    return set().union(*(_fields_seen(each) for each in parts if isinstance(each, Mapping)))
 
 
 def _of_object(steps: Steps) -> Types:
