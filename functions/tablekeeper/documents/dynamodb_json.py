@@ -72,6 +72,7 @@ def read_dynamodb_json(text: Iterable[str]) -> Iterator[Value]:
         line, has_item = document.line, False
         if document.peek() != "{":
             hint = ENCODED_TWICE if is_encoded_twice(document.value()) else ""
+            document.check_behind()
             no_object = DocumentShapeError(f"the value is no object with {_WHERE}{hint}")
             yield Value(None, line, error=document.placed(no_object))
             continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tablekeeper.documents.json_stream import Document
-from tablekeeper.documents.likeness import ENCODED_TWICE
+from tablekeeper.documents.likeness import ENCODED_TWICE, is_encoded_twice
 from tablekeeper.documents.pointers import Path
 from tablekeeper.documents.value import Value
 from tablekeeper.errors import DocumentShapeError, FileFormatError
@@ -52,11 +52,11 @@ def read_json(text: Iterable[str], location: Location = WHOLE) -> Iterator[Value
         raise FileFormatError("the file looks like CSV: set `format` to csv in its dataset")
     ahead = _Ahead(text, location)
     while document.next_document():
-        hint = ENCODED_TWICE if document.peek() == '"' else ""
-        has_records = yield from _Reader(document, location, ahead).records()
+        reader = _Reader(document, location, ahead)
+        has_records = yield from reader.records()
         if location.text and not has_records:
             raise document.placed(
-                DocumentShapeError(f'"{location.text}" finds nothing in the document{hint}')
+                DocumentShapeError(f'"{location.text}" finds nothing in the document{reader.hint}')
             )
         ahead.passed += 1
 
@@ -68,6 +68,7 @@ class _Reader:
         self.document, self.location, self.ahead = document, location, ahead
         self.around: dict[str, Any] = {}
         self.missing = set(location.around)
+        self.hint = ""
 
     def records(self) -> Generator[Value, None, bool]:
         """Whether there were any, or an empty array or object for them."""
@@ -76,7 +77,7 @@ class _Reader:
         return (yield from self._behind((), self.location.fields))
 
     def _selected(self, select: Callable[[Any], Any]) -> Generator[Value, None, bool]:
-        line, value = self.document.line, self.document.value()
+        line, value = self.document.line, self._value(()).value
         around = value if isinstance(value, dict) else None
         selected = select(value)
         if isinstance(selected, list):
@@ -112,9 +113,7 @@ class _Reader:
                 elif element.error:
                     raise element.error
             return not fields
-        value = document.value_or_error(path)
-        if fields and value.error:
-            raise value.error
+        value = self._value(path, or_error=not fields)
         if fields or (path and value.value is None and not value.error):
             return False
         yield value._replace(document=self._all_around(), is_file=not path)
@@ -123,7 +122,7 @@ class _Reader:
     def _members(self, path: Path) -> Generator[Value, None, bool]:
         document, nulls = self.document, self.location.kind == VALUES
         if document.peek() != "{":
-            document.value(path)
+            self._value(path)
             return False
         around = self._all_around()
         for key in document.members(path):
@@ -131,6 +130,16 @@ class _Reader:
             if nulls or member.value is not None or member.error:
                 yield member._replace(name=key, document=around)
         return True
+
+    def _value(self, path: Path, *, or_error: bool = False) -> Value:
+        """What comes next. Raises its error, too, unless it may come with it."""
+        value = self.document.value_or_error(path)
+        if value.error and not or_error:
+            raise value.error
+        if not path and not value.error and not isinstance(value.value, dict | list):
+            self.document.check_behind()
+            self.hint = ENCODED_TWICE if is_encoded_twice(value.value) else ""
+        return value
 
     def _keep(self, path: tuple[Any, ...], value: Any) -> None:
         self.missing.remove(path)

@@ -48,6 +48,9 @@ RECORD_SEPARATOR = "\x1e"
 _BEGINS = frozenset('{["-0123456789tfnNI')
 """What a value begins with, NaN and Infinity, which have an error of their own, included."""
 
+_BETWEEN = frozenset((",", RECORD_SEPARATOR, BYTE_ORDER_MARK))
+"""What may stand between two values."""
+
 TOO_LONG = f"one value has more than {MAX_VALUE_CHARACTERS:,} characters"
 _TOO_MANY = f"the names of the object's members have more than {names.MAX_NAMES_BYTES:,} bytes"
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -184,10 +187,17 @@ class Document(Window):
         if not self.peek() and not behind_comma:
             return False
         if self._number and self.peek() not in _BEGINS:
-            raise self._malformed(f"Expecting another value behind value {self._number:,}")
+            raise self._malformed(_no_value_behind(self._number))
         self._number += 1
         self._begins = self.line
         return True
+
+    def check_behind(self) -> None:
+        """Raises MalformedJsonError when neither the end nor another value follows, so that what
+        was read is a part of something: `"a": 1}`.
+        """
+        if self.peek() and self.peek() not in _BEGINS | _BETWEEN:
+            raise self._malformed(_no_value_behind(self._number))
 
     def value(self, path: Path = ()) -> Any:
         """What comes next, whole; `path` leads to it."""
@@ -304,3 +314,7 @@ class Document(Window):
         return error.within(
             f"value {self._number:,} of the file, which begins at line {self._begins}, "
         )
+
+
+def _no_value_behind(number: int) -> str:
+    return f"Expecting another value behind value {number:,}"

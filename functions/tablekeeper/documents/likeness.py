@@ -19,18 +19,21 @@ _JSON_BEGINS = re.compile(r'^[ \t]*+(\[\s*+[\[{"]|\{\s*+")', re.MULTILINE)
 
 _CELL = re.compile(r' *+(?:"(?:[^"]|"")*+(?:"[ \r]*+|\Z)|[^",;\t\n]*+)([,;\t\n]|\Z)')
 _NAME = re.compile(r"\w")
+_PLAIN_NAME = re.compile(r'"?\w[\w ./()-]*+"?\s*+[,;]?')
 
 
 def looks_like_csv(head: str) -> bool:
     """Whether a text begins with a row of CSV, two of whose cells say something."""
-    if head.lstrip().startswith(_NO_HEADER) or _JSON_BEGINS.search(head):
+    if head.lstrip().startswith(_NO_HEADER):
         return False
-    names = place = 0
+    names, place, is_plain = 0, 0, True
     while cell := _CELL.match(head, place):
         place = cell.end()
         names += bool(_NAME.search(cell.group()))
+        is_plain = is_plain and bool(_PLAIN_NAME.fullmatch(cell.group()))
         if cell[1] in ("\n", ""):
-            return names > 1 and head[cell.start() : place].strip()[-1:] not in ("[", "{", "(")
+            goes_on = head[cell.start() : place].strip()[-1:] in ("[", "{", "(")
+            return names > 1 and not goes_on and (is_plain or not _JSON_BEGINS.search(head, place))
     return False
 
 

@@ -270,6 +270,11 @@ CSV = [
     "#date,time\n2026-01-01,12:00\n",
     "price (EUR),weight [kg],\n1,2,\n",
     "guid,n\n{6F9619FF-8B86},2\n",
+    'payload\tid\n{"a": 1}\t5\n',
+    'payload;"order id"\r\n{"a": 1};5\r\n',
+    'id,body\n1,"\n{\n  ""a"": 1\n}"\n',
+    'id,body\n1,"see\n[""x""]"\n',
+    '1,"\n{\n  ""a"": 1\n}"\n2,"{}"\n',
     "id," * 3_000 + "n\n",
     '"id","' + "x" * 5_000 + '"\n',
 ]
@@ -282,6 +287,8 @@ NO_CSV = [
     "/* a, b\n * c, d */\n{}",
     "# written by x 1.2, do not edit\n[{}]",
     '# a, b\n{"a": 1}\n{"a": 2}\n',
+    'written by x 1.2, do not edit\n{"a": 1}\n',
+    'HTTP/1.1 200 OK, fine\nContent-Type: x\n\n{"a":1}',
     "<!-- a, b -->\n[]",
     "-- a, b\n[]",
     'var x = [{"a": 1, "b": 2}];',
@@ -344,6 +351,23 @@ def test_another_string_is_not_asked_about(text: str) -> None:
     said = outcome([text], None)[1]
     assert said.startswith("DocumentShapeError: ")
     assert said.endswith("; a record is an object")
+
+
+@pytest.mark.parametrize("records", ["a", "a.b", "a.*", "a[]", "values(a)"])
+def test_a_sentence_in_the_place_of_a_document_is_not_asked_about(records: str) -> None:
+    said = outcome(['"Not found"'], records)[1]
+    assert said == f'DocumentShapeError: "{records}" finds nothing in the document'
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [('"b": 2, "c": 3}\n{"a": 1}', 4), ('"a"]', 4), ("5}", 2), ("404 page not found", 5)],
+)
+@pytest.mark.parametrize("records", [None, "a", "a.b", "a.*", "a[]"])
+def test_what_is_left_of_cut_json_is_no_value(text: str, column: int, records: str | None) -> None:
+    said = f"Expecting another value behind value 1: line 1 column {column}"
+    expected: Any = ([], f"MalformedJsonError: {said}")
+    assert outcome([text], records) == outcome(list(text), records) == expected
 
 
 def test_where_records_are_to_be_found_no_line_is_a_record() -> None:

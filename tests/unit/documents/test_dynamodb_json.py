@@ -171,6 +171,11 @@ def test_what_is_no_item_is_named_with_its_place(text: str, message: str) -> Non
     assert str(caught.value).startswith(message)
 
 
+def test_what_is_left_of_cut_json_is_no_value() -> None:
+    with pytest.raises(errors.MalformedJsonError, match="behind value 1: line 1 column 7"):
+        read('"Item": {"pk": {"S": "a"}}}')
+
+
 @pytest.mark.parametrize("scan", [False, True], ids=["export", "scan"])
 def test_an_item_may_be_as_deep_as_dynamodb_has_them(scan: bool) -> None:
     def text(levels: int) -> str:
