@@ -10,9 +10,17 @@ from tablekeeper_cli.errors import INTERRUPTED, UNREACHABLE, USAGE, CommandError
 
 
 def _end(message: str, code: int) -> NoReturn:
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_output()
     print(f"tablekeeper: {message}", file=sys.stderr)
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """What is left of the output goes nowhere: Python would fail to write it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 try:
@@ -85,14 +93,14 @@ def main() -> None:
     """Runs one command; an error ends it with a message and its exit code."""
     try:
         _check_arguments()
-        app(prog_name="tablekeeper")
+        _run()
     except CommandError as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
         _end("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # The reader of the output has closed it: `tablekeeper failures | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     except Exception as error:
         if isinstance(error, OSError) and isinstance(error.filename, str) and error.strerror:
@@ -100,9 +108,20 @@ def main() -> None:
         # Some of botocore's are OSErrors, too.
         from botocore.exceptions import BotoCoreError, ClientError
 
-        if not isinstance(error, BotoCoreError | ClientError):
-            raise
-        _end(str(error), UNREACHABLE)
+        if isinstance(error, BotoCoreError | ClientError):
+            _end(str(error), UNREACHABLE)
+        if isinstance(error, OSError) and error.strerror:  # the output: a full disk
+            _end(error.strerror, UNREACHABLE)
+        raise
+
+
+def _run() -> None:
+    """The command, and its output to the end: what fails when Python ends has no handler."""
+    try:
+        app(prog_name="tablekeeper")
+    except SystemExit:
+        sys.stdout.flush()
+        raise
 
 
 def _check_arguments() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 OK, DIFFERENT, USAGE, NOT_FOUND, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 """Exit codes: all is as it should be; it is not (differences, violations, files that failed again);
 the command was called wrongly; the file, item or execution is unknown; the stack cannot be reached
-or a service refused; Ctrl-C.
+or a service refused, or the output cannot be written; Ctrl-C.
 """
 
 

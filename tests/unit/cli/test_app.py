@@ -160,6 +160,43 @@ def test_a_service_that_is_not_reached_is_told_in_a_sentence(
     assert capsys.readouterr().err == f"tablekeeper: {error}\n"
 
 
+def on_a_full_disk(*command: str) -> tuple[int, str]:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            command, env={}, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    return ran.returncode, ran.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], ["schemas", "check"], ["schemas", "check", "--json"]]
+)
+def test_a_full_disk_is_told_in_a_sentence(words: list[str]) -> None:
+    said = "tablekeeper: No space left on device\n"
+    assert on_a_full_disk(COMMAND, *words) == (UNREACHABLE, said)
+
+
+@pytest.mark.parametrize(
+    ("raised", "end"),
+    [
+        ("app.UsageError('no')", (USAGE, "tablekeeper: no\n")),
+        ("KeyboardInterrupt", (INTERRUPTED, "tablekeeper: interrupted\n")),
+        ("SystemExit(1)", (UNREACHABLE, "tablekeeper: No space left on device\n")),
+    ],
+)
+def test_what_cannot_be_written_hides_no_error(raised: str, end: tuple[int, str]) -> None:
+    code = f"""
+import sys
+from tablekeeper_cli import app
+def write(**_):
+    sys.stdout.write("x")
+    raise {raised}
+app.app, sys.argv = write, ["tablekeeper"]
+app.main()
+"""
+    assert on_a_full_disk(sys.executable, "-c", code) == end
+
+
 def test_ctrl_c_while_the_command_starts_ends_it_likewise() -> None:
     code = """
 import sys
