@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 
 from tablekeeper import errors
@@ -46,10 +45,12 @@ _OF_AWS: Mapping[str, str] = {
 
 
 def advice(error: str) -> str:
-    """What to do about an error, by its name."""
+    """What to do about an error, by its name. Other names of AWS have a dot or are a status, in
+    capitals; any other name without a dot is a Python exception's.
+    """
     own = getattr(errors, error, None)
     if isinstance(own, type) and issubclass(own, errors.TablekeeperError) and own.advice:
         return own.advice
-    if isinstance(getattr(builtins, error, None), type):
-        return _BUG
-    return _OF_AWS.get(error, _OTHER)
+    if error in _OF_AWS:
+        return _OF_AWS[error]
+    return _BUG if error.isidentifier() and not error.isupper() else _OTHER
