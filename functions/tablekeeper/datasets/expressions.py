@@ -260,5 +260,20 @@ def _document_paths(node: Any) -> set[tuple[str, ...]]:
     path = _fields(node)
     if path:
         return {path[1:]} if path[0] == "_document" else set()
+    if node["type"] == "subexpression" and _fields(node["children"][0]) == ("_document",):
+        return {_first_fields(node["children"][1:])}
     children = [child for child in node["children"] if isinstance(child, dict)]
     return set().union(*map(_document_paths, children)) if children else set()
+
+
+def _first_fields(children: list[Any]) -> tuple[str, ...]:
+    """The names up to the first that more than a name is taken of: of `a.b[0].c` a and b."""
+    names: tuple[str, ...] = ()
+    for child in children:
+        first = child
+        while first["type"] in ("index_expression", "projection", "filter_projection"):
+            first = first["children"][0]
+        names += (first["value"],) if first["type"] == "field" else ()
+        if first is not child or not names:
+            break
+    return names

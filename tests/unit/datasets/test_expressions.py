@@ -416,3 +416,35 @@ def test_a_literal_that_cannot_be_kept_is_refused_each_time(literal: str) -> Non
 def test_what_an_expression_uses_of_the_object(expression: str, fields: set[str]) -> None:
     """A new version of an equal file counts where its items may differ."""
     assert Expression(expression).object_fields() == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("_document.a.b", ("a", "b")),
+        ("_document.a[0]", ("a",)),
+        ("_document.a.b[0].c", ("a", "b")),
+        ("_document.a[*]", ("a",)),
+        ("_document.a[].b", ("a",)),
+        ("_document.a[?b == c].d", ("a",)),
+        ("_document.a[1:2]", ("a",)),
+        ("_document.a.*.b", ("a",)),
+        ("_document.a.[b, c]", ("a",)),
+        ("_document.a.{b: c}", ("a",)),
+        ("join('-', _document.a[*].b)", ("a",)),
+        ("_document[0]", ()),
+        ("_document.*", ()),
+        ("_document.[a, b]", ()),
+        ("_document.{a: b}", ()),
+    ],
+    ids=[
+        *("names", "element", "element behind names", "all", "flattened", "filtered", "slice"),
+        *("values", "list behind a name", "object behind a name", "in a function"),
+        *("element alone", "values alone", "list", "object"),
+    ],
+)
+def test_the_fields_of_a_document_are_those_up_to_the_first_of_which_more_is_taken(
+    text: str, path: tuple[str, ...]
+) -> None:
+    """All that is behind them is kept beside the records."""
+    assert Expression(text).document_paths() == {path}

@@ -656,6 +656,16 @@ def test_what_stands_around_the_records_comes_with_them(
         assert [[each.value, each.document] for each in found] == exact
 
 
+def test_an_element_of_an_array_around_the_records_comes_with_them() -> None:
+    expressions = {"pk": "_document.names[0]", "sk": "_document.d.tags[-1].text"}
+    read_dataset = Dataset.read(
+        "any", {"x-tablekeeper": {"prefix": "", "records": "d.r", "key": expressions}}
+    )
+    text = '{"names": ["x", "y"], "d": {"w": 1, "tags": [{"text": "z"}], "r": [{}]}}'
+    (found,) = read_records([text], "a.json", read_dataset)
+    assert found.document == {"names": ["x", "y"], "d": {"tags": [{"text": "z"}]}}
+
+
 def test_what_stands_before_the_records_is_read_once() -> None:
     """The text is read anew only where a field stands behind the records."""
     keyword = {"prefix": "", "records": "r", "key": {"pk": "_document.x"}}
